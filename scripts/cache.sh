@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Where everything lives that is built once and kept: outside the repository, keyed by what it is made of.
+# Sourced by the other scripts.
+
+src=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${NETMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/netmap}
+mkdir -p "$cache"
+
+# say WORDS: one line of progress, on stderr so that a script's output stays its result.
+say() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+# die WORDS: one sentence that says what is wrong and what to do about it.
+die() {
+	say "$@"
+	exit 1
+}
+
+# key_of [FILE...]: a short key of the files' contents and of standard input.
+key_of() {
+	cat -- "$@" - | sha256sum | cut -c1-12
+}
+
+# with_lock NAME CMD...: run CMD while no other process of this cache does so under the same name.
+with_lock() {
+	local name=$1
+	shift
+	mkdir -p "$cache/locks"
+	(
+		if ! flock -n 9; then
+			say "waiting for another run that is making $name"
+			flock 9
+		fi
+		"$@" 9>&-
+	) 9>"$cache/locks/$name"
+}

@@ -479,7 +479,7 @@ struct nmreq_opt_sync_kloop_mode {
 	uint32_t mode NM_ALIGN64;
 };
 
-/* NETMAP_REQ_OPT_EXTMEM: page-aligned memory at nro_usrptr (in) of nro_info.nr_memsize bytes; nro_info (in/out) its pools */
+/* NETMAP_REQ_OPT_EXTMEM: nro_info.nr_memsize bytes of page-aligned memory at nro_usrptr, with pools as nro_info says */
 struct nmreq_opt_extmem {
 	struct nmreq_option nro_opt;
 	uint64_t nro_usrptr NM_ALIGN64;

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
 # Where everything lives that is built once and kept: outside the repository, keyed by what it is made of.
 # Sourced by the other scripts.
 
@@ -20,6 +21,11 @@ die() {
 # key_of [FILE...]: a short key of the files' contents and of standard input.
 key_of() {
 	cat -- "$@" - | sha256sum | cut -c1-12
+}
+
+# in_testbed: succeed where scripts/testbed runs its commands (the cache is /cache there).
+in_testbed() {
+	[ "$src" = /netmap ] && [ "$cache" = /cache ]
 }
 
 # with_lock NAME CMD...: run CMD while no other process of this cache does so under the same name.

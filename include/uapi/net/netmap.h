@@ -24,7 +24,6 @@
 #include <linux/types.h>
 #include <linux/ioctl.h>
 #include <linux/time_types.h>
-#include <asm/barrier.h>
 #define nm_timeval __kernel_old_timeval	/* the kernel has no struct timeval; this one has its layout */
 #else
 #include <stdint.h>
@@ -413,11 +412,7 @@ struct nm_csb_ktoa {
 	uint32_t pad[13];
 };
 
-#ifdef __KERNEL__
-#define nm_stst_barrier smp_wmb
-#define nm_ldld_barrier smp_rmb
-#define nm_stld_barrier smp_mb
-#else
+#ifndef __KERNEL__
 /* nm_stst_barrier() - what was stored before is visible before what is stored after */
 static inline void nm_stst_barrier(void)
 {
@@ -429,7 +424,6 @@ static inline void nm_ldld_barrier(void)
 {
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 }
-#endif
 
 /*
  * nm_sync_kloop_appl_write() - publish head and cur to the kernel loop, after the slots
@@ -457,6 +451,7 @@ static inline void nm_sync_kloop_appl_read(struct nm_csb_ktoa *ktoa, uint32_t *h
 	*hwcur = ktoa->hwcur;
 	nm_ldld_barrier();
 }
+#endif /* !__KERNEL__ */
 
 /*
  * NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS: a pair of eventfds per ring, in the order of the CSB arrays. ioeventfd: the

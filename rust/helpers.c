@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Shims for static inlines and macros of the kernel that Rust cannot call, and the module's parameters. */
+
+#include <linux/module.h>
+#include <linux/nsproxy.h>
+#include <net/net_namespace.h>
+
+#include "helpers.h"
+
+void netmap_dev_hold(struct net_device *dev)
+{
+	dev_hold(dev);
+}
+
+void netmap_dev_put(struct net_device *dev)
+{
+	dev_put(dev);
+}
+
+struct net_device *netmap_dev_get(const char *name)
+{
+	return dev_get_by_name(current->nsproxy->net_ns, name);
+}
+
+/*
+ * The kernel crate's parameters cannot be read through sysfs. These are, and those of the memory may be written: a
+ * new value counts from the next time that the global region is made.
+ */
+unsigned int netmap_if_size = 1024;
+module_param_named(if_size, netmap_if_size, uint, 0644);
+MODULE_PARM_DESC(if_size, "Size of a netmap_if in bytes");
+
+unsigned int netmap_if_num = 100;
+module_param_named(if_num, netmap_if_num, uint, 0644);
+MODULE_PARM_DESC(if_num, "Most netmap_if objects of the global region");
+
+unsigned int netmap_ring_size = 9 * 4096;
+module_param_named(ring_size, netmap_ring_size, uint, 0644);
+MODULE_PARM_DESC(ring_size, "Size of a netmap_ring in bytes; a larger ring takes the room of several");
+
+unsigned int netmap_ring_num = 200;
+module_param_named(ring_num, netmap_ring_num, uint, 0644);
+MODULE_PARM_DESC(ring_num, "Most rings of that size in the global region");
+
+unsigned int netmap_buf_size = 2048;
+module_param_named(buf_size, netmap_buf_size, uint, 0644);
+MODULE_PARM_DESC(buf_size, "Size of a buffer in bytes, rounded up to a power of two");
+
+unsigned int netmap_buf_num = 163840;
+module_param_named(buf_num, netmap_buf_num, uint, 0644);
+MODULE_PARM_DESC(buf_num, "Most buffers of the global region; memory is taken as they are used");

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! netmap: the rings of a NIC, shared between NIC, kernel and program.
+//!
+//! The parts, each depending only on those below it:
+//!
+//! - [`dev`]: `/dev/netmap`, one binding per open file;
+//! - [`port`]: what a name can be bound to, and the krings;
+//! - [`nic`]: hardware queues of live stock drivers; [`mem`]: regions of buffers, rings and interfaces;
+//! - [`sys`]: wrappers over what the `kernel` crate lacks;
+//! - [`logic`] and [`abi`]: pure decisions and the user ABI, used by all.
+//!
+//! # Lock order
+//!
+//! Outermost first:
+//!
+//! 1. `rtnl_mutex`: everything that binds, unbinds or changes a NIC port;
+//! 2. the registry's mutex ([`port::registry`]): the tables of ports and regions;
+//! 3. a kring, stopped ([`port::kring::Kring::stop`]) or held for a sync;
+//! 4. `netif_addr_lock`, `netif_tx_lock`, the queue lock of a host ring.
+//!
+//! A sync takes the busy flag of one kring at a time and no mutex. Interrupts take only the queue lock of a host ring
+//! and find ports under RCU. User memory is never copied under a lock.
+
+#![allow(
+    // Nobody links to this crate: `pub` marks what a module offers to the others, in `logic` also to its host tests.
+    unreachable_pub
+)]
+
+pub mod abi;
+mod bindings;
+pub mod logic;
+mod mem;
+mod port;
+mod prelude;
+mod sys;
+
+use prelude::*;
+
+module! {
+    type: Netmap,
+    name: "netmap",
+    authors: ["The netmap for Linux authors"],
+    description: "netmap: fast packet I/O on stock NIC drivers",
+    license: "GPL v2",
+}
+
+struct Netmap;
+
+impl kernel::Module for Netmap {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Ok(Netmap)
+    }
+}

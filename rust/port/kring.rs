@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel's own state of a ring.
+//!
+//! Truth is in the [`Kring`]; the [`abi::Ring`] in shared memory is a copy that is published to the program. A kring
+//! lives as long as its port, its ring memory only while some binding uses it.
+//!
+//! Who may touch what:
+//!
+//! | state | who |
+//! |---|---|
+//! | cursors, ring memory, queue (`Inner`) | the holder of the busy flag ([`Held`]) |
+//! | attach, detach of ring memory and queue | the registry's mutex, with the kring stopped |
+//! | wait queue, counters | anyone |
+
+use crate::{
+    abi,
+    logic::ring::Cursors,
+    prelude::*,
+    sys::wait::WaitQueue, //
+};
+use core::{
+    cell::UnsafeCell,
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering}, //
+};
+
+/// Which way packets go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// From the program.
+    Tx,
+    /// To the program.
+    Rx,
+}
+
+/// Why a sync did not do what it was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SyncError {
+    /// The program wrote an impossible cursor or slot; the ring is to be reinitialised.
+    BadRing {
+        /// The slot at fault, or the ring's cursors if `None`.
+        slot: Option<u32>,
+    },
+    /// The port behind the ring is gone for good.
+    Gone,
+}
+
+/// A queue behind a kring: a hardware queue, a host ring, later a switch port or a pipe.
+///
+/// Both functions run with the kring's busy flag held, in process context, in the context of the program. `span` is
+/// what the program has released, already checked: every index in it is below the ring's number of slots.
+pub trait Queue: Send + Sync {
+    /// Transmits the slots of `span` and reclaims what is complete.
+    ///
+    /// On return `hwcur` must be the end of what was consumed and `hwtail` the end of the program's free slots.
+    fn txsync(&self, held: &mut Inner, kring: &Kring, span: crate::logic::ring::Span, flags: u32)
+        -> Result<(), SyncError>;
+
+    /// Publishes what was received by moving `hwtail`, and takes back the slots of `span` by moving `hwcur`.
+    fn rxsync(&self, held: &mut Inner, kring: &Kring, span: crate::logic::ring::Span, flags: u32)
+        -> Result<(), SyncError>;
+}
+
+/// The ring in shared memory, as the kernel accesses it.
+///
+/// All accesses are volatile: a program may write any of it at any time.
+///
+/// # Invariants
+///
+/// `base` points to a ring of `num_slots` slots in pages that stay mapped in the kernel while the kring is attached.
+#[derive(Clone, Copy)]
+pub struct SharedRing {
+    base: NonNull<abi::Ring>,
+    num_slots: u32,
+}
+
+impl SharedRing {
+    /// # Safety
+    ///
+    /// `base` must point to an [`abi::Ring`] followed by `num_slots` slots, which stay valid until the last use.
+    pub unsafe fn new(base: NonNull<abi::Ring>, num_slots: u32) -> Self {
+        // INVARIANT: By the safety requirement.
+        Self { base, num_slots }
+    }
+
+    /// The number of slots.
+    #[inline]
+    pub fn num_slots(self) -> u32 {
+        self.num_slots
+    }
+
+    /// The ring's header.
+    #[inline]
+    pub fn header(self) -> *mut abi::Ring {
+        self.base.as_ptr()
+    }
+
+    #[inline]
+    fn slot(self, index: u32) -> *mut u64 {
+        // The slots start right behind the header, 16 bytes each.
+        self.base
+            .as_ptr()
+            .cast::<u8>()
+            .wrapping_add(core::mem::size_of::<abi::Ring>() + (index as usize) * 16)
+            .cast()
+    }
+
+    /// Reads buffer index, length and flags of a slot, all at once.
+    ///
+    /// # Safety
+    ///
+    /// `index` must be less than [`Self::num_slots`].
+    #[inline]
+    pub unsafe fn read(self, index: u32) -> u64 {
+        // SAFETY: The type's invariant and this function's requirement; slots are 16-byte aligned.
+        unsafe { self.slot(index).read_volatile() }
+    }
+
+    /// Writes buffer index, length and flags of a slot, all at once.
+    ///
+    /// # Safety
+    ///
+    /// `index` must be less than [`Self::num_slots`].
+    #[inline]
+    pub unsafe fn write(self, index: u32, raw: u64) {
+        // SAFETY: The type's invariant and this function's requirement; slots are 16-byte aligned.
+        unsafe { self.slot(index).write_volatile(raw) }
+    }
+
+    /// Writes length and flags of a slot and leaves the buffer index.
+    ///
+    /// # Safety
+    ///
+    /// `index` must be less than [`Self::num_slots`].
+    #[inline]
+    pub unsafe fn write_len_flags(self, index: u32, len: u16, flags: u16) {
+        let word = u32::from(len) | (u32::from(flags) << 16);
+        // SAFETY: The type's invariant and this function's requirement; the second word of a slot is 4-byte aligned.
+        unsafe { self.slot(index).cast::<u32>().wrapping_add(1).write_volatile(word) }
+    }
+}
+
+/// What the holder of the busy flag owns of a kring.
+pub struct Inner {
+    /// Where kernel and program stand.
+    pub cursors: Cursors,
+    /// The ring in shared memory.
+    pub ring: SharedRing,
+    /// The buffer index that the kernel last saw or put in each slot, for the return of buffers.
+    pub shadow: KVVec<u32>,
+    /// Size of a buffer of the region in bytes.
+    pub buf_size: u32,
+}
+
+/// Counters of a ring. One writer at a time (the holder of the busy flag) unless said otherwise.
+#[derive(Default)]
+pub struct Counters {
+    /// Slots sent or received.
+    pub packets: AtomicU64,
+    /// Their bytes.
+    pub bytes: AtomicU64,
+    /// Calls of txsync or rxsync.
+    pub syncs: AtomicU64,
+    /// Times that sleepers were woken; written by interrupts.
+    pub wakeups: AtomicU64,
+    /// Packets lost here; written by interrupts and the transmit path too.
+    pub drops: AtomicU64,
+    /// Packets with errors, dropped by the hardware or by us.
+    pub errors: AtomicU64,
+    /// Times the ring was reinitialised because of an impossible value.
+    pub reinits: AtomicU64,
+}
+
+impl Counters {
+    /// Adds to a counter that only the holder of the busy flag writes.
+    #[inline]
+    pub fn add(counter: &AtomicU64, n: u64) {
+        counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+}
+
+const BUSY: u32 = 1;
+const STOPPED: u32 = 2;
+const DEAD: u32 = 4;
+
+/// Why a kring cannot be synced now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotHeld {
+    /// Another thread is syncing it.
+    Busy,
+    /// It is stopped for a moment: a takeover or a release is under way.
+    Stopped,
+    /// Its port is gone.
+    Dead,
+}
+
+/// The ring memory and the queue behind a kring in use.
+pub struct Attached {
+    /// Cursors and memory.
+    pub inner: Inner,
+    /// What moves the packets.
+    pub queue: Arc<dyn Queue>,
+}
+
+/// The kernel's state of one ring.
+///
+/// # Invariants
+///
+/// `attached` is accessed only by whoever holds the busy flag.
+#[pin_data]
+pub struct Kring {
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Its number among the rings of its kind and direction.
+    pub index: u16,
+    /// Whether it is a host ring.
+    pub host: bool,
+    state: AtomicU32,
+    /// Sleepers in poll.
+    #[pin]
+    pub wait: WaitQueue,
+    /// Counters, zero at the port's creation.
+    pub counters: Counters,
+    attached: UnsafeCell<Option<Attached>>,
+}
+
+// SAFETY: `attached` is accessed only by the holder of the busy flag; all other fields are `Sync`.
+unsafe impl Sync for Kring {}
+// SAFETY: Nothing in a kring is bound to a thread.
+unsafe impl Send for Kring {}
+
+impl Kring {
+    /// A kring that nobody uses yet: stopped, with nothing attached.
+    pub fn new(direction: Direction, index: u16, host: bool) -> impl PinInit<Self> {
+        pin_init!(Self {
+            direction,
+            index,
+            host,
+            state: AtomicU32::new(STOPPED),
+            wait <- WaitQueue::new(),
+            counters: Counters::default(),
+            attached: UnsafeCell::new(None),
+        })
+    }
+
+    /// Takes the busy flag, unless the kring is busy, stopped or dead.
+    #[inline]
+    pub fn try_hold(&self) -> Result<Held<'_>, NotHeld> {
+        match self.state.compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed) {
+            // INVARIANT: The flag was clear and is ours now.
+            Ok(_) => Ok(Held { kring: self }),
+            Err(state) if state & DEAD != 0 => Err(NotHeld::Dead),
+            Err(state) if state & STOPPED != 0 => Err(NotHeld::Stopped),
+            Err(_) => Err(NotHeld::Busy),
+        }
+    }
+
+    /// Takes the busy flag of a stopped kring, for attach, detach and reprogramming; waits for a sync under way.
+    ///
+    /// The caller holds the registry's mutex, so that there is only one.
+    pub fn stop(&self) -> Held<'_> {
+        self.state.fetch_or(STOPPED, Ordering::Relaxed);
+        loop {
+            let seen = self.state.load(Ordering::Relaxed);
+            if seen & BUSY == 0
+                && self
+                    .state
+                    .compare_exchange(seen, seen | BUSY, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
+            {
+                // INVARIANT: The flag was clear and is ours now.
+                return Held { kring: self };
+            }
+            // A sync is bounded by the ring's size, and its holder may need this CPU.
+            crate::sys::sched::yield_now();
+        }
+    }
+
+    /// Lets syncs in again; the opposite of [`Self::stop`].
+    pub fn start(&self) {
+        self.state.fetch_and(!STOPPED, Ordering::Release);
+    }
+
+    /// Marks the kring dead, for good, and wakes its sleepers, who will see `POLLERR`.
+    pub fn kill(&self) {
+        self.state.fetch_or(DEAD, Ordering::Release);
+        self.wake();
+    }
+
+    /// Makes a dead kring usable again when it is attached anew; nobody holds it.
+    pub fn revive(&self) {
+        self.state.fetch_and(!DEAD, Ordering::Release);
+    }
+
+    /// Whether the port behind is gone.
+    #[inline]
+    pub fn is_dead(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & DEAD != 0
+    }
+
+    /// Wakes whoever sleeps on this ring. Callable from interrupts.
+    #[inline]
+    pub fn wake(&self) {
+        if self.wait.wake() {
+            self.counters.wakeups.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The busy flag of a kring, held.
+///
+/// # Invariants
+///
+/// The flag is set and nobody else acts as its holder.
+pub struct Held<'a> {
+    kring: &'a Kring,
+}
+
+impl<'a> Held<'a> {
+    /// What is attached, if anything.
+    #[inline]
+    pub fn attached(&mut self) -> Option<&mut Attached> {
+        // SAFETY: By the type's invariant this is the only access, and the borrow of `self` keeps it so.
+        unsafe { (*self.kring.attached.get()).as_mut() }
+    }
+
+    /// Puts ring memory and queue in place, or takes them out; returns what was there.
+    pub fn replace(&mut self, attached: Option<Attached>) -> Option<Attached> {
+        // SAFETY: As above.
+        core::mem::replace(unsafe { &mut *self.kring.attached.get() }, attached)
+    }
+
+    /// The kring.
+    #[inline]
+    pub fn kring(&self) -> &'a Kring {
+        self.kring
+    }
+}
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.kring.state.fetch_and(!BUSY, Ordering::Release);
+    }
+}

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a name can be bound to, and the rings behind it.
+
+pub(crate) mod kring;

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel-free part of the netmap module, built for tests on the host.
+//!
+//! The two modules stand here where they stand in the kernel's crate, so that their files are the
+//! same in both.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[path = "../abi.rs"]
+pub mod abi;
+#[path = "mod.rs"]
+pub mod logic;

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Decisions of the module that need no kernel: ring arithmetic, checks of what programs write,
+//! request decoding, allocation bitmaps and region layout.
+//!
+//! Imports `core` and [`crate::abi`] alone, holds no `unsafe`, allocates nothing and cannot panic
+//! (the tests run with overflow checks). The same files are built into the module and, as the
+//! package in this directory, tested on the host.
+
+pub mod bitmap;
+pub mod errno;
+pub mod name;
+pub mod request;
+pub mod ring;
+pub mod slot;

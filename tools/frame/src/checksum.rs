@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The Internet checksum (RFC 1071).
+
+/// Adds the big-endian 16-bit words of `octets` to `start`; an odd octet at the end counts as if a zero followed.
+///
+/// The result is not folded: it can be the `start` of the next piece, if all pieces but the last are even.
+pub fn sum(octets: &[u8], start: u64) -> u64 {
+    let mut words = octets.chunks_exact(2);
+    let mut total = start;
+    for word in &mut words {
+        total += u64::from(u16::from_be_bytes([word[0], word[1]]));
+    }
+    if let [last] = words.remainder() {
+        total += u64::from(*last) << 8;
+    }
+    total
+}
+
+/// Folds a sum to its complemented 16 bits: what a header carries, and 0 for data that includes its checksum.
+pub fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    // The loop leaves no more than 16 bits.
+    !(sum as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 1071, section 3.
+    #[test]
+    fn rfc_example() {
+        let octets = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(sum(&octets, 0), 0x2ddf0);
+        assert_eq!(fold(0x2ddf0), 0x220d);
+    }
+
+    #[test]
+    fn odd_length_counts_a_zero() {
+        assert_eq!(sum(&[1, 2, 3], 0), sum(&[1, 2, 3, 0], 0));
+    }
+
+    #[test]
+    fn whole_with_checksum_folds_to_zero() {
+        let mut octets = [
+            0x45, 0, 0, 46, 1, 2, 3, 4, 64, 17, 0, 0, 10, 0, 0, 1, 10, 1, 0, 1,
+        ];
+        let check = fold(sum(&octets, 0));
+        octets[10..12].copy_from_slice(&check.to_be_bytes());
+        assert_eq!(fold(sum(&octets, 0)), 0);
+    }
+}

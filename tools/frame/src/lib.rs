@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Ethernet frames that test programs send and recognize.
+//!
+//! [`Udp`] makes frames with correct checksums. [`stamp`] writes a sequence number and a pattern derived from it
+//! over the payload, [`check`] verifies a received frame against them, and [`Tracker`] tells lost, repeated and
+//! reordered frames apart in bounded memory.
+
+mod checksum;
+mod stamp;
+mod tracker;
+mod udp;
+
+pub use checksum::{fold, sum};
+pub use stamp::{check, stamp, Verdict, MAX_SEQUENCE, STAMPED_MIN};
+pub use tracker::{Counts, Tracker, WINDOW};
+pub use udp::{Mac, TooShort, Udp, HEADERS};

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The binary interface of `/dev/netmap`: what the kernel and every netmap program agree on.
+//!
+//! The types mirror `include/uapi/net/netmap.h` field by field; the assertions at the end of this file hold
+//! their layout on 64-bit machines. All integers are in the machine's byte order.
+
+use core::ffi::c_ulong;
+
+/// Version of the interface that this crate speaks.
+pub const NETMAP_API: u16 = 14;
+/// Oldest header version that the kernel accepts.
+pub const NETMAP_MIN_API: u16 = 14;
+/// Newest header version that the kernel accepts.
+pub const NETMAP_MAX_API: u16 = 15;
+
+/// Size of the port name in a request, with its terminating zero.
+pub const NETMAP_REQ_IFNAMSIZ: usize = 64;
+/// Bits of `nr_ringid` that hold a ring number.
+pub const NETMAP_RING_MASK: u16 = 0xfff;
+
+/// `NIOCCTRL`: control request, its argument a [`ReqHeader`].
+pub const NIOCCTRL: c_ulong = 0xc058_6997;
+/// `NIOCTXSYNC`: send what is queued on the bound transmit rings.
+pub const NIOCTXSYNC: c_ulong = 0x6994;
+/// `NIOCRXSYNC`: collect what arrived on the bound receive rings.
+pub const NIOCRXSYNC: c_ulong = 0x6995;
+
+/// Request type: bind the file to a port.
+pub const NETMAP_REQ_REGISTER: u16 = 1;
+/// Request type: read a port's configuration.
+pub const NETMAP_REQ_PORT_INFO_GET: u16 = 2;
+
+/// Register mode: all rings of the NIC.
+pub const NR_REG_ALL_NIC: u32 = 1;
+/// Register mode: the host rings.
+pub const NR_REG_SW: u32 = 2;
+/// Register mode: the NIC's rings and the host rings.
+pub const NR_REG_NIC_SW: u32 = 3;
+/// Register mode: one ring pair of the NIC.
+pub const NR_REG_ONE_NIC: u32 = 4;
+/// Register mode: one host ring pair.
+pub const NR_REG_ONE_SW: u32 = 8;
+
+/// Register flag: monitor what the port sends.
+pub const NR_MONITOR_TX: u64 = 0x100;
+/// Register flag: monitor what the port receives.
+pub const NR_MONITOR_RX: u64 = 0x200;
+/// Register flag: a monitor that shares buffers instead of copying.
+pub const NR_ZCOPY_MON: u64 = 0x400;
+/// Register flag: no other file may bind these rings.
+pub const NR_EXCLUSIVE: u64 = 0x800;
+/// Register flag: bind the receive rings alone.
+pub const NR_RX_RINGS_ONLY: u64 = 0x2000;
+/// Register flag: bind the transmit rings alone.
+pub const NR_TX_RINGS_ONLY: u64 = 0x4000;
+/// Register flag: `poll` syncs receive rings even if no readability is asked for.
+pub const NR_DO_RX_POLL: u64 = 0x10000;
+/// Register flag: `poll` sends only if writability is asked for.
+pub const NR_NO_TX_POLL: u64 = 0x20000;
+
+/// Ring flag: the kernel writes the time of each sync to `ts`.
+pub const NR_TIMESTAMP: u32 = 0x2;
+/// Ring flag: slots released with [`NS_FORWARD`] go to the other side (NIC or host).
+pub const NR_FORWARD: u32 = 0x4;
+
+/// Slot flag: `buf_idx` has changed.
+pub const NS_BUF_CHANGED: u16 = 0x1;
+/// Slot flag: report this slot's completion soon instead of lazily.
+pub const NS_REPORT: u16 = 0x2;
+/// Slot flag: pass the packet on, see [`NR_FORWARD`].
+pub const NS_FORWARD: u16 = 0x4;
+/// Slot flag: the packet goes on in the next slot.
+pub const NS_MOREFRAG: u16 = 0x20;
+
+/// One packet, or a fragment of one, in a ring (`struct netmap_slot`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// Index of the buffer within the region.
+    pub buf_idx: u32,
+    /// Octets in the buffer that belong to the packet.
+    pub len: u16,
+    /// `NS_*`.
+    pub flags: u16,
+    /// Address of an indirect buffer, or an offset within the buffer.
+    pub ptr: u64,
+}
+
+/// `struct timeval`, as the ring holds it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Timeval {
+    /// Seconds of the real-time clock.
+    pub tv_sec: i64,
+    /// Microseconds within the second.
+    pub tv_usec: i64,
+}
+
+/// Room for a lock of the program's own, in a cache line pair of its own.
+#[repr(C, align(128))]
+#[derive(Debug, Clone, Copy)]
+pub struct Sem(pub [u8; 128]);
+
+/// Head of a ring in shared memory (`struct netmap_ring`); [`Slot`]s follow it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Ring {
+    /// From this structure to buffer 0, in octets.
+    pub buf_ofs: i64,
+    /// Slots in the ring.
+    pub num_slots: u32,
+    /// Octets per buffer.
+    pub nr_buf_size: u32,
+    /// Ring number within the port.
+    pub ringid: u16,
+    /// 0 transmit, 1 receive.
+    pub dir: u16,
+    /// First slot that the program owns; written by the program.
+    pub head: u32,
+    /// Where `poll` wakes up; written by the program.
+    pub cur: u32,
+    /// First slot that the kernel owns; written by the kernel.
+    pub tail: u32,
+    /// `NR_TIMESTAMP`, `NR_FORWARD`.
+    pub flags: u32,
+    /// Time of the last sync, if asked for.
+    pub ts: Timeval,
+    /// Bits of a slot's `ptr` that hold an offset.
+    pub offset_mask: u64,
+    /// Alignment that packets need within a buffer, in octets.
+    pub buf_align: u64,
+    /// The program's.
+    pub sem: Sem,
+}
+
+/// What a binding sees of its port (`struct netmap_if`); offsets of its rings, in octets from here, follow it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct If {
+    /// Interface name, ended by a zero.
+    pub ni_name: [u8; 16],
+    /// Interface version.
+    pub ni_version: u32,
+    /// `NI_PRIV_MEM`.
+    pub ni_flags: u32,
+    /// Transmit rings of the NIC.
+    pub ni_tx_rings: u32,
+    /// Receive rings of the NIC.
+    pub ni_rx_rings: u32,
+    /// First buffer of the list of extra buffers; 0 ends the list.
+    pub ni_bufs_head: u32,
+    /// Host transmit rings.
+    pub ni_host_tx_rings: u32,
+    /// Host receive rings.
+    pub ni_host_rx_rings: u32,
+    /// Reserved.
+    pub ni_spare1: [u32; 3],
+}
+
+/// Head of a control request (`struct nmreq_header`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ReqHeader {
+    /// [`NETMAP_API`].
+    pub nr_version: u16,
+    /// `NETMAP_REQ_*`.
+    pub nr_reqtype: u16,
+    /// Zero.
+    pub nr_reserved: u32,
+    /// Port name, ended by a zero.
+    pub nr_name: [u8; NETMAP_REQ_IFNAMSIZ],
+    /// Address of the first option, or zero.
+    pub nr_options: u64,
+    /// Address of the request's body.
+    pub nr_body: u64,
+}
+
+/// Body of [`NETMAP_REQ_REGISTER`] (`struct nmreq_register`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqRegister {
+    /// Out: where [`If`] is in the region, in octets.
+    pub nr_offset: u64,
+    /// Out: size of the region, in octets.
+    pub nr_memsize: u64,
+    /// In and out: slots per transmit ring; 0 asks for the default.
+    pub nr_tx_slots: u32,
+    /// In and out: slots per receive ring; 0 asks for the default.
+    pub nr_rx_slots: u32,
+    /// In and out: transmit rings; 0 asks for the default.
+    pub nr_tx_rings: u16,
+    /// In and out: receive rings; 0 asks for the default.
+    pub nr_rx_rings: u16,
+    /// In and out: host transmit rings; 0 asks for the default.
+    pub nr_host_tx_rings: u16,
+    /// In and out: host receive rings; 0 asks for the default.
+    pub nr_host_rx_rings: u16,
+    /// In and out: region to use; 0 lets the kernel choose.
+    pub nr_mem_id: u16,
+    /// Ring for the modes that name one.
+    pub nr_ringid: u16,
+    /// `NR_REG_*`.
+    pub nr_mode: u32,
+    /// In and out: extra buffers.
+    pub nr_extra_bufs: u32,
+    /// `NR_*`.
+    pub nr_flags: u64,
+}
+
+/// Body of [`NETMAP_REQ_PORT_INFO_GET`] (`struct nmreq_port_info_get`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqPortInfoGet {
+    /// Out: size of the region, in octets.
+    pub nr_memsize: u64,
+    /// Out: slots per transmit ring.
+    pub nr_tx_slots: u32,
+    /// Out: slots per receive ring.
+    pub nr_rx_slots: u32,
+    /// Out: transmit rings.
+    pub nr_tx_rings: u16,
+    /// Out: receive rings.
+    pub nr_rx_rings: u16,
+    /// Out: host transmit rings.
+    pub nr_host_tx_rings: u16,
+    /// Out: host receive rings.
+    pub nr_host_rx_rings: u16,
+    /// In and out: region.
+    pub nr_mem_id: u16,
+    /// Zero.
+    pub pad: [u16; 3],
+}
+
+/// Size of the field that `get` points to, so that a layout row can state it.
+const fn size_of_field<T, F>(_get: fn(&T) -> &F) -> usize {
+    size_of::<F>()
+}
+
+macro_rules! layout {
+    ($type:ty, $size:literal { $($field:ident $offset:literal $len:literal,)* }) => {
+        const _: () = {
+            assert!(size_of::<$type>() == $size);
+            $(
+                assert!(core::mem::offset_of!($type, $field) == $offset);
+                assert!(size_of_field(|t: &$type| &t.$field) == $len);
+            )*
+        };
+    };
+}
+
+layout!(Slot, 16 {
+    buf_idx 0 4,
+    len 4 2,
+    flags 6 2,
+    ptr 8 8,
+});
+layout!(Ring, 256 {
+    buf_ofs 0 8,
+    num_slots 8 4,
+    nr_buf_size 12 4,
+    ringid 16 2,
+    dir 18 2,
+    head 20 4,
+    cur 24 4,
+    tail 28 4,
+    flags 32 4,
+    ts 40 16,
+    offset_mask 56 8,
+    buf_align 64 8,
+    sem 128 128,
+});
+layout!(If, 56 {
+    ni_name 0 16,
+    ni_version 16 4,
+    ni_flags 20 4,
+    ni_tx_rings 24 4,
+    ni_rx_rings 28 4,
+    ni_bufs_head 32 4,
+    ni_host_tx_rings 36 4,
+    ni_host_rx_rings 40 4,
+    ni_spare1 44 12,
+});
+layout!(ReqHeader, 88 {
+    nr_version 0 2,
+    nr_reqtype 2 2,
+    nr_reserved 4 4,
+    nr_name 8 64,
+    nr_options 72 8,
+    nr_body 80 8,
+});
+layout!(ReqRegister, 56 {
+    nr_offset 0 8,
+    nr_memsize 8 8,
+    nr_tx_slots 16 4,
+    nr_rx_slots 20 4,
+    nr_tx_rings 24 2,
+    nr_rx_rings 26 2,
+    nr_host_tx_rings 28 2,
+    nr_host_rx_rings 30 2,
+    nr_mem_id 32 2,
+    nr_ringid 34 2,
+    nr_mode 36 4,
+    nr_extra_bufs 40 4,
+    nr_flags 48 8,
+});
+layout!(ReqPortInfoGet, 32 {
+    nr_memsize 0 8,
+    nr_tx_slots 8 4,
+    nr_rx_slots 12 4,
+    nr_tx_rings 16 2,
+    nr_rx_rings 18 2,
+    nr_host_tx_rings 20 2,
+    nr_host_rx_rings 22 2,
+    nr_mem_id 24 2,
+    pad 26 6,
+});

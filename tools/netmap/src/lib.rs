@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Packet rings shared with the network card through `/dev/netmap`.
+//!
+//! A [`Port`] is an open file bound to some rings of an interface. Its [`TxRing`]s and [`RxRing`]s are views of
+//! memory that the kernel and the program share; a slot between a ring's `head` and its `tail` belongs to the
+//! program, the others to the kernel. The program fills or reads slots with [`TxRing::fill`] and
+//! [`RxRing::drain`], which pass the slots on, and tells the kernel with [`Port::sync_tx`], [`Port::sync_rx`] or
+//! [`Port::poll`].
+//!
+//! ```no_run
+//! use netmap::{Interest, Options, Port};
+//!
+//! let mut port = Port::open(&"netmap:eth0".parse()?, &Options::default())?;
+//! let mut octets = 0;
+//! while !port.poll(Interest::Rx, None)?.lost {
+//!     for ring in port.rx_mut() {
+//!         ring.drain(u32::MAX, |slot| octets += slot.packet().len());
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is checked and what is trusted
+//!
+//! Ring indices and buffer indices are checked before they are used, so that no content of the shared memory makes
+//! this crate reach outside of the mapping. A ring is in the hands of at most one view per process
+//! ([`OpenError::RingTaken`]). Another *process* that maps the same region can still write to any buffer at any
+//! time, as with any file mapped shared; whoever can open `/dev/netmap` is trusted not to.
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!("netmap is for 64-bit Linux");
+
+pub mod abi;
+mod port;
+mod region;
+mod ring;
+mod spec;
+
+pub use port::{Binding, ExtraBuf, Interest, OpenError, Options, Port, PortInfo, Ready};
+pub use ring::{DifferentRegion, RingState, RxRing, RxSlot, TxRing, TxSlot};
+pub use spec::{PortSpec, Rings, SpecError};

@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Ports: open files bound to rings.
+
+use crate::abi;
+use crate::region::Region;
+use crate::ring::{Buffers, RawRing, RingError, RxRing, TxRing};
+use crate::spec::{PortSpec, Rings};
+use core::ptr::{addr_of, addr_of_mut, NonNull};
+use std::any::Any;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What to ask for when a port is opened; zero stands for the port's default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Slots per transmit ring.
+    pub tx_slots: u32,
+    /// Slots per receive ring.
+    pub rx_slots: u32,
+    /// Transmit rings.
+    pub tx_rings: u16,
+    /// Receive rings.
+    pub rx_rings: u16,
+    /// Buffers that belong to no slot.
+    pub extra_bufs: u32,
+    /// Further `NR_*` flags, besides those in the port's name.
+    pub flags: u64,
+}
+
+/// Why a port could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// `/dev/netmap` could not be opened.
+    #[error("/dev/netmap: {0}; is the netmap module loaded?")]
+    Device(#[source] io::Error),
+    /// The kernel refused to bind the port.
+    #[error("{port}: cannot bind: {error}")]
+    Bind {
+        /// The port, as asked for.
+        port: String,
+        /// `ENXIO` unknown port, `EBUSY` bound exclusively or not free to be taken, `EINVAL` impossible request,
+        /// `ENOMEM`, and what else `netmap(4)` names.
+        #[source]
+        error: io::Error,
+    },
+    /// The region could not be mapped.
+    #[error("{port}: cannot map the rings: {error}")]
+    Map {
+        /// The port, as asked for.
+        port: String,
+        /// `mmap`'s.
+        #[source]
+        error: io::Error,
+    },
+    /// What the kernel has published does not lie within the region.
+    #[error("{port}: the kernel describes a ring outside of the memory region")]
+    Malformed {
+        /// The port, as asked for.
+        port: String,
+    },
+    /// This process has the ring already, through another [`Port`].
+    #[error("{port}: this program has bound ring {ring} already")]
+    RingTaken {
+        /// The port, as asked for.
+        port: String,
+        /// Position of the ring in the port's table: transmit rings, then receive rings.
+        ring: usize,
+    },
+}
+
+/// What the kernel said about a port when it was bound.
+#[derive(Debug, Clone, Copy)]
+pub struct PortInfo {
+    /// Size of the region, in octets.
+    pub mem_size: u64,
+    /// The region's number.
+    pub mem_id: u16,
+    /// Slots per transmit ring.
+    pub tx_slots: u32,
+    /// Slots per receive ring.
+    pub rx_slots: u32,
+    /// Transmit rings of the NIC.
+    pub tx_rings: u16,
+    /// Receive rings of the NIC.
+    pub rx_rings: u16,
+    /// Host transmit rings.
+    pub host_tx_rings: u16,
+    /// Host receive rings.
+    pub host_rx_rings: u16,
+}
+
+/// Which rings a wait is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Free slots in a transmit ring.
+    Tx,
+    /// Packets in a receive ring.
+    Rx,
+    /// Either.
+    Both,
+}
+
+/// What a wait has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ready {
+    /// A transmit ring has free slots.
+    pub tx: bool,
+    /// A receive ring has packets.
+    pub rx: bool,
+    /// The port has failed for good: its NIC is gone, or a ring was found in an impossible state.
+    pub lost: bool,
+}
+
+/// The open file of a port: what syncs and waits go through.
+#[derive(Debug)]
+pub struct Binding {
+    // Unmapped before the file is closed: while a region is mapped here, its number means no other region.
+    region: Arc<Region>,
+    fd: OwnedFd,
+    nifp: NonNull<abi::If>,
+}
+
+// SAFETY: `nifp` leads into the region, which is shared memory; it is read and written by single accesses.
+unsafe impl Send for Binding {}
+// SAFETY: as above; the kernel allows concurrent calls on one file.
+unsafe impl Sync for Binding {}
+
+impl AsFd for Binding {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Binding {
+    #[inline]
+    fn sync(&self, request: libc::c_ulong) -> io::Result<()> {
+        // SAFETY: the two sync requests take no argument.
+        let failed = unsafe { libc::ioctl(self.fd.as_raw_fd(), request) } < 0;
+        if failed {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// Sends what is queued on the transmit rings and collects sent slots (`NIOCTXSYNC`).
+    ///
+    /// # Errors
+    ///
+    /// `ENXIO` if the port is gone; `EIO` if a ring was found in an impossible state, which resets it.
+    #[inline]
+    pub fn sync_tx(&self) -> io::Result<()> {
+        self.sync(abi::NIOCTXSYNC)
+    }
+
+    /// Collects received packets and gives released slots back to the NIC (`NIOCRXSYNC`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::sync_tx`].
+    #[inline]
+    pub fn sync_rx(&self) -> io::Result<()> {
+        self.sync(abi::NIOCRXSYNC)
+    }
+
+    /// Waits for what `interest` names, `timeout` at most, and syncs the rings on the way.
+    ///
+    /// Queued packets are sent whatever the interest, unless the port was opened with [`abi::NR_NO_TX_POLL`].
+    /// A signal or the timeout ends the wait with nothing ready.
+    ///
+    /// # Errors
+    ///
+    /// `poll`'s, such as `ENOMEM`.
+    #[inline]
+    pub fn poll(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<Ready> {
+        let mut pollfd = libc::pollfd {
+            fd: self.fd.as_raw_fd(),
+            events: match interest {
+                Interest::Tx => libc::POLLOUT,
+                Interest::Rx => libc::POLLIN,
+                Interest::Both => libc::POLLOUT | libc::POLLIN,
+            },
+            revents: 0,
+        };
+        // SAFETY: `pollfd` is one element, as stated, and lives through the call.
+        let found = unsafe { libc::poll(&mut pollfd, 1, timeout.map_or(-1, milliseconds)) };
+        if found < 0 {
+            let error = io::Error::last_os_error();
+            return match error.kind() {
+                io::ErrorKind::Interrupted => Ok(Ready::default()),
+                _ => Err(error),
+            };
+        }
+        Ok(Ready {
+            tx: pollfd.revents & libc::POLLOUT != 0,
+            rx: pollfd.revents & libc::POLLIN != 0,
+            lost: pollfd.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0,
+        })
+    }
+}
+
+/// Whole milliseconds, rounded up so that a wait is never shorter than asked for.
+fn milliseconds(timeout: Duration) -> i32 {
+    i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+}
+
+/// A buffer of the region that is in no slot.
+#[derive(Debug)]
+pub struct ExtraBuf {
+    idx: u32,
+    buffers: Buffers,
+    _binding: Arc<Binding>,
+}
+
+// SAFETY: the buffer is this value's alone until it is exchanged with a slot's.
+unsafe impl Send for ExtraBuf {}
+
+impl ExtraBuf {
+    /// The buffer's octets.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        let size = self.buffers.size() as usize;
+        // SAFETY: `at` checks the index; the buffer is in no slot and `self` is borrowed.
+        unsafe { core::slice::from_raw_parts_mut(self.buffers.at(self.idx), size) }
+    }
+
+    pub(crate) fn buffers(&self) -> Buffers {
+        self.buffers
+    }
+
+    pub(crate) fn idx_mut(&mut self) -> &mut u32 {
+        &mut self.idx
+    }
+}
+
+/// A bound port: its file, its rings, its extra buffers.
+///
+/// Dropping it gives the extra buffers back and closes the file, which takes the rings from the NIC.
+pub struct Port {
+    tx: Vec<TxRing>,
+    rx: Vec<RxRing>,
+    extra: Vec<ExtraBuf>,
+    info: PortInfo,
+    binding: Arc<Binding>,
+}
+
+impl Port {
+    /// Opens `/dev/netmap`, binds the file to `spec` and maps the region.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open(spec: &PortSpec, options: &Options) -> Result<Port, OpenError> {
+        let port = || spec.to_string();
+        let device = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/netmap");
+        let fd: OwnedFd = device.map_err(OpenError::Device)?.into();
+        let reg = register(&fd, spec, options).map_err(|error| OpenError::Bind {
+            port: port(),
+            error,
+        })?;
+        let len = usize::try_from(reg.nr_memsize).unwrap_or(usize::MAX);
+        let region =
+            Region::of(fd.as_fd(), reg.nr_mem_id, len).map_err(|error| OpenError::Map {
+                port: port(),
+                error,
+            })?;
+        let offset = usize::try_from(reg.nr_offset).unwrap_or(usize::MAX);
+        let nifp = region
+            .at(offset, size_of::<abi::If>(), 8)
+            .ok_or_else(|| OpenError::Malformed { port: port() })?
+            .cast();
+        let binding = Arc::new(Binding { region, fd, nifp });
+        let info = PortInfo {
+            mem_size: reg.nr_memsize,
+            mem_id: reg.nr_mem_id,
+            tx_slots: reg.nr_tx_slots,
+            rx_slots: reg.nr_rx_slots,
+            tx_rings: reg.nr_tx_rings,
+            rx_rings: reg.nr_rx_rings,
+            host_tx_rings: reg.nr_host_tx_rings,
+            host_rx_rings: reg.nr_host_rx_rings,
+        };
+        let mut opened = Port {
+            tx: Vec::new(),
+            rx: Vec::new(),
+            extra: Vec::new(),
+            info,
+            binding,
+        };
+        opened.view_rings(spec, spec.flags() | options.flags, offset)?;
+        opened.collect_extra_bufs(reg.nr_extra_bufs);
+        Ok(opened)
+    }
+
+    /// What the kernel said about the port.
+    pub fn info(&self) -> &PortInfo {
+        &self.info
+    }
+
+    /// The bound transmit rings, in the port's order.
+    pub fn tx_mut(&mut self) -> &mut [TxRing] {
+        &mut self.tx
+    }
+
+    /// The bound receive rings, in the port's order.
+    pub fn rx_mut(&mut self) -> &mut [RxRing] {
+        &mut self.rx
+    }
+
+    /// The buffers that are in no slot.
+    pub fn extra_bufs_mut(&mut self) -> &mut Vec<ExtraBuf> {
+        &mut self.extra
+    }
+
+    /// File, transmit rings and receive rings at once.
+    pub fn split(&mut self) -> (&Binding, &mut [TxRing], &mut [RxRing]) {
+        (&self.binding, &mut self.tx, &mut self.rx)
+    }
+
+    /// See [`Binding::sync_tx`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn sync_tx(&self) -> io::Result<()> {
+        self.binding.sync_tx()
+    }
+
+    /// See [`Binding::sync_rx`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn sync_rx(&self) -> io::Result<()> {
+        self.binding.sync_rx()
+    }
+
+    /// See [`Binding::poll`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn poll(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<Ready> {
+        self.binding.poll(interest, timeout)
+    }
+
+    /// Makes the views of the rings that the binding has.
+    fn view_rings(
+        &mut self,
+        spec: &PortSpec,
+        flags: u64,
+        nifp_offset: usize,
+    ) -> Result<(), OpenError> {
+        let port = || spec.to_string();
+        let region = Arc::clone(&self.binding.region);
+        let nifp = self.binding.nifp.as_ptr();
+        // SAFETY: the structure is inside of the region; it is read by raw pointer.
+        let [tx, host_tx, rx, host_rx] = unsafe {
+            [
+                addr_of!((*nifp).ni_tx_rings).read_volatile() as usize,
+                addr_of!((*nifp).ni_host_tx_rings).read_volatile() as usize,
+                addr_of!((*nifp).ni_rx_rings).read_volatile() as usize,
+                addr_of!((*nifp).ni_host_rx_rings).read_volatile() as usize,
+            ]
+        };
+        let total = [host_tx, rx, host_rx]
+            .iter()
+            .fold(tx, |sum, n| sum.saturating_add(*n));
+        let table = region.at(
+            nifp_offset + size_of::<abi::If>(),
+            total.saturating_mul(size_of::<isize>()),
+            align_of::<isize>(),
+        );
+        let table = table
+            .ok_or_else(|| OpenError::Malformed { port: port() })?
+            .cast::<isize>();
+        let view = |at: usize| -> Result<Option<RawRing>, OpenError> {
+            // SAFETY: `at` is below `total`, and the table of that many offsets is inside of the region.
+            let offset = unsafe { table.add(at).read_volatile() };
+            if offset == 0 {
+                return Ok(None);
+            }
+            let offset = nifp_offset
+                .checked_add_signed(offset)
+                .ok_or_else(|| OpenError::Malformed { port: port() })?;
+            let owner: Arc<dyn Any + Send + Sync> = self.binding.clone();
+            match RawRing::new(&region, offset, owner) {
+                Ok(ring) => Ok(Some(ring)),
+                Err(RingError::Malformed) => Err(OpenError::Malformed { port: port() }),
+                Err(RingError::Taken) => Err(OpenError::RingTaken {
+                    port: port(),
+                    ring: at,
+                }),
+            }
+        };
+        let mut tx_rings = Vec::new();
+        let mut rx_rings = Vec::new();
+        if flags & abi::NR_RX_RINGS_ONLY == 0 {
+            for at in bound(spec.rings(), tx, host_tx) {
+                tx_rings.extend(view(at)?.map(TxRing));
+            }
+        }
+        if flags & abi::NR_TX_RINGS_ONLY == 0 {
+            for at in bound(spec.rings(), rx, host_rx) {
+                rx_rings.extend(view(tx + host_tx + at)?.map(RxRing));
+            }
+        }
+        (self.tx, self.rx) = (tx_rings, rx_rings);
+        Ok(())
+    }
+
+    /// Takes the list of extra buffers over from shared memory.
+    fn collect_extra_bufs(&mut self, count: u32) {
+        let Some(buffers) = self.buffers() else {
+            return;
+        };
+        let head = self.bufs_head();
+        // SAFETY: the field is inside of the region.
+        let mut idx = unsafe { head.read_volatile() };
+        for _ in 0..count {
+            if idx == 0 || idx >= buffers.count() {
+                break;
+            }
+            self.extra.push(ExtraBuf {
+                idx,
+                buffers,
+                _binding: Arc::clone(&self.binding),
+            });
+            // SAFETY: the buffer is inside of the region; its first four octets hold the next one's index.
+            idx = unsafe { buffers.at(idx).cast::<u32>().read_unaligned() };
+        }
+        // SAFETY: as above. What is listed in `extra` is no longer listed in shared memory.
+        unsafe { head.write_volatile(idx) };
+    }
+
+    /// Puts what is in `extra` back to the list in shared memory, where the kernel finds it at close.
+    fn return_extra_bufs(&mut self) {
+        let head = self.bufs_head();
+        for extra in self.extra.drain(..) {
+            // SAFETY: the buffer and the list's head are inside of the region, and the buffer is this port's.
+            unsafe {
+                let next = head.read_volatile();
+                extra
+                    .buffers
+                    .at(extra.idx)
+                    .cast::<u32>()
+                    .write_unaligned(next);
+                head.write_volatile(extra.idx);
+            }
+        }
+    }
+
+    fn buffers(&self) -> Option<Buffers> {
+        let tx = self.tx.first().map(|ring| ring.0.buffers());
+        tx.or_else(|| self.rx.first().map(|ring| ring.0.buffers()))
+    }
+
+    fn bufs_head(&self) -> *mut u32 {
+        // SAFETY: the structure is inside of the region; no reference is made.
+        unsafe { addr_of_mut!((*self.binding.nifp.as_ptr()).ni_bufs_head) }
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.return_extra_bufs();
+    }
+}
+
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.binding.as_fd()
+    }
+}
+
+/// Positions, within one direction's rings, that a selection binds.
+fn bound(rings: Rings, nic: usize, host: usize) -> core::ops::Range<usize> {
+    let (start, end) = match rings {
+        Rings::Nic => (0, nic),
+        Rings::Host => (nic, nic + host),
+        Rings::NicAndHost => (0, nic + host),
+        Rings::OneNic(ring) => (usize::from(ring), usize::from(ring) + 1),
+        Rings::OneHost(ring) => (nic + usize::from(ring), nic + usize::from(ring) + 1),
+    };
+    start.min(nic + host)..end.min(nic + host)
+}
+
+/// Binds `fd` with [`abi::NETMAP_REQ_REGISTER`].
+fn register(fd: &OwnedFd, spec: &PortSpec, options: &Options) -> io::Result<abi::ReqRegister> {
+    let (nr_mode, nr_ringid) = spec.rings().mode();
+    let mut reg = abi::ReqRegister {
+        nr_tx_slots: options.tx_slots,
+        nr_rx_slots: options.rx_slots,
+        nr_tx_rings: options.tx_rings,
+        nr_rx_rings: options.rx_rings,
+        nr_mem_id: spec.mem_id(),
+        nr_ringid,
+        nr_mode,
+        nr_extra_bufs: options.extra_bufs,
+        nr_flags: spec.flags() | options.flags,
+        ..abi::ReqRegister::default()
+    };
+    let body = addr_of_mut!(reg);
+    let mut header = abi::ReqHeader {
+        nr_version: abi::NETMAP_API,
+        nr_reqtype: abi::NETMAP_REQ_REGISTER,
+        nr_reserved: 0,
+        nr_name: [0; abi::NETMAP_REQ_IFNAMSIZ],
+        nr_options: 0,
+        nr_body: body.expose_provenance() as u64,
+    };
+    // The parser has left room for the final zero.
+    header.nr_name[..spec.name().len()].copy_from_slice(spec.name().as_bytes());
+    // SAFETY: `header` is the argument that the request takes, its body is the one that belongs to its type, and
+    // both outlive the call.
+    let failed = unsafe { libc::ioctl(fd.as_raw_fd(), abi::NIOCCTRL, &mut header) } < 0;
+    if failed {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `reg` is initialized whatever the kernel wrote: its fields are integers.
+    Ok(unsafe { body.read_volatile() })
+}

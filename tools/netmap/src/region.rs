@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The memory that rings and buffers live in.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// One mapped memory region, shared by all ports of this process that use it.
+///
+/// # Invariants
+///
+/// `base` points to `len` octets that stay readable and writable as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct Region {
+    base: NonNull<u8>,
+    len: usize,
+    mem_id: u16,
+    mapped: bool,
+    /// Offsets of the rings that have a view.
+    taken: Mutex<HashSet<usize>>,
+}
+
+// SAFETY: the region is plain memory, reached through raw pointers only; the set of views has its own lock.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+/// Regions mapped by this process.
+static REGIONS: Mutex<Vec<Weak<Region>>> = Mutex::new(Vec::new());
+
+/// A panic leaves both of the tables here whole, so that a poisoned lock means nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Region {
+    /// The region `mem_id`, which `fd` is bound to: the mapping that another port made, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// `mmap`'s.
+    pub(crate) fn of(fd: BorrowedFd<'_>, mem_id: u16, len: usize) -> io::Result<Arc<Region>> {
+        let mut regions = lock(&REGIONS);
+        regions.retain(|region| region.strong_count() > 0);
+        let known = regions.iter().filter_map(Weak::upgrade);
+        if let Some(region) = known
+            .into_iter()
+            .find(|region| region.mem_id == mem_id && region.len >= len)
+        {
+            return Ok(region);
+        }
+        let region = Arc::new(Region::map(fd, mem_id, len)?);
+        regions.push(Arc::downgrade(&region));
+        Ok(region)
+    }
+
+    fn map(fd: BorrowedFd<'_>, mem_id: u16, len: usize) -> io::Result<Region> {
+        // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                fd.as_raw_fd(),
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base =
+            NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
+        // INVARIANT: just mapped; unmapped when the value is dropped.
+        Ok(Region {
+            base,
+            len,
+            mem_id,
+            mapped: true,
+            taken: Mutex::default(),
+        })
+    }
+
+    /// Size in octets.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Address of `offset`, if `len` octets from there on are inside and `align` divides the offset.
+    pub(crate) fn at(&self, offset: usize, len: usize, align: usize) -> Option<NonNull<u8>> {
+        let end = offset.checked_add(len)?;
+        if end > self.len || offset % align != 0 {
+            return None;
+        }
+        // SAFETY: `offset` is inside the region by the check above.
+        Some(unsafe { self.base.add(offset) })
+    }
+
+    /// Notes that the ring at `offset` has a view; false if it had one.
+    pub(crate) fn take_ring(&self, offset: usize) -> bool {
+        lock(&self.taken).insert(offset)
+    }
+
+    /// Notes that the view of the ring at `offset` is gone.
+    pub(crate) fn release_ring(&self, offset: usize) {
+        lock(&self.taken).remove(&offset);
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        if self.mapped {
+            // SAFETY: `map` made this mapping; nothing points into it any more, for whoever does holds the region.
+            unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+        }
+    }
+}

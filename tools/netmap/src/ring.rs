@@ -1,0 +1,571 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Views of rings and of their slots.
+
+use crate::abi;
+use crate::region::Region;
+use core::marker::PhantomData;
+use core::ptr::{addr_of, addr_of_mut, NonNull};
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Where the buffers of a ring are.
+///
+/// # Invariants
+///
+/// Buffer `i < count` is the `size` octets at `base + i * size`, all inside of a live region.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Buffers {
+    base: NonNull<u8>,
+    size: u32,
+    count: u32,
+}
+
+impl Buffers {
+    /// Address of buffer `idx`.
+    ///
+    /// # Panics
+    ///
+    /// If no such buffer is in the region.
+    #[inline(always)]
+    pub(crate) fn at(self, idx: u32) -> *mut u8 {
+        if idx >= self.count {
+            no_such_buffer(idx, self.count);
+        }
+        // SAFETY: by the invariant, as `idx` is below `count`.
+        unsafe { self.base.as_ptr().add(idx as usize * self.size as usize) }
+    }
+
+    pub(crate) fn count(self) -> u32 {
+        self.count
+    }
+
+    pub(crate) fn size(self) -> u32 {
+        self.size
+    }
+
+    #[inline(always)]
+    pub(crate) fn same_as(self, other: Buffers) -> bool {
+        self.base == other.base
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn no_such_buffer(idx: u32, count: u32) -> ! {
+    panic!("a slot names buffer {idx}, but the region has {count}: another program has written to the ring")
+}
+
+/// The error of an exchange of buffers between rings that do not share a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the rings do not share a memory region")]
+pub struct DifferentRegion;
+
+/// A snapshot of a ring's indices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingState {
+    /// First slot of the program.
+    pub head: u32,
+    /// Slot at which `poll` wakes the program.
+    pub cur: u32,
+    /// First slot of the kernel.
+    pub tail: u32,
+}
+
+/// What transmit and receive rings have in common.
+///
+/// # Invariants
+///
+/// - `ring` is the head of a ring inside of `region`, and `num_slots >= 1` slots follow it there.
+/// - `buffers` are inside of `region`.
+/// - No other value of this process holds the same ring (`Region::take_ring`).
+pub(crate) struct RawRing {
+    ring: NonNull<abi::Ring>,
+    num_slots: u32,
+    buffers: Buffers,
+    offset: usize,
+    region: Arc<Region>,
+    /// What must outlive the view: the binding whose rings these are.
+    _owner: Arc<dyn Any + Send + Sync>,
+}
+
+// SAFETY: the pointers lead into the region, which is shared memory and kept by `region`; the view is the only one.
+unsafe impl Send for RawRing {}
+
+/// Why a ring cannot be viewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RingError {
+    /// The ring or its buffers do not lie within the region.
+    Malformed,
+    /// The process has a view of it.
+    Taken,
+}
+
+impl RawRing {
+    pub(crate) fn new(
+        region: &Arc<Region>,
+        offset: usize,
+        owner: Arc<dyn Any + Send + Sync>,
+    ) -> Result<RawRing, RingError> {
+        let malformed = RingError::Malformed;
+        let head_len = size_of::<abi::Ring>();
+        let ring: NonNull<abi::Ring> = region.at(offset, head_len, 8).ok_or(malformed)?.cast();
+        let head = ring.as_ptr();
+        // SAFETY: the whole head is inside of the region and aligned for its fields; it is read by raw pointer.
+        let (num_slots, size, buf_ofs) = unsafe {
+            (
+                addr_of!((*head).num_slots).read_volatile(),
+                addr_of!((*head).nr_buf_size).read_volatile(),
+                addr_of!((*head).buf_ofs).read_volatile(),
+            )
+        };
+        let slots_len = (num_slots as usize).checked_mul(size_of::<abi::Slot>());
+        let slots_len = slots_len.ok_or(malformed)?;
+        let _ = region
+            .at(offset + head_len, slots_len, 8)
+            .ok_or(malformed)?;
+        let first = usize::try_from(buf_ofs)
+            .ok()
+            .and_then(|ofs| offset.checked_add(ofs));
+        let first = first.ok_or(malformed)?;
+        if num_slots == 0 || size == 0 {
+            return Err(malformed);
+        }
+        let base = region.at(first, size as usize, 1).ok_or(malformed)?;
+        let count = (region.len() - first) / size as usize;
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        if !region.take_ring(offset) {
+            return Err(RingError::Taken);
+        }
+        // INVARIANT: `at` has checked the head, the slots and the first buffer; `count` is as many buffers as fit
+        // between the first one and the end of the region; `take_ring` has excluded other views.
+        Ok(RawRing {
+            ring,
+            num_slots,
+            buffers: Buffers { base, size, count },
+            offset,
+            region: Arc::clone(region),
+            _owner: owner,
+        })
+    }
+
+    #[inline(always)]
+    fn index(&self, field: *mut u32) -> &AtomicU32 {
+        // SAFETY: callers pass the address of an index of the ring's head, which is aligned and lives as long as
+        // `self`; the kernel and this view are the only ones to touch it, both with single loads and stores.
+        unsafe { AtomicU32::from_ptr(field) }
+    }
+
+    #[inline(always)]
+    fn head(&self) -> &AtomicU32 {
+        // SAFETY: the field is inside of the ring's head; no reference is made.
+        self.index(unsafe { addr_of_mut!((*self.ring.as_ptr()).head) })
+    }
+
+    #[inline(always)]
+    fn cur(&self) -> &AtomicU32 {
+        // SAFETY: as for `head`.
+        self.index(unsafe { addr_of_mut!((*self.ring.as_ptr()).cur) })
+    }
+
+    #[inline(always)]
+    fn tail(&self) -> &AtomicU32 {
+        // SAFETY: as for `head`.
+        self.index(unsafe { addr_of_mut!((*self.ring.as_ptr()).tail) })
+    }
+
+    fn flags(&self) -> &AtomicU32 {
+        // SAFETY: as for `head`.
+        self.index(unsafe { addr_of_mut!((*self.ring.as_ptr()).flags) })
+    }
+
+    pub(crate) fn buffers(&self) -> Buffers {
+        self.buffers
+    }
+
+    fn state(&self) -> RingState {
+        RingState {
+            head: self.head().load(Ordering::Relaxed),
+            cur: self.cur().load(Ordering::Relaxed),
+            tail: self.tail().load(Ordering::Acquire),
+        }
+    }
+
+    /// First slot of the program, below `num_slots`, and how many the program has, below `num_slots` too.
+    ///
+    /// Indices that are out of range, which the next sync repairs or refuses, make it none.
+    #[inline(always)]
+    fn window(&self) -> (u32, u32) {
+        let head = self.head().load(Ordering::Relaxed);
+        let tail = self.tail().load(Ordering::Acquire);
+        if head >= self.num_slots || tail >= self.num_slots {
+            return (0, 0);
+        }
+        let wrap = if tail < head { self.num_slots } else { 0 };
+        (head, tail + wrap - head)
+    }
+
+    /// Address of the slot `idx`, which must be below `num_slots` or, as the end of a run, equal to it.
+    #[inline(always)]
+    fn slot(&self, idx: u32) -> *mut abi::Slot {
+        debug_assert!(idx <= self.num_slots);
+        // SAFETY: by the invariant `num_slots` slots follow the head, inside of the region.
+        unsafe {
+            self.ring
+                .add(1)
+                .cast::<abi::Slot>()
+                .add(idx as usize)
+                .as_ptr()
+        }
+    }
+
+    /// Calls `f` with up to `max` of the program's slots, in order, then passes them on to the kernel.
+    #[inline(always)]
+    fn walk(&mut self, max: u32, mut f: impl FnMut(*mut abi::Slot)) -> u32 {
+        let (head, available) = self.window();
+        let count = available.min(max);
+        let until_end = count.min(self.num_slots - head);
+        for (start, len) in [(head, until_end), (0, count - until_end)] {
+            let mut slot = self.slot(start);
+            let end = self.slot(start + len);
+            while slot != end {
+                f(slot);
+                // SAFETY: `slot` is before `end`, which is a slot of the ring or its end.
+                slot = unsafe { slot.add(1) };
+            }
+        }
+        self.advance(head, count);
+        count
+    }
+
+    /// Passes `count` slots from `head` on; the window holds that many.
+    #[inline(always)]
+    fn advance(&mut self, head: u32, count: u32) {
+        let next = head + count;
+        let next = if next >= self.num_slots {
+            next - self.num_slots
+        } else {
+            next
+        };
+        self.cur().store(next, Ordering::Relaxed);
+        self.head().store(next, Ordering::Release);
+    }
+}
+
+impl Drop for RawRing {
+    fn drop(&mut self) {
+        self.region.release_ring(self.offset);
+    }
+}
+
+macro_rules! ring_methods {
+    ($ring:ty) => {
+        impl $ring {
+            /// Slots in the ring; one of them always stays with the kernel.
+            pub fn num_slots(&self) -> u32 {
+                self.0.num_slots
+            }
+
+            /// Octets per buffer.
+            pub fn buf_size(&self) -> u32 {
+                self.0.buffers.size
+            }
+
+            /// Ring number within the port; host rings come after the NIC's.
+            pub fn ring_id(&self) -> u16 {
+                // SAFETY: the field is inside of the ring's head; it is read by raw pointer.
+                unsafe { addr_of!((*self.0.ring.as_ptr()).ringid).read_volatile() }
+            }
+
+            /// The indices as they are now.
+            pub fn state(&self) -> RingState {
+                self.0.state()
+            }
+
+            /// Slots that the program has, as of the last sync.
+            #[inline(always)]
+            pub fn space(&self) -> u32 {
+                self.0.window().1
+            }
+
+            /// True if the program has no slot.
+            #[inline(always)]
+            pub fn is_empty(&self) -> bool {
+                self.space() == 0
+            }
+
+            /// Sets the ring's flags: [`abi::NR_TIMESTAMP`], [`abi::NR_FORWARD`].
+            pub fn set_flags(&mut self, flags: u32) {
+                self.0.flags().store(flags, Ordering::Relaxed);
+            }
+        }
+    };
+}
+
+/// A view of a transmit ring.
+pub struct TxRing(pub(crate) RawRing);
+
+/// A view of a receive ring.
+pub struct RxRing(pub(crate) RawRing);
+
+ring_methods!(TxRing);
+ring_methods!(RxRing);
+
+impl TxRing {
+    /// Calls `f` with up to `max` free slots, in order, then queues them for sending; returns how many.
+    ///
+    /// The packets leave at the next sync or poll. `f` must set each slot's length with [`TxSlot::set`] or
+    /// [`TxSlot::write`]; a slot it leaves alone goes out with the length it had.
+    #[inline(always)]
+    pub fn fill(&mut self, max: u32, mut f: impl FnMut(&mut TxSlot<'_>)) -> u32 {
+        let buffers = self.0.buffers;
+        self.0.walk(max, |slot| {
+            f(&mut TxSlot(SlotView {
+                slot,
+                buffers,
+                _ring: PhantomData,
+            }))
+        })
+    }
+
+    /// Slots queued that the kernel has not reported as sent, as of the last sync.
+    pub fn pending(&self) -> u32 {
+        let (_, space) = self.0.window();
+        self.0.num_slots - 1 - space
+    }
+}
+
+impl RxRing {
+    /// Calls `f` with up to `max` received slots, in order, then gives them back; returns how many.
+    ///
+    /// The kernel takes them at the next sync or poll.
+    #[inline(always)]
+    pub fn drain(&mut self, max: u32, mut f: impl FnMut(&mut RxSlot<'_>)) -> u32 {
+        let buffers = self.0.buffers;
+        self.0.walk(max, |slot| {
+            f(&mut RxSlot(SlotView {
+                slot,
+                buffers,
+                _ring: PhantomData,
+            }))
+        })
+    }
+}
+
+/// A slot that the program owns.
+///
+/// # Invariants
+///
+/// `slot` is a slot of a ring whose view is borrowed for `'r`; no other value refers to it.
+struct SlotView<'r> {
+    slot: *mut abi::Slot,
+    buffers: Buffers,
+    _ring: PhantomData<&'r mut RawRing>,
+}
+
+impl SlotView<'_> {
+    #[inline(always)]
+    fn buf_idx(&self) -> u32 {
+        // SAFETY: by the invariant.
+        unsafe { addr_of!((*self.slot).buf_idx).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn set_buf_idx(&mut self, idx: u32) {
+        // SAFETY: by the invariant.
+        unsafe {
+            addr_of_mut!((*self.slot).buf_idx).write_volatile(idx);
+            let flags = addr_of_mut!((*self.slot).flags);
+            flags.write_volatile(flags.read_volatile() | abi::NS_BUF_CHANGED);
+        }
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u16 {
+        // SAFETY: by the invariant.
+        unsafe { addr_of!((*self.slot).len).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn flags(&self) -> u16 {
+        // SAFETY: by the invariant.
+        unsafe { addr_of!((*self.slot).flags).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn set_flags(&mut self, flags: u16) {
+        // SAFETY: by the invariant.
+        unsafe { addr_of_mut!((*self.slot).flags).write_volatile(flags) }
+    }
+
+    /// Writes length and flags with one store.
+    #[inline(always)]
+    fn set(&mut self, len: u16, flags: u16) {
+        let both = u32::from(len) | u32::from(flags) << 16;
+        let both = if cfg!(target_endian = "little") {
+            both
+        } else {
+            both.rotate_left(16)
+        };
+        // SAFETY: by the invariant; the two fields are adjacent and, at offset 4 of a slot, aligned for `u32`.
+        unsafe {
+            addr_of_mut!((*self.slot).len)
+                .cast::<u32>()
+                .write_volatile(both)
+        }
+    }
+
+    #[inline(always)]
+    fn buf_ptr(&self) -> *mut u8 {
+        self.buffers.at(self.buf_idx())
+    }
+
+    fn swap(&mut self, other: &mut SlotView<'_>) -> Result<(), DifferentRegion> {
+        if !self.buffers.same_as(other.buffers) {
+            return Err(DifferentRegion);
+        }
+        let (mine, theirs) = (self.buf_idx(), other.buf_idx());
+        self.set_buf_idx(theirs);
+        other.set_buf_idx(mine);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn exchange(&mut self, idx: &mut u32, buffers: Buffers) -> Result<(), DifferentRegion> {
+        if !self.buffers.same_as(buffers) {
+            return Err(DifferentRegion);
+        }
+        let mine = self.buf_idx();
+        self.set_buf_idx(*idx);
+        *idx = mine;
+        Ok(())
+    }
+}
+
+macro_rules! slot_methods {
+    ($slot:ident) => {
+        impl $slot<'_> {
+            /// Length of the packet or fragment, as the slot states it, in octets.
+            #[inline(always)]
+            pub fn len(&self) -> u16 {
+                self.0.len()
+            }
+
+            /// True if the slot states a length of 0.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// `NS_*` flags.
+            #[inline(always)]
+            pub fn flags(&self) -> u16 {
+                self.0.flags()
+            }
+
+            /// Index of the slot's buffer.
+            #[inline(always)]
+            pub fn buf_idx(&self) -> u32 {
+                self.0.buf_idx()
+            }
+
+            /// Address of the slot's buffer; valid for as many octets as the ring's `buf_size`.
+            ///
+            /// # Panics
+            ///
+            /// If another program has put a buffer index into the slot that is not in the region.
+            #[inline(always)]
+            pub fn buf_ptr(&self) -> *mut u8 {
+                self.0.buf_ptr()
+            }
+
+            /// The whole buffer.
+            ///
+            /// # Panics
+            ///
+            /// As [`Self::buf_ptr`].
+            #[inline(always)]
+            pub fn buf_mut(&mut self) -> &mut [u8] {
+                let size = self.0.buffers.size as usize;
+                // SAFETY: `buf_ptr` is valid for `size` octets. The slot is the program's, its buffer is in no
+                // other slot of this process (indices only ever move by exchange), and `self` is borrowed.
+                unsafe { core::slice::from_raw_parts_mut(self.0.buf_ptr(), size) }
+            }
+
+            /// Exchanges the slot's buffer for an extra one.
+            ///
+            /// # Errors
+            ///
+            /// [`DifferentRegion`]; nothing has changed then.
+            pub fn swap_extra(
+                &mut self,
+                extra: &mut crate::ExtraBuf,
+            ) -> Result<(), DifferentRegion> {
+                let buffers = extra.buffers();
+                self.0.exchange(extra.idx_mut(), buffers)
+            }
+        }
+    };
+}
+
+/// A free slot of a transmit ring.
+pub struct TxSlot<'r>(SlotView<'r>);
+
+/// A slot of a receive ring that holds a packet.
+pub struct RxSlot<'r>(SlotView<'r>);
+
+slot_methods!(TxSlot);
+slot_methods!(RxSlot);
+
+impl TxSlot<'_> {
+    /// Sets the packet's length, in octets, and the slot's flags.
+    #[inline(always)]
+    pub fn set(&mut self, len: u16, flags: u16) {
+        self.0.set(len, flags);
+    }
+
+    /// Copies `packet` to the buffer and sets the slot's length; flags become 0.
+    ///
+    /// # Panics
+    ///
+    /// If the packet is longer than the buffer, and as [`Self::buf_ptr`].
+    #[inline(always)]
+    pub fn write(&mut self, packet: &[u8]) {
+        self.buf_mut()[..packet.len()].copy_from_slice(packet);
+        // A buffer is no longer than 65535 octets, as far as a slot's length can tell.
+        self.set(packet.len() as u16, 0);
+    }
+
+    /// Exchanges buffers with a received slot: the packet goes out without a copy, its length as received.
+    ///
+    /// # Errors
+    ///
+    /// [`DifferentRegion`]; nothing has changed then.
+    #[inline(always)]
+    pub fn swap(&mut self, received: &mut RxSlot<'_>) -> Result<(), DifferentRegion> {
+        self.0.swap(&mut received.0)?;
+        self.set(received.len(), abi::NS_BUF_CHANGED);
+        Ok(())
+    }
+}
+
+impl RxSlot<'_> {
+    /// The packet, or a fragment of it if [`abi::NS_MOREFRAG`] is set.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::buf_ptr`].
+    #[inline(always)]
+    pub fn packet(&self) -> &[u8] {
+        let len = u32::from(self.len()).min(self.0.buffers.size);
+        // SAFETY: `buf_ptr` is valid for the buffer's size, which `len` does not exceed; see `buf_mut` for aliases.
+        unsafe { core::slice::from_raw_parts(self.0.buf_ptr(), len as usize) }
+    }
+
+    /// Asks to pass the packet on to the other side (NIC or host) when the slot is given back.
+    ///
+    /// The ring needs [`abi::NR_FORWARD`].
+    pub fn forward(&mut self) {
+        let flags = self.0.flags() | abi::NS_FORWARD;
+        self.0.set_flags(flags);
+    }
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `nm-pkt-gen`: sends, receives and echoes packets through netmap ports.
+
+mod addresses;
+mod args;
+mod dump;
+mod ping;
+mod receiver;
+mod report;
+mod sender;
+mod worker;
+
+use args::{Args, Function};
+use clap::Parser;
+use core::sync::atomic::AtomicBool;
+use frame::{Mac, Udp};
+use netmap::{Port, PortSpec, Rings};
+use receiver::Check;
+use report::{Counters, Rates, Summary, Totals};
+use std::process::ExitCode;
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use worker::{Failure, Outcome, Worker};
+
+/// Exit status if `--check` found a corrupt or a repeated packet.
+const CHECK_FAILED: u8 = 3;
+
+fn main() -> ExitCode {
+    let args = Arc::new(Args::parse());
+    match run(&args) {
+        Ok(summary) => finish(&args, &summary),
+        Err(reason) => {
+            eprintln!("nm-pkt-gen: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Opens the ports, runs the workers and reports until the last one has ended.
+fn run(args: &Arc<Args>) -> Result<Summary, String> {
+    if args.threads > 1 && matches!(args.function, Function::Ping | Function::Pong) {
+        return Err(format!("{} runs in one thread", args.function.name()));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let registered = signal_hook::flag::register(signal, Arc::clone(&stop));
+        registered.map_err(|error| format!("cannot handle signal {signal}: {error}"))?;
+    }
+    let ports = open_ports(args)?;
+    let udp = Udp {
+        src_mac: args
+            .source_mac
+            .unwrap_or_else(|| own_mac(args.interface.name())),
+        dst_mac: args.destination_mac,
+        src: args.source.first(),
+        dst: args.destination.first(),
+    };
+    std::thread::sleep(args.wait_link);
+    let check = Arc::new(Mutex::new(Check::default()));
+    let counters: Vec<Arc<Counters>> = ports.iter().map(|_| Arc::default()).collect();
+    let (ended, endings) = channel();
+    for (index, port) in (0..).zip(ports) {
+        let worker = Worker {
+            args: Arc::clone(args),
+            index,
+            quota: quota(args, index),
+            udp,
+            stop: Arc::clone(&stop),
+            counters: Arc::clone(&counters[usize::from(index)]),
+            check: Arc::clone(&check),
+        };
+        let ended = ended.clone();
+        std::thread::spawn(move || {
+            // The reporter outlives the workers.
+            let _ = ended.send((index, work(port, &worker)));
+        });
+    }
+    drop(ended);
+    let endings = report_until_done(args, &counters, &endings, &stop);
+    let check = check.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(summarize(args, &counters, endings, &check))
+}
+
+/// One port for a single worker, one ring pair each for several.
+fn open_ports(args: &Args) -> Result<Vec<Port>, String> {
+    let specs: Vec<PortSpec> = match args.threads {
+        1 => vec![args.interface.clone()],
+        threads if args.interface.rings() == Rings::Nic => (0..threads)
+            .map(|ring| args.interface.with_rings(Rings::OneNic(ring)))
+            .collect(),
+        _ => return Err("several threads need a port name without ring selection".to_owned()),
+    };
+    let options = args.config.unwrap_or_default();
+    let mut ports = Vec::new();
+    for spec in specs {
+        let mut port = Port::open(&spec, &options).map_err(|error| error.to_string())?;
+        if args.verbose > 0 {
+            let info = *port.info();
+            let (tx, rx) = (port.tx_mut().len(), port.rx_mut().len());
+            eprintln!(
+                "{spec}: bound {tx} tx and {rx} rx rings; {} tx slots, {} rx slots, region {} of {} KiB",
+                info.tx_slots,
+                info.rx_slots,
+                info.mem_id,
+                info.mem_size / 1024
+            );
+        }
+        ports.push(port);
+    }
+    Ok(ports)
+}
+
+/// The interface's own address; for a port that is no interface, one that no NIC has.
+fn own_mac(name: &str) -> Mac {
+    let interface = name.split(['{', '}']).next().unwrap_or(name);
+    let text = std::fs::read_to_string(format!("/sys/class/net/{interface}/address"));
+    text.ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(Mac([2, 0, 0, 0, 0, 1]))
+}
+
+/// A worker's share of the count: the first ones take what an even division leaves over.
+fn quota(args: &Args, index: u16) -> u64 {
+    let threads = u64::from(args.threads);
+    match args.count {
+        0 => u64::MAX,
+        count => count / threads + u64::from(u64::from(index) < count % threads),
+    }
+}
+
+fn work(mut port: Port, worker: &Worker) -> Result<Outcome, Failure> {
+    if let Some(first) = worker.args.affinity {
+        pin(first, usize::from(worker.index), worker.args.cpus)?;
+    }
+    match worker.args.function {
+        Function::Tx => sender::run(&mut port, worker),
+        Function::Rx => receiver::run(&mut port, worker),
+        Function::Ping => ping::ping(&mut port, worker),
+        Function::Pong => ping::pong(&mut port, worker),
+    }
+}
+
+/// Binds the calling thread to CPU `first + index`, counted around after `cpus` of them.
+fn pin(first: usize, index: usize, cpus: usize) -> Result<(), Failure> {
+    let online = std::thread::available_parallelism()?.get();
+    let cpus = if cpus == 0 { online } else { cpus.min(online) };
+    let mut set = rustix::thread::CpuSet::new();
+    let cpu = if index == 0 {
+        first
+    } else {
+        (first + index) % cpus
+    };
+    if cpu >= rustix::thread::CpuSet::MAX_CPU {
+        return Err(Failure::Unfit(format!("there is no CPU {cpu}")));
+    }
+    set.set(cpu);
+    rustix::thread::sched_setaffinity(None, &set)
+        .map_err(|error| Failure::Unfit(format!("cannot run on CPU {cpu}: {error}")))
+}
+
+type Ending = (u16, Result<Outcome, Failure>);
+
+/// Prints rates until every worker has ended; a worker that fails ends the others.
+fn report_until_done(
+    args: &Args,
+    counters: &[Arc<Counters>],
+    endings: &Receiver<Ending>,
+    stop: &AtomicBool,
+) -> Vec<Ending> {
+    let mut done = Vec::new();
+    let mut rates = Rates::new(args.plain);
+    let mut due = Instant::now() + args.report;
+    loop {
+        match endings.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Ok(ending) => {
+                if let (index, Err(failure)) = &ending {
+                    eprintln!("nm-pkt-gen: thread {index}: {failure}");
+                    stop.store(true, core::sync::atomic::Ordering::Relaxed);
+                }
+                done.push(ending);
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                eprintln!(
+                    "{}",
+                    rates.line(Totals::of(counters.iter().map(Arc::as_ref)))
+                );
+                due += args.report;
+            }
+            Err(RecvTimeoutError::Disconnected) => return done,
+        }
+    }
+}
+
+fn summarize(
+    args: &Args,
+    counters: &[Arc<Counters>],
+    endings: Vec<Ending>,
+    check: &Check,
+) -> Summary {
+    let totals = Totals::of(counters.iter().map(Arc::as_ref));
+    let errors = endings.iter().filter(|(_, result)| result.is_err()).count() as u64;
+    // A worker that is gone without a word has panicked.
+    let errors = errors + (counters.len() - endings.len()) as u64;
+    let outcomes: Vec<Outcome> = endings
+        .into_iter()
+        .filter_map(|(_, result)| result.ok())
+        .collect();
+    let spans = outcomes.iter().filter_map(|outcome| outcome.span);
+    let span = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
+    let seconds = span.map_or(0.0, |(first, last)| (last - first).as_secs_f64());
+    Summary {
+        function: args.function.name(),
+        port: args.interface.to_string(),
+        threads: args.threads,
+        packets: totals.packets,
+        bytes: totals.octets,
+        batches: totals.batches,
+        drops: outcomes.iter().map(|outcome| outcome.drops).sum(),
+        errors,
+        seconds,
+        pps: if seconds > 0.0 {
+            totals.packets as f64 / seconds
+        } else {
+            0.0
+        },
+        check: (args.check && args.function == Function::Rx).then(|| check.report()),
+        ping: outcomes.into_iter().find_map(|outcome| outcome.ping),
+    }
+}
+
+fn finish(args: &Args, summary: &Summary) -> ExitCode {
+    let text = summary.text(args.plain);
+    if args.json {
+        eprintln!("{text}");
+        match serde_json::to_string(summary) {
+            Ok(json) => println!("{json}"),
+            Err(error) => {
+                eprintln!("nm-pkt-gen: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    } else {
+        println!("{text}");
+    }
+    if summary.errors != 0 {
+        return ExitCode::FAILURE;
+    }
+    match &summary.check {
+        Some(check) if check.is_failure() => ExitCode::from(CHECK_FAILED),
+        _ => ExitCode::SUCCESS,
+    }
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Round trips: the side that measures and the side that answers.
+
+use crate::report::{PingReport, RttReport};
+use crate::worker::{Failure, Outcome, Worker};
+use frame::Verdict;
+use hdrhistogram::Histogram;
+use netmap::abi::NS_REPORT;
+use netmap::{Interest, Port, RxSlot, TxRing};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How long an answer may take before it counts as lost.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+
+/// Stream number of ping packets.
+const STREAM: u16 = 0xffff;
+
+/// Sends a batch, waits until all of it is back or late, and so on.
+///
+/// # Errors
+///
+/// [`Failure::Unfit`] if the port lacks a ring of either direction, [`Failure::Lost`].
+pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
+    let (binding, tx, rx) = port.split();
+    let Some(tx) = tx.first_mut() else {
+        return Err(Failure::Unfit("the port has no transmit ring".to_owned()));
+    };
+    if rx.is_empty() {
+        return Err(Failure::Unfit("the port has no receive ring".to_owned()));
+    }
+    let length = worker.args.length.max(frame::STAMPED_MIN);
+    let template = worker.udp.frame(length, b"ping ");
+    let template = template.map_err(|error| Failure::Unfit(error.to_string()))?;
+    if template.len() > tx.buf_size() as usize {
+        return Err(Failure::Unfit(format!(
+            "packets of {length} octets do not fit the port's buffers"
+        )));
+    }
+    let start = Instant::now();
+    let mut pace = worker.pace();
+    let mut times = Times::default();
+    let mut sequence = 0;
+    let mut left = worker.quota;
+    while left != 0 && !worker.is_stopped() {
+        let burst = pace.as_mut().map_or(u32::MAX, |pace| pace.wait(worker));
+        let limit = u64::from(burst.min(worker.args.batch())).min(left) as u32;
+        let mut last = limit.min(tx.space());
+        let sent = tx.fill(limit, |slot| {
+            last -= 1;
+            let buffer = &mut slot.buf_mut()[..length];
+            buffer.copy_from_slice(&template);
+            frame::stamp(buffer, STREAM, sequence);
+            times.sent(sequence);
+            sequence += 1;
+            // The buffer, and with it the length, is below 64 KiB.
+            slot.set(length as u16, if last == 0 { NS_REPORT } else { 0 });
+        });
+        if sent == 0 {
+            worker.wait(binding, Interest::Tx, None)?;
+            continue;
+        }
+        worker
+            .counters
+            .add(u64::from(sent), u64::from(sent) * length as u64);
+        left -= u64::from(sent).min(left);
+        let deadline = Instant::now() + ANSWER_LIMIT;
+        while !times.all_back() && !worker.is_stopped() && Instant::now() < deadline {
+            let rest = deadline.saturating_duration_since(Instant::now());
+            worker.wait(binding, Interest::Rx, Some(rest))?;
+            let now = Instant::now();
+            for ring in rx.iter_mut() {
+                ring.drain(u32::MAX, |slot| {
+                    if let Verdict::Whole {
+                        stream: STREAM,
+                        sequence,
+                    } = frame::check(slot.packet())
+                    {
+                        times.back(sequence, now);
+                    }
+                });
+            }
+        }
+        times.give_up();
+    }
+    Ok(Outcome {
+        span: Some((start, Instant::now())),
+        ping: Some(times.report()),
+        ..Outcome::default()
+    })
+}
+
+/// Times of packets under way, and of those that came back.
+struct Times {
+    under_way: HashMap<u64, Instant>,
+    lost: u64,
+    histogram: Histogram<u64>,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        // Three digits, any duration: these arguments are in the range that the histogram takes.
+        let histogram = Histogram::new(3).expect("three digits are possible");
+        Times {
+            under_way: HashMap::new(),
+            lost: 0,
+            histogram,
+        }
+    }
+}
+
+impl Times {
+    fn sent(&mut self, sequence: u64) {
+        self.under_way.insert(sequence, Instant::now());
+    }
+
+    /// Answers that were given up, or come twice, do not count.
+    fn back(&mut self, sequence: u64, now: Instant) {
+        if let Some(sent) = self.under_way.remove(&sequence) {
+            let nanoseconds =
+                u64::try_from(now.duration_since(sent).as_nanos()).unwrap_or(u64::MAX);
+            self.histogram.saturating_record(nanoseconds);
+        }
+    }
+
+    fn all_back(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    fn give_up(&mut self) {
+        self.lost += self.under_way.len() as u64;
+        self.under_way.clear();
+    }
+
+    fn report(&self) -> PingReport {
+        let times = &self.histogram;
+        PingReport {
+            replies: times.len(),
+            lost: self.lost,
+            rtt_ns: (!times.is_empty()).then(|| RttReport {
+                min: times.min(),
+                mean: times.mean(),
+                p50: times.value_at_quantile(0.5),
+                p90: times.value_at_quantile(0.9),
+                p99: times.value_at_quantile(0.99),
+                p999: times.value_at_quantile(0.999),
+                max: times.max(),
+            }),
+        }
+    }
+}
+
+/// Sends what arrives back to where it came from, without a copy if the rings share a region.
+///
+/// # Errors
+///
+/// As [`ping`].
+pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
+    let (binding, tx, rx) = port.split();
+    let Some(tx) = tx.first_mut() else {
+        return Err(Failure::Unfit("the port has no transmit ring".to_owned()));
+    };
+    if rx.is_empty() {
+        return Err(Failure::Unfit("the port has no receive ring".to_owned()));
+    }
+    let idle = worker.args.idle();
+    let mut outcome = Outcome::default();
+    let mut left = worker.quota;
+    while left != 0 && !worker.is_stopped() {
+        let ready = worker.wait(binding, Interest::Rx, idle)?;
+        if !ready.rx {
+            let silence = outcome.span.map(|(_, last)| last.elapsed());
+            if silence
+                .zip(idle)
+                .is_some_and(|(silence, idle)| silence >= idle)
+            {
+                break;
+            }
+            continue;
+        }
+        for ring in rx.iter_mut() {
+            let limit = u64::from(worker.args.batch()).min(left) as u32;
+            let (mut sent, mut octets) = (0, 0);
+            let taken = ring.drain(limit, |slot| {
+                if answer(tx, slot, worker.args.copy) {
+                    sent += 1;
+                    octets += u64::from(slot.len());
+                }
+            });
+            if taken != 0 {
+                let now = Instant::now();
+                outcome.span = Some((outcome.span.map_or(now, |(first, _)| first), now));
+                outcome.drops += u64::from(taken) - sent;
+                worker.counters.add(sent, octets);
+                left = left.saturating_sub(sent);
+            }
+        }
+    }
+    crate::sender::drain(binding, &[tx])?;
+    Ok(outcome)
+}
+
+/// Queues one packet with its addresses exchanged; false if there is no room.
+fn answer(tx: &mut TxRing, received: &mut RxSlot<'_>, copy: bool) -> bool {
+    let length = received.packet().len();
+    let queued = tx.fill(1, |slot| {
+        if copy || slot.swap(received).is_err() {
+            let room = length.min(slot.buf_mut().len());
+            slot.write(&received.packet()[..room]);
+        }
+        let room = length.min(slot.buf_mut().len());
+        exchange_addresses(&mut slot.buf_mut()[..room]);
+        let (length, flags) = (slot.len(), slot.flags());
+        slot.set(length, flags | NS_REPORT);
+    });
+    queued != 0
+}
+
+/// Exchanges source and destination, on the link and, for IPv4, on the network: no checksum changes by that.
+fn exchange_addresses(packet: &mut [u8]) {
+    if packet.len() >= 14 {
+        let (destination, source) = packet[..12].split_at_mut(6);
+        destination.swap_with_slice(source);
+    }
+    if packet.len() >= 34 && packet[12..14] == [0x08, 0x00] {
+        let (source, destination) = packet[26..34].split_at_mut(4);
+        source.swap_with_slice(destination);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frame::{Mac, Udp};
+
+    #[test]
+    fn an_answered_packet_is_still_whole() {
+        let udp = Udp {
+            src_mac: Mac([2, 0, 0, 0, 0, 1]),
+            dst_mac: Mac([2, 0, 0, 0, 0, 2]),
+            src: "10.0.0.1:1".parse().unwrap(),
+            dst: "10.1.0.1:1".parse().unwrap(),
+        };
+        let mut frame = udp.frame(60, b"").unwrap();
+        frame::stamp(&mut frame, STREAM, 9);
+        exchange_addresses(&mut frame);
+        assert_eq!(frame[..12], [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
+        assert_eq!(frame[26..34], [10, 1, 0, 1, 10, 0, 0, 1]);
+        assert_eq!(
+            frame::check(&frame),
+            Verdict::Whole {
+                stream: STREAM,
+                sequence: 9
+            }
+        );
+    }
+
+    #[test]
+    fn short_packets_are_left_alone() {
+        let mut short = [1; 13];
+        exchange_addresses(&mut short);
+        assert_eq!(short, [1; 13]);
+    }
+
+    #[test]
+    fn a_late_answer_is_lost_and_counts_once() {
+        let mut times = Times::default();
+        times.sent(0);
+        times.sent(1);
+        times.back(0, Instant::now());
+        times.back(0, Instant::now());
+        assert!(!times.all_back());
+        times.give_up();
+        times.back(1, Instant::now());
+        let report = times.report();
+        assert_eq!((report.replies, report.lost), (1, 1));
+        assert!(report.rtt_ns.is_some());
+        assert!(Times::default().report().rtt_ns.is_none());
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Receiving.
+
+use crate::report::CheckReport;
+use crate::worker::{Failure, Outcome, Worker};
+use frame::{Tracker, Verdict};
+use netmap::abi::NS_MOREFRAG;
+use netmap::{Interest, Port, RxRing};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+/// What `--check` knows.
+#[derive(Debug, Default)]
+pub struct Check {
+    streams: BTreeMap<u16, Tracker>,
+    corrupt: u64,
+    foreign: u64,
+}
+
+impl Check {
+    fn note(&mut self, packet: &[u8]) {
+        match frame::check(packet) {
+            Verdict::Foreign => self.foreign += 1,
+            Verdict::Corrupt => self.corrupt += 1,
+            Verdict::Whole { stream, sequence } => {
+                self.streams.entry(stream).or_default().note(sequence)
+            }
+        }
+    }
+
+    /// The counts over all streams.
+    pub fn report(&self) -> CheckReport {
+        let mut report = CheckReport {
+            corrupt: self.corrupt,
+            foreign: self.foreign,
+            ..CheckReport::default()
+        };
+        for (&stream, tracker) in &self.streams {
+            if let Some(range) = tracker.range() {
+                report.add(stream, range, tracker.counts());
+            }
+        }
+        report
+    }
+}
+
+/// Receives until the quota is reached, the program is stopped, or silence has lasted long enough.
+///
+/// # Errors
+///
+/// [`Failure::Unfit`] if the port has no receive ring, [`Failure::Lost`].
+pub fn run(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
+    let (binding, _, rings) = port.split();
+    if rings.is_empty() {
+        return Err(Failure::Unfit("the port has no receive ring".to_owned()));
+    }
+    let mut lanes: Vec<Lane<'_>> = rings
+        .iter_mut()
+        .map(|ring| Lane {
+            ring,
+            partial: Vec::new(),
+        })
+        .collect();
+    let idle = worker.args.idle();
+    let batch = worker.args.batch();
+    let mut span: Option<(Instant, Instant)> = None;
+    let mut left = worker.quota;
+    while left != 0 && !worker.is_stopped() {
+        let ready = worker.wait(binding, Interest::Rx, idle)?;
+        if !ready.rx {
+            let silence = span.map(|(_, last)| last.elapsed());
+            if silence
+                .zip(idle)
+                .is_some_and(|(silence, idle)| silence >= idle)
+            {
+                break;
+            }
+            continue;
+        }
+        for lane in &mut lanes {
+            let limit = u64::from(batch).min(left) as u32;
+            let (packets, octets) = lane.drain(worker, limit);
+            if packets != 0 {
+                let now = Instant::now();
+                span = Some((span.map_or(now, |(first, _)| first), now));
+                worker.counters.add(packets, octets);
+                left = left.saturating_sub(packets);
+            }
+        }
+    }
+    Ok(Outcome {
+        span,
+        ..Outcome::default()
+    })
+}
+
+/// A ring and the packet whose fragments are arriving.
+struct Lane<'r> {
+    ring: &'r mut RxRing,
+    partial: Vec<u8>,
+}
+
+impl Lane<'_> {
+    /// Takes up to `limit` slots; returns the packets that ended in them, and the octets.
+    fn drain(&mut self, worker: &Worker, limit: u32) -> (u64, u64) {
+        let (mut packets, mut octets) = (0, 0);
+        if !worker.args.check && !worker.args.dump {
+            self.ring.drain(limit, |slot| {
+                octets += u64::from(slot.len());
+                packets += u64::from(slot.flags() & NS_MOREFRAG == 0);
+            });
+            return (packets, octets);
+        }
+        let mut check = worker.check.lock().unwrap_or_else(PoisonError::into_inner);
+        let partial = &mut self.partial;
+        self.ring.drain(limit, |slot| {
+            octets += u64::from(slot.len());
+            let ends = slot.flags() & NS_MOREFRAG == 0;
+            if !ends || !partial.is_empty() {
+                partial.extend_from_slice(slot.packet());
+            }
+            if !ends {
+                return;
+            }
+            packets += 1;
+            let packet = if partial.is_empty() {
+                slot.packet()
+            } else {
+                &partial[..]
+            };
+            if worker.args.check {
+                check.note(packet);
+            }
+            if worker.args.dump {
+                crate::dump::print(packet);
+            }
+            partial.clear();
+        });
+        (packets, octets)
+    }
+}

@@ -10,6 +10,9 @@
 pub mod bitmap;
 pub mod errno;
 pub mod name;
+pub mod options;
+pub mod pools;
 pub mod request;
 pub mod ring;
+pub mod selection;
 pub mod slot;

@@ -36,7 +36,7 @@ fn first_run(used: &[bool], count: usize, align: usize) -> Option<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn agrees_with_the_model(len in 0u32..=320, steps in prop::collection::vec(step(), 1..80)) {

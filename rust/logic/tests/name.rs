@@ -118,7 +118,7 @@ fn numbered_pipes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes_are_refused_or_kept(name in prop::collection::vec(any::<u8>(), 0..80)) {

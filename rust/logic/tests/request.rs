@@ -131,7 +131,7 @@ fn translate(old: &abi::LegacyRequest) -> (abi::Header, abi::Register) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn legacy_register_equals_its_translation(old in any_legacy()) {

@@ -233,7 +233,7 @@ fn agree(cursors: &Cursors, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn agrees_with_the_model((slots, transmit, steps) in sequence()) {

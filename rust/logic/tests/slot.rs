@@ -7,6 +7,8 @@ use netmap_logic::logic::slot::{Limits, Slot, SlotFault};
 use proptest::prelude::*;
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn words_round_trip(word: u64) {
         prop_assert_eq!(Slot::from_raw(word).to_raw(), word);

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Option lists.
+
+use netmap_logic::abi::{OptionHeader, NETMAP_REQ_MAXSIZE};
+use netmap_logic::logic::errno;
+use netmap_logic::logic::options::{OptionFault, OptionType, OptionWalk, MAX_OPTIONS};
+use proptest::prelude::*;
+
+fn option(reqtype: u32, size: u64) -> OptionHeader {
+    OptionHeader {
+        nro_reqtype: reqtype,
+        nro_size: size,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn known_options_have_their_sizes() {
+    let mut walk = OptionWalk::new(56);
+    for (index, (reqtype, size, kind, body)) in [
+        (1, 0, OptionType::ExternalMemory, 72),
+        (2, 24 + 4 * 8, OptionType::SyncLoopEventfds, 32),
+        (3, 0, OptionType::Csb, 16),
+        (4, 4096, OptionType::SyncLoopMode, 8),
+        (5, 0, OptionType::Offsets, 32),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let found = walk.step(&option(reqtype, size)).unwrap();
+        assert_eq!(usize::from(found.index), index);
+        assert_eq!((found.kind, found.body_size), (Some(kind), body));
+    }
+    assert_eq!(walk.count(), 5);
+    // Sizes smaller than the header count as the header.
+    let mut walk = OptionWalk::new(0);
+    assert_eq!(walk.step(&option(2, 0)).unwrap().body_size, 0);
+}
+
+#[test]
+fn unknown_options_do_not_end_the_walk() {
+    let mut walk = OptionWalk::new(0);
+    for reqtype in [6, 6, u32::MAX] {
+        let found = walk.step(&option(reqtype, u64::MAX)).unwrap();
+        assert_eq!((found.kind, found.body_size), (None, 0));
+    }
+}
+
+#[test]
+fn bad_options_end_it() {
+    let mut walk = OptionWalk::new(0);
+    assert_eq!(walk.step(&option(0, 0)), Err(OptionFault::Type));
+    walk.step(&option(3, 0)).unwrap();
+    let fault = walk.step(&option(3, 0)).unwrap_err();
+    assert_eq!(fault, OptionFault::Duplicate { first: 1 });
+    assert_eq!(fault.errno(), errno::EINVAL);
+    for size in [4097, u64::MAX] {
+        let fault = OptionWalk::new(0).step(&option(2, size)).unwrap_err();
+        assert_eq!(fault, OptionFault::TooLarge);
+        assert_eq!(fault.errno(), errno::EMSGSIZE);
+    }
+    assert!(OptionWalk::new(0).step(&option(2, 4096)).is_ok());
+    let got = OptionWalk::new(1).step(&option(2, 4096));
+    assert_eq!(got, Err(OptionFault::TooLarge));
+}
+
+#[test]
+fn a_circular_list_ends() {
+    let mut walk = OptionWalk::new(0);
+    let same = option(77, 0);
+    let steps = (0..10_000).take_while(|_| walk.step(&same).is_ok()).count();
+    assert_eq!(steps, usize::from(MAX_OPTIONS));
+    assert_eq!(walk.step(&same), Err(OptionFault::TooMany));
+    assert_eq!(OptionFault::TooMany.errno(), errno::EMSGSIZE);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sizes_never_exceed_the_limit(
+        body in 0usize..128,
+        list in prop::collection::vec((0u32..9, prop_oneof![0u64..5000, any::<u64>()]), 0..12),
+    ) {
+        let mut walk = OptionWalk::new(body);
+        let mut total = body;
+        for (reqtype, size) in list {
+            match walk.step(&option(reqtype, size)) {
+                Ok(found) => {
+                    total += 24 + found.body_size as usize;
+                    prop_assert!(total <= NETMAP_REQ_MAXSIZE);
+                    prop_assert_eq!(found.kind.is_some(), (1..6).contains(&reqtype));
+                }
+                Err(_) => break,
+            }
+        }
+    }
+}

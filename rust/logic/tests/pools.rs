@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Region layouts.
+
+use netmap_logic::logic::pools::*;
+use netmap_logic::logic::ring::{MAX_SLOTS, MIN_SLOTS};
+use proptest::prelude::*;
+
+const PAGE: u32 = 4096;
+
+fn parameters() -> impl Strategy<Value = Parameters> {
+    (
+        64u32..5000,
+        1u32..300,
+        288u32..=262_400,
+        2u32..2000,
+        64u32..=65536,
+        4u32..=1 << 26,
+    )
+        .prop_map(
+            |(if_size, if_num, ring_size, ring_num, buf_size, buf_num)| Parameters {
+                if_size,
+                if_num,
+                ring_size,
+                ring_num,
+                buf_size,
+                buf_num,
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn areas_are_aligned_and_apart(p in parameters(), page_shift in 12u32..17) {
+        let page = 1 << page_shift;
+        let layout = Layout::new(&p, page).unwrap();
+        let (ifs, rings, bufs) = (layout.interfaces(), layout.rings(), layout.buffers());
+        prop_assert_eq!(ifs.offset(), 0);
+        prop_assert!(ifs.end() <= rings.offset() && rings.end() <= bufs.offset());
+        prop_assert!(bufs.end() <= layout.memsize());
+        prop_assert!(layout.memsize() - bufs.end() < u64::from(page));
+        prop_assert_eq!(rings.offset() % u64::from(page), 0);
+        prop_assert_eq!(rings.object_size() % page, 0);
+        prop_assert_eq!(bufs.offset() % BUFFER_AREA_ALIGN, 0);
+        prop_assert!(bufs.object_size().is_power_of_two());
+        prop_assert_eq!(layout.memsize() % u64::from(page), 0);
+        prop_assert!((p.buf_size..p.buf_size * 2).contains(&bufs.object_size()));
+        prop_assert!((p.ring_size..p.ring_size + page).contains(&rings.object_size()));
+        prop_assert!((p.if_size..p.if_size + 64).contains(&ifs.object_size()));
+        for (area, count) in [(ifs, p.if_num), (rings, p.ring_num), (bufs, p.buf_num)] {
+            prop_assert_eq!(area.objects(), count);
+            let last = area.object(count - 1).unwrap();
+            prop_assert_eq!(last + u64::from(area.object_size()), area.end());
+            prop_assert_eq!(area.object(count), None);
+            prop_assert_eq!(area.object(0), Some(area.offset()));
+        }
+    }
+
+    #[test]
+    fn any_parameters_are_laid_out_or_named(values: [u32; 6], page: u32) {
+        let [if_size, if_num, ring_size, ring_num, buf_size, buf_num] = values;
+        let p = Parameters { if_size, if_num, ring_size, ring_num, buf_size, buf_num };
+        let _ = Layout::new(&p, page);
+    }
+
+    #[test]
+    fn what_would_do_does(
+        p in parameters(),
+        rings in 0u32..300,
+        slots in MIN_SLOTS..=MAX_SLOTS,
+        buffers in 0u32..1 << 25,
+        buf_size in 0u32..=65536,
+        taken: [u16; 3],
+    ) {
+        let demand = Demand { rings, slots, buffers, buf_size };
+        let usage = Usage {
+            interfaces: u32::from(taken[0]) % 100,
+            rings: u32::from(taken[1]) % 100,
+            buffers: u32::from(taken[2]),
+        };
+        let mut p = p;
+        let mut named = Vec::new();
+        while let Err(fault) = Layout::new(&p, PAGE).unwrap().admit(&demand, &usage) {
+            prop_assert!(!named.contains(&fault.parameter), "{} did not do", fault);
+            named.push(fault.parameter);
+            let Need::AtLeast(need) = fault.need else { panic!("{fault}") };
+            prop_assert!(fault.have < need);
+            match fault.parameter {
+                "if_size" => p.if_size = need,
+                "if_num" => p.if_num = need,
+                "ring_size" => p.ring_size = need,
+                "ring_num" => p.ring_num = need,
+                "buf_size" => p.buf_size = need,
+                "buf_num" => p.buf_num = need,
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn covering_serves_the_first_binding(
+        rings in 0u32..300,
+        slots in MIN_SLOTS..=MAX_SLOTS,
+        buffers in 4u32..1 << 25,
+        buf_size in 0u32..=65536,
+    ) {
+        let demand = Demand { rings, slots, buffers, buf_size };
+        let p = Parameters::DEFAULT.covering(&demand);
+        let layout = Layout::new(&p, PAGE).unwrap();
+        prop_assert_eq!(layout.admit(&demand, &Usage::default()), Ok(()));
+        prop_assert_eq!(p.covering(&demand), p);
+    }
+
+    #[test]
+    fn rounded_slots_are_possible(wish: u32, default: u32, multiple in 0u32..5000) {
+        let slots = round_slots(wish, default, multiple);
+        prop_assert!(ring_bytes(slots).is_some());
+        if multiple > 1 {
+            prop_assert_eq!(slots % multiple, 0);
+        }
+        let wanted = if wish == 0 { default } else { wish };
+        let most = MAX_SLOTS - multiple.max(1);
+        prop_assert!(slots >= wanted.min(most));
+        prop_assert!(slots < wanted.max(MIN_SLOTS).saturating_add(multiple.max(1)));
+    }
+}
+
+#[test]
+fn defaults_are_those_of_c_netmap() {
+    let layout = Layout::new(&Parameters::DEFAULT, PAGE).unwrap();
+    assert_eq!(layout.rings().offset(), 25 * 4096);
+    assert_eq!(layout.rings().object_size(), 9 * 4096);
+    assert_eq!(layout.buffers().offset(), 8 << 20);
+    assert_eq!(layout.memsize(), (8 << 20) + 163_840 * 2048);
+    let info = layout.to_pools_info(1);
+    assert_eq!((info.nr_memsize, info.nr_mem_id), (layout.memsize(), 1));
+    assert_eq!((info.nr_if_pool_offset, info.nr_if_pool_objtotal), (0, 100));
+    assert_eq!(info.nr_if_pool_objsize, 1024);
+    assert_eq!(
+        (info.nr_ring_pool_offset, info.nr_ring_pool_objtotal),
+        (102_400, 200)
+    );
+    assert_eq!(info.nr_ring_pool_objsize, 36_864);
+    assert_eq!(
+        (info.nr_buf_pool_offset, info.nr_buf_pool_objtotal),
+        (8 << 20, 163_840)
+    );
+    assert_eq!(info.nr_buf_pool_objsize, 2048);
+}
+
+#[test]
+fn sizes_of_objects() {
+    assert_eq!(ring_bytes(2048), Some(256 + 16 * 2048));
+    assert_eq!(ring_bytes(MIN_SLOTS - 1), None);
+    assert_eq!(ring_bytes(MAX_SLOTS + 1), None);
+    assert_eq!(ring_bytes(u32::MAX), None);
+    assert_eq!(if_bytes(6), 56 + 48);
+    assert_eq!(if_bytes(u32::MAX), u32::MAX);
+}
+
+#[test]
+fn faults_name_the_parameter_and_a_value() {
+    let fault = |p: Parameters| Layout::new(&p, PAGE).unwrap_err().to_string();
+    let d = Parameters::DEFAULT;
+    assert_eq!(
+        fault(Parameters { buf_size: 63, ..d }),
+        "buf_size=63 is too small, 64 would do"
+    );
+    assert_eq!(
+        fault(Parameters {
+            buf_size: 65537,
+            ..d
+        }),
+        "buf_size=65537 is too large, 65536 would do"
+    );
+    assert_eq!(
+        fault(Parameters {
+            ring_size: 287,
+            ..d
+        }),
+        "ring_size=287 is too small, 288 would do"
+    );
+    assert_eq!(
+        fault(Parameters {
+            ring_size: u32::MAX,
+            ..d
+        }),
+        "ring_size=4294967295 is too large, 266240 would do"
+    );
+    for (p, name) in [
+        (Parameters { if_size: 0, ..d }, "if_size"),
+        (Parameters { if_num: 0, ..d }, "if_num"),
+        (Parameters { ring_num: 0, ..d }, "ring_num"),
+        (Parameters { buf_num: 3, ..d }, "buf_num"),
+    ] {
+        assert_eq!(Layout::new(&p, PAGE).unwrap_err().parameter, name);
+    }
+    let layout = Layout::new(&d, PAGE).unwrap();
+    let demand = Demand {
+        rings: 100,
+        slots: 256,
+        buffers: 0,
+        buf_size: 0,
+    };
+    let usage = Usage {
+        rings: 200,
+        ..Usage::default()
+    };
+    assert_eq!(
+        layout.admit(&demand, &usage).unwrap_err().to_string(),
+        "ring_num=200 is too small, 300 would do"
+    );
+}

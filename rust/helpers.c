@@ -3,6 +3,7 @@
 
 #include <linux/module.h>
 #include <linux/nsproxy.h>
+#include <linux/vmalloc.h>
 #include <net/net_namespace.h>
 
 #include "helpers.h"
@@ -20,6 +21,82 @@ void netmap_dev_put(struct net_device *dev)
 struct net_device *netmap_dev_get(const char *name)
 {
 	return dev_get_by_name(current->nsproxy->net_ns, name);
+}
+
+struct page *netmap_pages_alloc(unsigned int order)
+{
+	gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
+
+	if (order)
+		gfp |= __GFP_COMP | __GFP_NORETRY;
+	return alloc_pages(gfp, order);
+}
+
+void netmap_pages_free(struct page *page)
+{
+	put_page(page);
+}
+
+void *netmap_page_address(struct page *page)
+{
+	return page_address(page);
+}
+
+struct page *netmap_virt_to_page(void *address)
+{
+	return virt_to_page(address);
+}
+
+void *netmap_vmap(struct page **pages, unsigned int count)
+{
+	return vmap(pages, count, VM_MAP, PAGE_KERNEL);
+}
+
+void netmap_vunmap(void *address)
+{
+	vunmap(address);
+}
+
+void netmap_device_hold(struct device *dev)
+{
+	get_device(dev);
+}
+
+void netmap_device_put(struct device *dev)
+{
+	put_device(dev);
+}
+
+bool netmap_dma_need_sync(struct device *dev)
+{
+	return dma_dev_need_sync(dev);
+}
+
+/* The processor's caches are synchronised by buffer, where that is needed at all, not by cluster. */
+int netmap_dma_map(struct device *dev, struct page *page, unsigned int order, u64 *address)
+{
+	dma_addr_t dma = dma_map_page_attrs(dev, page, 0, PAGE_SIZE << order, DMA_BIDIRECTIONAL,
+					    DMA_ATTR_SKIP_CPU_SYNC);
+
+	if (dma_mapping_error(dev, dma))
+		return -ENOMEM;
+	*address = dma;
+	return 0;
+}
+
+void netmap_dma_unmap(struct device *dev, u64 address, size_t size)
+{
+	dma_unmap_page_attrs(dev, address, size, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+}
+
+void netmap_dma_sync_for_device(struct device *dev, u64 address, size_t size)
+{
+	dma_sync_single_for_device(dev, address, size, DMA_BIDIRECTIONAL);
+}
+
+void netmap_dma_sync_for_cpu(struct device *dev, u64 address, size_t size)
+{
+	dma_sync_single_for_cpu(dev, address, size, DMA_BIDIRECTIONAL);
 }
 
 /*

@@ -3,11 +3,28 @@
 #ifndef NETMAP_HELPERS_H
 #define NETMAP_HELPERS_H
 
+#include <linux/dma-mapping.h>
+#include <linux/mm.h>
 #include <linux/netdevice.h>
 
 void netmap_dev_hold(struct net_device *dev);
 void netmap_dev_put(struct net_device *dev);
 struct net_device *netmap_dev_get(const char *name);
+
+struct page *netmap_pages_alloc(unsigned int order);
+void netmap_pages_free(struct page *page);
+void *netmap_page_address(struct page *page);
+struct page *netmap_virt_to_page(void *address);
+void *netmap_vmap(struct page **pages, unsigned int count);
+void netmap_vunmap(void *address);
+
+void netmap_device_hold(struct device *dev);
+void netmap_device_put(struct device *dev);
+bool netmap_dma_need_sync(struct device *dev);
+int netmap_dma_map(struct device *dev, struct page *page, unsigned int order, u64 *address);
+void netmap_dma_unmap(struct device *dev, u64 address, size_t size);
+void netmap_dma_sync_for_device(struct device *dev, u64 address, size_t size);
+void netmap_dma_sync_for_cpu(struct device *dev, u64 address, size_t size);
 
 /* Module parameters, as the C netmap names them. */
 extern unsigned int netmap_if_size;

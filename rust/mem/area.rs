@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A part of a region that is handed out in runs of pages: the pools of interfaces and of rings.
+
+use super::page::{Cluster, PAGE_SIZE};
+use crate::{
+    bindings,
+    logic::bitmap::{words_for, Bitmap},
+    prelude::*, //
+};
+use core::{
+    ptr::NonNull,
+    sync::atomic::{AtomicPtr, Ordering}, //
+};
+
+/// The pages of the area by their number, null where none was taken yet. Written under the region's mutex, read by
+/// page faults without it: an entry that was once written stays.
+type PageTable = KVVec<AtomicPtr<bindings::page>>;
+
+/// What the region's mutex protects of an area.
+struct State {
+    used: Bitmap<KVVec<u64>>,
+    owned: KVVec<Cluster>,
+}
+
+/// An area of `capacity` pages.
+pub(crate) struct PageArea {
+    pages: PageTable,
+    state: State,
+}
+
+/// A run of pages of an area, contiguous for the kernel and at their offset in the region.
+///
+/// It must be given back to its area by [`PageArea::free`]; dropping it leaks the offset, not the memory.
+///
+/// # Invariants
+///
+/// `address` is a kernel mapping of `count` pages of the area, from page `first` on, which lives as long as this value.
+pub(crate) struct PageRun {
+    address: NonNull<u8>,
+    first: u32,
+    count: u32,
+}
+
+// SAFETY: The mapping belongs to no thread.
+unsafe impl Send for PageRun {}
+// SAFETY: All methods are reads of what never changes.
+unsafe impl Sync for PageRun {}
+
+impl PageRun {
+    /// Where the kernel sees the run.
+    pub(crate) fn address(&self) -> NonNull<u8> {
+        self.address
+    }
+
+    /// Offset in the area in bytes.
+    pub(crate) fn offset(&self) -> usize {
+        self.first as usize * PAGE_SIZE
+    }
+}
+
+impl Drop for PageRun {
+    fn drop(&mut self) {
+        // SAFETY: The mapping was made by `vmap` and is ours by the type's invariant.
+        unsafe { bindings::netmap_vunmap(self.address.as_ptr().cast()) };
+    }
+}
+
+/// The table is read without the mutex that protects the rest, so it is handed out by itself.
+impl PageArea {
+    /// An area without any memory yet.
+    pub(crate) fn new(capacity: u32) -> Result<Self> {
+        let mut pages = PageTable::with_capacity(capacity as usize, GFP_KERNEL)?;
+        for _ in 0..capacity {
+            pages.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL)?;
+        }
+        let words = KVVec::from_elem(0u64, words_for(capacity), GFP_KERNEL)?;
+        Ok(Self {
+            pages,
+            state: State {
+                used: Bitmap::new(words, capacity).map_err(|_| EINVAL)?,
+                owned: KVVec::new(),
+            },
+        })
+    }
+
+    /// Pages that are not handed out.
+    pub(crate) fn free_count(&self) -> u32 {
+        self.state.used.free_count()
+    }
+
+    /// All pages.
+    pub(crate) fn capacity(&self) -> u32 {
+        self.state.used.len()
+    }
+
+    /// Pages that were taken from the system.
+    pub(crate) fn backed(&self) -> usize {
+        self.state.owned.len()
+    }
+
+    /// Hands out `count` zeroed pages in a row, or `ENOSPC` if the area has no such run, or `ENOMEM`.
+    pub(crate) fn alloc(&mut self, count: u32) -> Result<PageRun> {
+        let mut list = KVVec::<*mut bindings::page>::with_capacity(count as usize, GFP_KERNEL)?;
+        let first = self.state.used.alloc_run(count, 1).ok_or(ENOSPC)?;
+        match self.back(first, count, &mut list) {
+            Ok(run) => {
+                // SAFETY: The run is mapped, `count` pages long, and nobody else uses it yet.
+                unsafe { core::ptr::write_bytes(run.address.as_ptr(), 0, count as usize * PAGE_SIZE) };
+                Ok(run)
+            }
+            Err(error) => {
+                self.release(first, count);
+                Err(error)
+            }
+        }
+    }
+
+    fn back(&mut self, first: u32, count: u32, list: &mut KVVec<*mut bindings::page>) -> Result<PageRun> {
+        for entry in self.pages.iter().skip(first as usize).take(count as usize) {
+            let mut page = entry.load(Ordering::Relaxed);
+            if page.is_null() {
+                let cluster = Cluster::new(0)?;
+                page = cluster.page();
+                self.state.owned.push(cluster, GFP_KERNEL)?;
+                // Pairs with the acquire in `PageTableView::get`.
+                entry.store(page, Ordering::Release);
+            }
+            list.push(page, GFP_KERNEL)?;
+        }
+        // SAFETY: `list` holds `count` valid pages.
+        let address = unsafe { bindings::netmap_vmap(list.as_mut_ptr(), count) };
+        // INVARIANT: Just mapped.
+        Ok(PageRun {
+            address: NonNull::new(address.cast()).ok_or(ENOMEM)?,
+            first,
+            count,
+        })
+    }
+
+    fn release(&mut self, first: u32, count: u32) {
+        for page in first..first.saturating_add(count) {
+            // They were allocated together, so this cannot fail.
+            let _ = self.state.used.free(page);
+        }
+    }
+
+    /// Takes a run back.
+    pub(crate) fn free(&mut self, run: PageRun) {
+        self.release(run.first, run.count);
+    }
+
+    /// The page at this number, if it was ever used.
+    pub(crate) fn view(&self) -> PageTableView {
+        PageTableView {
+            pages: self.pages.as_ptr(),
+            count: self.pages.len(),
+        }
+    }
+}
+
+/// The page table of an area, to be read without a lock.
+///
+/// # Invariants
+///
+/// `pages` points to `count` entries, which live as long as the area.
+pub(crate) struct PageTableView {
+    pages: *const AtomicPtr<bindings::page>,
+    count: usize,
+}
+
+// SAFETY: The entries are atomics.
+unsafe impl Send for PageTableView {}
+// SAFETY: As above.
+unsafe impl Sync for PageTableView {}
+
+impl PageTableView {
+    /// The page at this number, if one was taken.
+    ///
+    /// # Safety
+    ///
+    /// The area must be alive.
+    pub(crate) unsafe fn get(&self, index: usize) -> Option<NonNull<bindings::page>> {
+        if index >= self.count {
+            return None;
+        }
+        // SAFETY: By the type's invariant and this function's requirement.
+        NonNull::new(unsafe { (*self.pages.add(index)).load(Ordering::Acquire) })
+    }
+}

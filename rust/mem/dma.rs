@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The addresses at which a device sees the buffers of a region.
+
+use super::page::Cluster;
+use crate::{bindings, prelude::*};
+use kernel::error::to_result;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// The buffers of a region as one device sees them.
+///
+/// Made at the first bind of the device, undone when the last reference goes. The region adds every cluster that it
+/// takes later on.
+///
+/// # Invariants
+///
+/// - `device` carries a reference that this value owns.
+/// - A nonzero entry of `addresses` is the DMA address of a whole buffer inside of a live mapping for `device`.
+pub(crate) struct DmaMap {
+    device: *mut bindings::device,
+    addresses: KVVec<AtomicU64>,
+    buf_size: usize,
+    mappings: UnsafeMappings,
+    /// Ports that use this map; written under the region's mutex.
+    pub(super) users: AtomicUsize,
+    need_sync: bool,
+}
+
+/// The live mappings; changed under the region's mutex only.
+type UnsafeMappings = core::cell::UnsafeCell<KVec<Mapping>>;
+
+struct Mapping {
+    address: u64,
+    size: usize,
+}
+
+// SAFETY: `device` is only passed to the DMA API; `mappings` is changed under the region's mutex.
+unsafe impl Send for DmaMap {}
+// SAFETY: As above.
+unsafe impl Sync for DmaMap {}
+
+impl DmaMap {
+    /// A map for `device` that can hold `total` buffers of `buf_size` bytes and holds none yet.
+    ///
+    /// # Safety
+    ///
+    /// `device` must be a valid device that is set up for DMA.
+    pub(super) unsafe fn new(device: *mut bindings::device, total: usize, buf_size: usize) -> Result<Self> {
+        let mut addresses = KVVec::with_capacity(total, GFP_KERNEL)?;
+        for _ in 0..total {
+            addresses.push(AtomicU64::new(0), GFP_KERNEL)?;
+        }
+        // SAFETY: The device is valid.
+        unsafe { bindings::netmap_device_hold(device) };
+        // INVARIANT: A reference was just taken; all entries are zero.
+        Ok(Self {
+            device,
+            addresses,
+            buf_size,
+            mappings: UnsafeMappings::new(KVec::new()),
+            users: AtomicUsize::new(0),
+            // SAFETY: The device is valid.
+            need_sync: unsafe { bindings::netmap_dma_need_sync(device) },
+        })
+    }
+
+    /// Whether this is the map of `device`.
+    pub(super) fn is_for(&self, device: *mut bindings::device) -> bool {
+        self.device == device
+    }
+
+    /// Maps a cluster whose first buffer is `first`.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the region's mutex, and the cluster outlives this map.
+    pub(super) unsafe fn add(&self, cluster: &Cluster, first: u32) -> Result {
+        // SAFETY: The mutex makes this the only access.
+        let mappings = unsafe { &mut *self.mappings.get() };
+        mappings.reserve(1, GFP_KERNEL)?;
+        let mut address = 0;
+        // SAFETY: Device and cluster are valid.
+        to_result(unsafe { bindings::netmap_dma_map(self.device, cluster.page(), cluster.order(), &mut address) })?;
+        let size = cluster.size();
+        mappings.push(Mapping { address, size }, GFP_KERNEL)?;
+        let entries = self.addresses.iter().skip(first as usize);
+        // Buffers 0 and 1 are reserved and no device sees them.
+        for (i, entry) in entries.take(size / self.buf_size).enumerate().filter(|(i, _)| *i + first as usize >= 2) {
+            // INVARIANT: The buffer lies inside of the mapping that was just made.
+            entry.store(address + (i * self.buf_size) as u64, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// The address at which the device sees a buffer; [`None`] for an index without a buffer.
+    #[inline]
+    pub(crate) fn get(&self, index: u32) -> Option<u64> {
+        match self.addresses.get(index as usize)?.load(Ordering::Relaxed) {
+            0 => None,
+            address => Some(address),
+        }
+    }
+
+    /// Whether the processor's view must be brought in line with the device's (bounce buffers).
+    #[inline]
+    pub(crate) fn need_sync(&self) -> bool {
+        self.need_sync
+    }
+
+    /// Hands the first `len` bytes of a buffer to the device.
+    pub(crate) fn sync_for_device(&self, index: u32, len: usize) {
+        if let Some(address) = self.get(index) {
+            // SAFETY: The address is of a live mapping of at least `buf_size` bytes from there, by the invariant.
+            unsafe { bindings::netmap_dma_sync_for_device(self.device, address, len.min(self.buf_size)) };
+        }
+    }
+
+    /// Hands the first `len` bytes of a buffer to the processor.
+    pub(crate) fn sync_for_cpu(&self, index: u32, len: usize) {
+        if let Some(address) = self.get(index) {
+            // SAFETY: As above.
+            unsafe { bindings::netmap_dma_sync_for_cpu(self.device, address, len.min(self.buf_size)) };
+        }
+    }
+}
+
+impl Drop for DmaMap {
+    fn drop(&mut self) {
+        for mapping in self.mappings.get_mut().iter() {
+            // SAFETY: The mapping is live, and whoever programmed a device with it has released its reference.
+            unsafe { bindings::netmap_dma_unmap(self.device, mapping.address, mapping.size) };
+        }
+        // SAFETY: The reference is ours by the type's invariant.
+        unsafe { bindings::netmap_device_put(self.device) };
+    }
+}

@@ -7,6 +7,17 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+// No step that can panic: in the kernel each is a crash.
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::as_underscore,
+    clippy::cast_lossless,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 #[path = "../abi.rs"]
 pub mod abi;

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The module is built by kbuild (see Kbuild) for the kernel in KDIR; everything else runs in a testbed of its own.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KERNEL ?= stable
+
+# Set by the kernel's own makefiles when they come back here for the module.
+ifeq ($(KERNELRELEASE),)
+
+# The kernel's headers, with the Rust metadata that some distributions leave out; made at the first use.
+define kbuild
+	@dir=$$(scripts/kernel-metadata "$(KDIR)") && $(MAKE) -C "$$dir" M="$(CURDIR)" $(1)
+endef
+
+module:
+	$(call kbuild,modules)
+
+install: module
+	$(call kbuild,modules_install)
+	@[ -n "$(INSTALL_MOD_PATH)" ] || depmod "$$(cat "$(KDIR)/include/config/kernel.release")"
+
+clean:
+	@[ ! -e "$(KDIR)/Makefile" ] || $(MAKE) -C "$(KDIR)" M="$(CURDIR)" clean
+	@rm -rf rust-project.json tools/target rust/logic/target
+
+rust-analyzer:
+	$(call kbuild,rust-analyzer)
+
+tools:
+	@scripts/build tools
+
+test:
+	@scripts/test -k $(KERNEL) $(TESTS)
+
+demo:
+	@scripts/demo
+
+bench:
+	@scripts/bench
+
+clippy:
+	@scripts/build clippy
+
+rustfmt-check:
+	@scripts/testbed run sh -c 'find rust tools -name target -prune -o -name "*.rs" ! -name "*_generated.rs" -print | xargs -r rustfmt --check --edition 2021'
+
+shellcheck:
+	@shellcheck scripts/cache.sh scripts/kernels.sh $$(grep -lE '^#!/(usr/bin/env bash|bin/(ba|busybox )?sh|bin/bash)' -r scripts selftests .ci)
+
+help:
+	@echo 'make                 netmap.ko for the kernel in KDIR=$(KDIR)'
+	@echo 'make install         put it where modprobe finds it (INSTALL_MOD_PATH= as in kbuild)'
+	@echo 'make clean           remove what was built here (the cache, ~/.cache/netmap, stays)'
+	@echo 'make rust-analyzer   rust-project.json for editors'
+	@echo
+	@echo 'The rest makes its own Debian root in ~/.cache/netmap at the first use, and works there:'
+	@echo 'make demo            two NICs of a virtual machine exchange packets through /dev/netmap'
+	@echo 'make test            all tests; KERNEL=stable, sid or debug; TESTS="NAME --nic igb --vm plain" for some'
+	@echo 'make bench           guest instructions per packet; OUT=DIR for bench.json and a chart; ROW=NAME for one row'
+	@echo 'make tools           the programs of tools/; prints their directory'
+	@echo 'make clippy, rustfmt-check, shellcheck'
+
+.PHONY: module install clean rust-analyzer tools test demo bench clippy rustfmt-check shellcheck help
+.DEFAULT_GOAL := module
+
+endif

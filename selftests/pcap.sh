@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Debian's libpcap captures and sends on netmap:IF, both ends of the wire at once, in both directions.
+set -u
+
+frames=2000
+number=0 failed=0
+
+check() {
+	number=$((number + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $number $2"
+	else
+		echo "not ok $number $2"
+		failed=1
+	fi
+}
+
+# What a program prints, but for its one line per frame, becomes a comment.
+comment() {
+	sed -u '/^# [0-9]*: [0-9]* bytes$/d; s/^[^#]/# &/' "$1"
+}
+
+transfer() {
+	local from=$1 to=$2 capture
+	mkfifo /tmp/pcap.ready
+	./pcap_netmap capture "$to" $frames 2>&1 | tee /tmp/pcap.capture | sed -u -n '/^# ready/p' >/tmp/pcap.ready &
+	capture=$!
+	exec 4</tmp/pcap.ready
+	rm /tmp/pcap.ready
+	read -r -u 4
+	./pcap_netmap send "$from" $frames >/tmp/pcap.send 2>&1
+	check $? "libpcap sends $frames frames on netmap:$from"
+	wait $capture
+	exec 4<&-
+	comment /tmp/pcap.send
+	comment /tmp/pcap.capture
+	[ "$(grep -c '^ok' /tmp/pcap.capture)" = 5 ] && [ "$(grep -c '^# [0-9]*: ' /tmp/pcap.capture)" = $frames ]
+	check $? "libpcap captures them on netmap:$to"
+}
+
+# promiscuous IF: whether the interface's flags say so
+promiscuous() {
+	[ $(($(cat "/sys/class/net/$1/flags") & 0x100)) != 0 ]
+}
+
+echo "KTAP version 1"
+echo "1..6"
+transfer "$TEST_IF" "$TEST_PEER"
+transfer "$TEST_PEER" "$TEST_IF"
+! promiscuous "$TEST_IF" && ! promiscuous "$TEST_PEER"
+check $? "neither is left promiscuous"
+./pcap_netmap capture nosuchif 1 | grep -q '^not ok 1 open'
+check $? "an interface that does not exist cannot be opened"
+exit $failed

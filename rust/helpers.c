@@ -99,6 +99,93 @@ void netmap_dma_sync_for_cpu(struct device *dev, u64 address, size_t size)
 	dma_sync_single_for_cpu(dev, address, size, DMA_BIDIRECTIONAL);
 }
 
+bool netmap_carrier(struct net_device *dev)
+{
+	return netif_carrier_ok(dev);
+}
+
+/* Registered, and its hardware there. */
+bool netmap_is_present(struct net_device *dev)
+{
+	return dev->reg_state == NETREG_REGISTERED && netif_device_present(dev);
+}
+
+u64 netmap_features(struct net_device *dev)
+{
+	return dev->features;
+}
+
+u16 netmap_tx_queues(struct net_device *dev)
+{
+	return READ_ONCE(dev->real_num_tx_queues);
+}
+
+void netmap_addr_lock(struct net_device *dev)
+{
+	netif_addr_lock_bh(dev);
+}
+
+void netmap_addr_unlock(struct net_device *dev)
+{
+	netif_addr_unlock_bh(dev);
+}
+
+struct netdev_queue *netmap_tx_lock(struct net_device *dev, unsigned int queue)
+{
+	struct netdev_queue *txq;
+
+	if (queue >= dev->num_tx_queues)
+		return NULL;
+	txq = netdev_get_tx_queue(dev, queue);
+	__netif_tx_lock_bh(txq);
+	return txq;
+}
+
+void netmap_tx_unlock(struct netdev_queue *queue)
+{
+	if (queue)
+		__netif_tx_unlock_bh(queue);
+}
+
+struct net_device *netmap_notifier_dev(void *info)
+{
+	return netdev_notifier_info_to_dev(info);
+}
+
+/* Says why to the user: through the request's own channel if it has one, else in the log. */
+void netmap_refuse(struct net_device *dev, struct netlink_ext_ack *extack, const char *reason)
+{
+	if (extack)
+		NL_SET_ERR_MSG_FMT(extack, "%s", reason);
+	else if (net_ratelimit())
+		netdev_info(dev, "%s\n", reason);
+}
+
+struct netlink_ext_ack *netmap_bpf_extack(struct netdev_bpf *request)
+{
+	return request->command == XDP_SETUP_PROG ? request->extack : NULL;
+}
+
+void netmap_pin_module(void)
+{
+	__module_get(THIS_MODULE);
+}
+
+void netmap_skb_drop(struct sk_buff *skb)
+{
+	dev_kfree_skb_any(skb);
+}
+
+void netmap_skb_consume(struct sk_buff *skb)
+{
+	dev_consume_skb_any(skb);
+}
+
+u16 netmap_skb_queue(struct sk_buff *skb)
+{
+	return skb_get_queue_mapping(skb);
+}
+
 /*
  * The kernel crate's parameters cannot be read through sysfs. These are, and those of the memory may be written: a
  * new value counts from the next time that the global region is made.

@@ -6,6 +6,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
+#include <linux/skbuff.h>
 
 void netmap_dev_hold(struct net_device *dev);
 void netmap_dev_put(struct net_device *dev);
@@ -25,6 +26,23 @@ int netmap_dma_map(struct device *dev, struct page *page, unsigned int order, u6
 void netmap_dma_unmap(struct device *dev, u64 address, size_t size);
 void netmap_dma_sync_for_device(struct device *dev, u64 address, size_t size);
 void netmap_dma_sync_for_cpu(struct device *dev, u64 address, size_t size);
+
+bool netmap_carrier(struct net_device *dev);
+bool netmap_is_present(struct net_device *dev);
+u64 netmap_features(struct net_device *dev);
+u16 netmap_tx_queues(struct net_device *dev);
+void netmap_addr_lock(struct net_device *dev);
+void netmap_addr_unlock(struct net_device *dev);
+struct netdev_queue *netmap_tx_lock(struct net_device *dev, unsigned int queue);
+void netmap_tx_unlock(struct netdev_queue *queue);
+struct net_device *netmap_notifier_dev(void *info);
+void netmap_refuse(struct net_device *dev, struct netlink_ext_ack *extack, const char *reason);
+struct netlink_ext_ack *netmap_bpf_extack(struct netdev_bpf *request);
+void netmap_pin_module(void);
+
+void netmap_skb_drop(struct sk_buff *skb);
+void netmap_skb_consume(struct sk_buff *skb);
+u16 netmap_skb_queue(struct sk_buff *skb);
 
 /* Module parameters, as the C netmap names them. */
 extern unsigned int netmap_if_size;

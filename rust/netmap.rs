@@ -31,6 +31,7 @@ pub mod abi;
 mod bindings;
 pub mod logic;
 mod mem;
+mod nic;
 mod port;
 mod prelude;
 mod sys;

@@ -3,5 +3,8 @@
 //! Thin safe wrappers over kernel API that the `kernel` crate lacks.
 
 pub(crate) mod netdev;
+pub(crate) mod notifier;
+pub(crate) mod rtnl;
 pub(crate) mod sched;
+pub(crate) mod skb;
 pub(crate) mod wait;

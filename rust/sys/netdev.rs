@@ -2,8 +2,9 @@
 
 //! A reference to a network device.
 
-use crate::{bindings, prelude::*};
-use core::ptr::NonNull;
+use super::rtnl::Rtnl;
+use crate::{abi::IFNAMSIZ, bindings, prelude::*};
+use core::{marker::PhantomData, ptr::NonNull};
 
 /// A counted reference to a `struct net_device`.
 ///
@@ -35,7 +36,7 @@ impl NetDev {
     /// The device of this name in the namespace of the calling process, or `ENXIO`.
     ///
     /// `name` is NUL terminated.
-    pub fn by_name(name: &[u8; crate::abi::IFNAMSIZ]) -> Result<Self> {
+    pub fn by_name(name: &[u8; IFNAMSIZ]) -> Result<Self> {
         // SAFETY: `name` is an array of `IFNAMSIZ` bytes that the caller terminated; the namespace is the current
         // task's and so is alive.
         let ptr = unsafe { bindings::netmap_dev_get(name.as_ptr().cast()) };
@@ -43,6 +44,45 @@ impl NetDev {
         Ok(Self {
             ptr: NonNull::new(ptr).ok_or(ENXIO)?,
         })
+    }
+
+    /// Its name, NUL terminated.
+    pub fn name(&self, _rtnl: &Rtnl) -> [u8; IFNAMSIZ] {
+        let mut name = [0; IFNAMSIZ];
+        // SAFETY: The device is valid and is renamed only under the RTNL mutex; both are of this size.
+        unsafe {
+            name.as_mut_ptr()
+                .copy_from_nonoverlapping((&raw const (*self.as_ptr()).name).cast(), IFNAMSIZ);
+        }
+        name
+    }
+
+    /// Whether the link is up.
+    pub fn carrier(&self) -> bool {
+        // SAFETY: The device is valid.
+        unsafe { bindings::netmap_carrier(self.as_ptr()) }
+    }
+
+    /// Lets the core and the driver work out the device's features again, unless the device is going away.
+    pub fn update_features(&self, _rtnl: &Rtnl) {
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        unsafe {
+            if bindings::netmap_is_present(self.as_ptr()) {
+                bindings::netdev_update_features(self.as_ptr());
+            }
+        }
+    }
+
+    /// Keeps others from changing the device's address lists and from calling the driver for them, until dropped.
+    ///
+    /// Softirqs are off meanwhile.
+    pub fn lock_addresses(&self) -> AddressLock<'_> {
+        // SAFETY: The device is valid; unlocked when the result is dropped.
+        unsafe { bindings::netmap_addr_lock(self.as_ptr()) };
+        AddressLock {
+            dev: self,
+            _not_send: PhantomData,
+        }
     }
 
     /// The raw device, valid as long as `self`.
@@ -63,5 +103,18 @@ impl Drop for NetDev {
     fn drop(&mut self) {
         // SAFETY: The reference is ours, by the type's invariant.
         unsafe { bindings::netmap_dev_put(self.as_ptr()) };
+    }
+}
+
+/// The lock of a device's address lists, held.
+pub struct AddressLock<'a> {
+    dev: &'a NetDev,
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl Drop for AddressLock<'_> {
+    fn drop(&mut self) {
+        // SAFETY: Locked by this thread when `self` was made.
+        unsafe { bindings::netmap_addr_unlock(self.dev.as_ptr()) };
     }
 }

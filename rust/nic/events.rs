@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What happens to a network device, told to the port that has it in netmap mode.
+
+use super::table;
+use crate::{
+    abi::IFNAMSIZ,
+    bindings,
+    prelude::*,
+    sys::{
+        notifier::{NetdevEvent, NetdevNotifier, PmEvent, PmNotifier},
+        rtnl::Rtnl,
+        skb::Skb, //
+    }, //
+};
+
+/// Why the driver is about to lose or to re-program its rings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// The interface is being set down. It may come up again.
+    Down,
+    /// The driver re-initialises its rings for an ethtool or MTU request, and is done when the request is.
+    Reinit,
+    /// The system is about to sleep.
+    Suspend,
+}
+
+/// A port that has a network device in netmap mode.
+///
+/// The hooks of the device ([`super::intercept::Hooks`]) hold a reference to it, and it must drop them to be freed.
+/// Functions that get an [`Rtnl`] run in process context with the RTNL mutex held and no other lock of ours; they may
+/// take the registry's mutex. None of them may drop the hooks, but for [`PortEvents::gone`], which has to.
+pub trait PortEvents: Send + Sync {
+    /// Takes a packet that the stack sends through TX queue `queue`: the queue is taken, or the host rings capture all.
+    ///
+    /// Runs under the queue's TX lock in an RCU read side, mostly in softirq, for netpoll with interrupts disabled.
+    fn transmit(&self, skb: Skb, queue: u16);
+
+    /// One of the device's interrupts was raised: wakes the sleepers of the rings that may have work.
+    ///
+    /// Runs in an RCU read side in softirq, for netpoll with interrupts disabled, before the driver's own poll.
+    fn interrupt(&self);
+
+    /// The driver is about to lose its rings: gives all queues back, now. After it returns nothing is taken.
+    ///
+    /// More than one may come before a [`PortEvents::retake`]: to do nothing, if nothing is taken.
+    fn release(&self, rtnl: &Rtnl, why: Loss);
+
+    /// What was announced by [`PortEvents::release`] is over, and the device works again: takes the queues back.
+    ///
+    /// May come twice, and without a release before it: to do nothing, if nothing is to be taken.
+    /// NAPI is hooked anew already. With [`Loss::Down`] the carrier is mostly not up yet.
+    fn retake(&self, rtnl: &Rtnl, why: Loss);
+
+    /// The carrier changed, or the device's flags did. May be late by a second and may miss short changes.
+    fn carrier(&self, rtnl: &Rtnl, up: bool);
+
+    /// The device has another name, NUL terminated.
+    fn renamed(&self, rtnl: &Rtnl, name: &[u8; IFNAMSIZ]);
+
+    /// The device leaves its namespace: it is unregistered, or moved to another one. It is down already.
+    ///
+    /// Kills the krings, so that sleepers get `POLLERR`, touches no register any more, and drops the device's hooks and
+    /// its reference to the device before it returns.
+    fn gone(&self, rtnl: &Rtnl);
+}
+
+/// The notifiers of the module, in place until dropped.
+pub struct Notifiers {
+    _netdev: NetdevNotifier,
+    _pm: PmNotifier,
+}
+
+impl Notifiers {
+    /// Registers them.
+    pub fn register() -> Result<Self> {
+        Ok(Self {
+            _netdev: NetdevNotifier::register(on_netdev)?,
+            _pm: PmNotifier::register(on_pm)?,
+        })
+    }
+}
+
+/// What happens to any device of any namespace.
+///
+/// The registration replays the arrival and its end the departure of every device there is. Nobody minds: no device
+/// has hooks then.
+fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
+    let Some(hooks) = table::find_locked(dev, rtnl) else {
+        return;
+    };
+    // The port may drop its hooks, and they the last reference to it.
+    let Some(port) = hooks.share_events(rtnl) else {
+        return;
+    };
+    match event {
+        NetdevEvent::GoingDown => port.release(rtnl, Loss::Down),
+        NetdevEvent::Up => {
+            // Mostly done when the driver's open returned.
+            hooks.hook_napi(rtnl);
+            port.retake(rtnl, Loss::Down);
+        }
+        NetdevEvent::Change => port.carrier(rtnl, hooks.device().carrier()),
+        NetdevEvent::ChangeName => port.renamed(rtnl, &hooks.device().name(rtnl)),
+        NetdevEvent::Unregister => port.gone(rtnl),
+    }
+}
+
+/// The system goes to sleep or has woken up.
+fn on_pm(event: PmEvent) {
+    let rtnl = Rtnl::lock();
+    table::for_each(&rtnl, |hooks, rtnl| match event {
+        PmEvent::Prepare => hooks.events().release(rtnl, Loss::Suspend),
+        PmEvent::Post => {
+            // Some drivers free their vectors when they go to sleep.
+            hooks.hook_napi(rtnl);
+            hooks.events().retake(rtnl, Loss::Suspend);
+        }
+    });
+}

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Standing between the network core and a driver.
+//!
+//! While a port has a device in netmap mode, the device's operation tables are copies in which [`super::ops`] stands
+//! in for what concerns us, and its NAPI instances call us before the driver. No driver's private data is touched, and
+//! no NAPI instance is remembered: drivers free them at will, so the device's list is walked each time, and the
+//! driver's poll function is the same one in all of them.
+//!
+//! Not for drivers that know their device by the address of its operations (ixgbe).
+//!
+//! # Coming and going
+//!
+//! [`Installed`] enters the hooks in the table before anything points to them, and at its end puts everything back,
+//! waits until no call that came through them is under way, and only then takes them out of the table. Calls come in
+//! an RCU read side (transmit, NAPI poll, select queue) or under the RTNL mutex (all others), which installing and
+//! removing holds.
+
+use super::{
+    ethtool,
+    events::{Loss, PortEvents},
+    napi::{self, Poll},
+    ops,
+    table, //
+};
+use crate::{
+    abi::IFNAMSIZ,
+    bindings,
+    prelude::*,
+    sys::{netdev::NetDev, rtnl::Rtnl, skb::Skb}, //
+};
+use core::{
+    cell::UnsafeCell,
+    ops::Deref,
+    ptr::{null_mut, NonNull},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering}, //
+};
+
+/// Most TX queues of a device that can be told apart; those beyond can not be taken.
+pub const MAX_QUEUES: u16 = 128;
+
+/// What a driver of a family must not be asked for while it has lost queues.
+#[derive(Clone, Copy)]
+pub struct Policy {
+    /// Features (`NETIF_F_*`) that are off while queues are taken.
+    pub masked: u64,
+    /// Features whose change makes the driver re-program its rings: not changed while queues are taken.
+    pub frozen: u64,
+    /// Whether interrupt coalescing parameters re-program rings.
+    pub coalesce: bool,
+    /// The largest MTU while queues are taken.
+    pub max_mtu: u32,
+}
+
+/// The hooks of one device.
+pub struct Hooks {
+    dev: NetDev,
+    /// Taken away by the end of [`Installed`], after the last reader of the table has left.
+    events: UnsafeCell<Option<Arc<dyn PortEvents>>>,
+    policy: Policy,
+    /// The driver's tables. They live as long as the driver, which lives as long as the device.
+    original_ops: NonNull<bindings::net_device_ops>,
+    original_ethtool: NonNull<bindings::ethtool_ops>,
+    original_poll: Option<Poll>,
+    /// Our copies.
+    ops: KBox<bindings::net_device_ops>,
+    ethtool: KBox<bindings::ethtool_ops>,
+    /// A bit per TX queue: the driver must not get to see packets.
+    closed: [AtomicU64; 2],
+    active: AtomicBool,
+    masking: AtomicBool,
+    capture: AtomicBool,
+    /// Of the table.
+    pub(super) next: AtomicPtr<Hooks>,
+}
+
+// SAFETY: What the pointers lead to is shared and never written through them; a port is `Send` and `Sync`, and when the
+// reference to it may be changed is said there.
+unsafe impl Send for Hooks {}
+// SAFETY: As above.
+unsafe impl Sync for Hooks {}
+
+impl Hooks {
+    /// The device.
+    #[inline]
+    pub fn device(&self) -> &NetDev {
+        &self.dev
+    }
+
+    /// The driver's operations, which do not pass through us.
+    #[inline]
+    pub fn original_ops(&self) -> &bindings::net_device_ops {
+        // SAFETY: Constant data of the driver, which stays while the device has an owner of it.
+        unsafe { self.original_ops.as_ref() }
+    }
+
+    /// The driver's ethtool operations.
+    #[inline]
+    pub(super) fn original_ethtool(&self) -> &bindings::ethtool_ops {
+        // SAFETY: As above.
+        unsafe { self.original_ethtool.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn original_poll(&self) -> Option<Poll> {
+        self.original_poll
+    }
+
+    /// The port. Only for those who found the hooks in the table.
+    #[inline]
+    pub(super) fn events(&self) -> &dyn PortEvents {
+        // SAFETY: Changed only when the hooks are out of the table and the readers of that have left.
+        match unsafe { &*self.events.get() } {
+            Some(events) => &**events,
+            None => &Nobody,
+        }
+    }
+
+    /// A reference to the port, for those who may cause the hooks' removal.
+    pub(super) fn share_events(&self, _rtnl: &Rtnl) -> Option<Arc<dyn PortEvents>> {
+        // SAFETY: Changed only under the RTNL mutex.
+        unsafe { (*self.events.get()).clone() }
+    }
+
+    #[inline]
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Closes TX queue `queue` to the driver. When it returns, no transmit of the driver runs on that queue, nor will.
+    ///
+    /// Packets of the stack go to [`PortEvents::transmit`] then, and flows are steered to queues still open. The queue
+    /// stays started, so that the watchdog sees nothing wrong. `queue` is below [`MAX_QUEUES`].
+    pub fn close_gate(&self, queue: u16) {
+        self.gate(queue, |word, bit| word.fetch_or(bit, Ordering::Relaxed));
+    }
+
+    /// Opens TX queue `queue` to the driver again.
+    pub fn open_gate(&self, queue: u16) {
+        self.gate(queue, |word, bit| word.fetch_and(!bit, Ordering::Relaxed));
+    }
+
+    fn gate(&self, queue: u16, change: impl FnOnce(&AtomicU64, u64) -> u64) {
+        let Some(word) = self.closed.get(usize::from(queue / 64)) else {
+            return;
+        };
+        // SAFETY: The device is valid, and the shim checks the index.
+        let queue_lock = unsafe { bindings::netmap_tx_lock(self.dev.as_ptr(), u32::from(queue)) };
+        change(word, 1 << (queue % 64));
+        // SAFETY: As it was locked above.
+        unsafe { bindings::netmap_tx_unlock(queue_lock) };
+    }
+
+    /// Whether TX queue `queue` is closed to the driver.
+    #[inline]
+    pub fn is_closed(&self, queue: u16) -> bool {
+        self.closed
+            .get(usize::from(queue / 64))
+            .is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (queue % 64)) != 0)
+    }
+
+    /// Says whether any queue is taken, TX or RX: from then on the driver is kept from re-programming its rings.
+    ///
+    /// To be set before the first queue is taken, and cleared after the last was given back. Applies the masked
+    /// features.
+    pub fn set_active(&self, active: bool, rtnl: &Rtnl) {
+        if self.active.load(Ordering::Relaxed) == active {
+            return;
+        }
+        // What is frozen while active may change before and after: the masked features do, and what the user asked
+        // for in the meantime.
+        self.active.store(false, Ordering::Relaxed);
+        self.masking.store(active, Ordering::Relaxed);
+        self.dev.update_features(rtnl);
+        self.active.store(active, Ordering::Relaxed);
+    }
+
+    /// Whether the masked features are to be off.
+    pub(super) fn is_masking(&self) -> bool {
+        self.masking.load(Ordering::Relaxed)
+    }
+
+    /// Whether any queue is taken.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Says whether what the stack sends on open queues goes to the host rings too, and not to the driver.
+    pub fn set_capture(&self, capture: bool) {
+        self.capture.store(capture, Ordering::Relaxed);
+    }
+
+    /// Whether a packet for `queue` is for the host rings.
+    #[inline]
+    pub(super) fn diverts(&self, queue: u16) -> bool {
+        self.capture.load(Ordering::Relaxed) || self.is_closed(queue)
+    }
+
+    /// The open queue to use in place of `queue` among the device's `count`, which may be `queue` itself.
+    #[inline]
+    pub(super) fn steer(&self, queue: u16, count: u16) -> u16 {
+        if !self.is_closed(queue) {
+            return queue;
+        }
+        let open = (0..count).filter(|&q| !self.is_closed(q)).count();
+        match usize::from(queue).checked_rem(open) {
+            Some(nth) => (0..count)
+                .filter(|&q| !self.is_closed(q))
+                .nth(nth)
+                .unwrap_or(queue),
+            None => queue,
+        }
+    }
+
+    /// Hooks the NAPI instances that the driver has now. To be called when the driver may have made new ones.
+    pub fn hook_napi(&self, _rtnl: &Rtnl) {
+        let Some(original) = self.original_poll else {
+            return;
+        };
+        napi::replace_poll(&self.dev, original, napi::POLL);
+    }
+
+    fn set_tables(
+        &self,
+        ops: *const bindings::net_device_ops,
+        ethtool: *const bindings::ethtool_ops,
+    ) {
+        let raw = self.dev.as_ptr();
+        // SAFETY: The device is valid and changed under the RTNL mutex, which our callers hold; others read either
+        // value, each whole.
+        unsafe {
+            (&raw mut (*raw).netdev_ops).write_volatile(ops);
+            (&raw mut (*raw).ethtool_ops).write_volatile(ethtool);
+        }
+    }
+}
+
+/// The port of hooks that are not installed.
+struct Nobody;
+
+impl PortEvents for Nobody {
+    fn transmit(&self, _skb: Skb, _queue: u16) {}
+    fn interrupt(&self) {}
+    fn release(&self, _rtnl: &Rtnl, _why: Loss) {}
+    fn retake(&self, _rtnl: &Rtnl, _why: Loss) {}
+    fn carrier(&self, _rtnl: &Rtnl, _up: bool) {}
+    fn renamed(&self, _rtnl: &Rtnl, _name: &[u8; IFNAMSIZ]) {}
+    fn gone(&self, _rtnl: &Rtnl) {}
+}
+
+/// Hooks in place; they keep their port alive.
+///
+/// To be dropped with the RTNL mutex held, and not in a call that came through the hooks.
+pub struct Installed {
+    hooks: Arc<Hooks>,
+}
+
+impl Installed {
+    /// Puts hooks on `dev` for `events`. `EBUSY` if it has some.
+    pub fn new(
+        rtnl: &Rtnl,
+        dev: &NetDev,
+        events: Arc<dyn PortEvents>,
+        policy: Policy,
+    ) -> Result<Self> {
+        // SAFETY: The device is valid, and its tables change only under the RTNL mutex.
+        let (original_ops, original_ethtool) = unsafe {
+            let raw = dev.as_ptr();
+            ((*raw).netdev_ops, (*raw).ethtool_ops)
+        };
+        let original_ops = NonNull::new(original_ops.cast_mut()).ok_or(EOPNOTSUPP)?;
+        let original_ethtool = NonNull::new(original_ethtool.cast_mut()).ok_or(EOPNOTSUPP)?;
+        let original_poll = napi::common_poll(dev);
+        // SAFETY: The driver's constant tables.
+        let (ops, ethtool) = unsafe {
+            (
+                KBox::new(ops::stand_in(original_ops.as_ref()), GFP_KERNEL)?,
+                KBox::new(ethtool::stand_in(original_ethtool.as_ref()), GFP_KERNEL)?,
+            )
+        };
+        let hooks = Arc::new(
+            Hooks {
+                dev: dev.clone(),
+                events: UnsafeCell::new(Some(events)),
+                policy,
+                original_ops,
+                original_ethtool,
+                original_poll,
+                ops,
+                ethtool,
+                closed: [const { AtomicU64::new(0) }; 2],
+                active: AtomicBool::new(false),
+                masking: AtomicBool::new(false),
+                capture: AtomicBool::new(false),
+                next: AtomicPtr::new(null_mut()),
+            },
+            GFP_KERNEL,
+        )?;
+        // SAFETY: Whoever takes the hooks out of the table waits before it lets go of them, see `drop`.
+        unsafe { table::insert(&hooks, rtnl)? };
+        hooks.set_tables(&*hooks.ops, &*hooks.ethtool);
+        hooks.hook_napi(rtnl);
+        Ok(Self { hooks })
+    }
+
+    /// A reference to the hooks that may outlive their installation, to nobody's harm.
+    pub fn share(&self) -> Arc<Hooks> {
+        self.hooks.clone()
+    }
+}
+
+impl Deref for Installed {
+    type Target = Hooks;
+
+    fn deref(&self) -> &Hooks {
+        &self.hooks
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        let hooks = &self.hooks;
+        let raw = hooks.dev.as_ptr();
+        // SAFETY: The type's description asks for the mutex.
+        let rtnl = unsafe { Rtnl::assume() };
+        // SAFETY: The device is valid, and its tables change only under the RTNL mutex.
+        let ours = unsafe {
+            (*raw).netdev_ops == &raw const *hooks.ops
+                && (*raw).ethtool_ops == &raw const *hooks.ethtool
+        };
+        if !ours {
+            // Somebody has put another copy on top of ours, through which calls come as long as that stays. Nothing
+            // can be taken off, so hooks, port and module stay for good, with all gates open.
+            pr_warn!("the device's operations were replaced behind our back: the module cannot be unloaded any more\n");
+            core::mem::forget(self.hooks.clone());
+            // SAFETY: We run in a module that has a reference, the caller's.
+            unsafe { bindings::netmap_pin_module() };
+            return;
+        }
+        if let Some(original) = hooks.original_poll {
+            napi::replace_poll(&hooks.dev, napi::POLL, original);
+        }
+        hooks.set_tables(hooks.original_ops(), hooks.original_ethtool());
+        // Calls that came through the copies are in an RCU read side: transmit and select-queue, and NAPI polls, which
+        // run with softirqs off (a busy poll keeps the poll function that it saw no longer than its read side).
+        // SAFETY: Process context, callable with the RTNL mutex held.
+        unsafe { bindings::synchronize_net() };
+        table::remove(hooks, rtnl);
+        // And those that looked the hooks up without having come through them.
+        // SAFETY: As above.
+        unsafe { bindings::synchronize_net() };
+        // SAFETY: Nobody finds the hooks any more, nobody who did uses them, and the RTNL mutex keeps others off.
+        let port = unsafe { (*hooks.events.get()).take() };
+        drop(port);
+    }
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What stands in for a driver's `net_device_ops`.
+
+use super::{
+    events::Loss,
+    intercept::Hooks,
+    table, //
+};
+use crate::{
+    bindings::{
+        self,
+        net_device,
+        netdev_features_t,
+        netdev_tx_t,
+        netlink_ext_ack,
+        sk_buff, //
+    },
+    prelude::*,
+    sys::{rtnl::Rtnl, skb::Skb}, //
+};
+use core::ptr::{null_mut, NonNull};
+use kernel::{
+    ffi::{c_int, c_uint, c_void},
+    sync::rcu, //
+};
+
+/// A copy of a driver's operations in which ours stand in.
+pub(super) fn stand_in(original: &bindings::net_device_ops) -> bindings::net_device_ops {
+    let mut ops = *original;
+    ops.ndo_start_xmit = Some(start_xmit);
+    // These have a default that is not enough.
+    ops.ndo_select_queue = Some(select_queue);
+    ops.ndo_fix_features = Some(fix_features);
+    // The rest stands in only for what is there: the core asks some by being there or not.
+    ops.ndo_open = ops.ndo_open.and(Some(open));
+    ops.ndo_stop = ops.ndo_stop.and(Some(stop));
+    ops.ndo_tx_timeout = ops.ndo_tx_timeout.and(Some(tx_timeout));
+    ops.ndo_change_mtu = ops.ndo_change_mtu.and(Some(change_mtu));
+    ops.ndo_set_features = ops.ndo_set_features.and(Some(set_features));
+    ops.ndo_bpf = ops.ndo_bpf.and(Some(bpf));
+    ops.ndo_setup_tc = ops.ndo_setup_tc.and(Some(setup_tc));
+    ops.ndo_xdp_xmit = ops.ndo_xdp_xmit.and(Some(xdp_xmit));
+    ops.ndo_xsk_wakeup = ops.ndo_xsk_wakeup.and(Some(xsk_wakeup));
+    ops
+}
+
+/// The hooks of a device whose operation the core has called with the RTNL mutex held.
+///
+/// # Safety
+///
+/// The calling thread must hold the RTNL mutex for `'a`.
+pub(super) unsafe fn under_rtnl<'a>(dev: *const net_device) -> Option<(&'a Hooks, &'a Rtnl)> {
+    // SAFETY: By the function's requirement.
+    let rtnl = unsafe { Rtnl::assume() };
+    Some((table::find_locked(dev, rtnl)?, rtnl))
+}
+
+/// Refuses a request while queues are taken, telling why to whoever can hear it; `None` if it may go on.
+pub(super) fn refuse(hooks: &Hooks, extack: *mut netlink_ext_ack, reason: &CStr) -> Option<c_int> {
+    hooks.is_active().then(|| {
+        // SAFETY: The core's, or null; the reason is copied.
+        unsafe { bindings::netmap_refuse(hooks.device().as_ptr(), extack, reason.as_char_ptr()) };
+        EBUSY.to_errno()
+    })
+}
+
+/// Runs `request`, by which the driver re-programs its rings, with the queues given back before and taken after.
+pub(super) fn around(hooks: &Hooks, rtnl: &Rtnl, request: impl FnOnce() -> c_int) -> c_int {
+    if !hooks.is_active() {
+        return request();
+    }
+    hooks.events().release(rtnl, Loss::Reinit);
+    let result = request();
+    hooks.hook_napi(rtnl);
+    hooks.events().retake(rtnl, Loss::Reinit);
+    result
+}
+
+/// # Safety
+///
+/// As `ndo_start_xmit`: under the queue's lock, in an RCU read side; `skb` is given away.
+unsafe extern "C" fn start_xmit(skb: *mut sk_buff, dev: *mut net_device) -> netdev_tx_t {
+    let rcu = rcu::read_lock();
+    // SAFETY: The core passes a packet on no list and gives it away.
+    let packet = match NonNull::new(skb) {
+        // SAFETY: As above.
+        Some(skb) => unsafe { Skb::from_raw(skb) },
+        None => return bindings::netdev_tx_NETDEV_TX_OK,
+    };
+    if let Some(hooks) = table::find(dev, &rcu) {
+        let queue = packet.queue();
+        if hooks.diverts(queue) {
+            hooks.events().transmit(packet, queue);
+        } else if let Some(original) = hooks.original_ops().ndo_start_xmit {
+            // SAFETY: The driver's own function with what the core gave us.
+            return unsafe { original(packet.into_raw(), dev) };
+        }
+    }
+    bindings::netdev_tx_NETDEV_TX_OK
+}
+
+/// # Safety
+///
+/// As `ndo_select_queue`: in an RCU read side.
+unsafe extern "C" fn select_queue(
+    dev: *mut net_device,
+    skb: *mut sk_buff,
+    sb_dev: *mut net_device,
+) -> u16 {
+    let rcu = rcu::read_lock();
+    let hooks = table::find(dev, &rcu);
+    // SAFETY: With what the core gave us.
+    let queue = unsafe {
+        match hooks.and_then(|hooks| hooks.original_ops().ndo_select_queue) {
+            Some(original) => original(dev, skb, sb_dev),
+            None => bindings::netdev_pick_tx(dev, skb, sb_dev),
+        }
+    };
+    match hooks {
+        // SAFETY: The device is valid.
+        Some(hooks) => hooks.steer(queue, unsafe { bindings::netmap_tx_queues(dev) }),
+        None => queue,
+    }
+}
+
+/// # Safety
+///
+/// As `ndo_open`: with the RTNL mutex held.
+unsafe extern "C" fn open(dev: *mut net_device) -> c_int {
+    // SAFETY: As documented above.
+    let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
+        return ENODEV.to_errno();
+    };
+    // SAFETY: The driver's own function with what the core gave us.
+    let result = hooks
+        .original_ops()
+        .ndo_open
+        .map_or(0, |original| unsafe { original(dev) });
+    if result == 0 {
+        hooks.hook_napi(rtnl);
+        hooks.events().retake(rtnl, Loss::Down);
+    }
+    result
+}
+
+/// # Safety
+///
+/// As `ndo_stop`: with the RTNL mutex held.
+unsafe extern "C" fn stop(dev: *mut net_device) -> c_int {
+    // SAFETY: As documented above.
+    let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
+        return ENODEV.to_errno();
+    };
+    hooks.events().release(rtnl, Loss::Down);
+    // SAFETY: The driver's own function with what the core gave us.
+    hooks
+        .original_ops()
+        .ndo_stop
+        .map_or(0, |original| unsafe { original(dev) })
+}
+
+/// # Safety
+///
+/// As `ndo_tx_timeout`: in softirq.
+unsafe extern "C" fn tx_timeout(dev: *mut net_device, queue: c_uint) {
+    let rcu = rcu::read_lock();
+    let Some(hooks) = table::find(dev, &rcu) else {
+        return;
+    };
+    // A queue that the driver does not have is none that hangs.
+    if u16::try_from(queue).is_ok_and(|queue| hooks.is_closed(queue)) {
+        return;
+    }
+    if let Some(original) = hooks.original_ops().ndo_tx_timeout {
+        // SAFETY: The driver's own function with what the core gave us.
+        unsafe { original(dev, queue) };
+    }
+}
+
+/// # Safety
+///
+/// As `ndo_change_mtu`: with the RTNL mutex held.
+unsafe extern "C" fn change_mtu(dev: *mut net_device, mtu: c_int) -> c_int {
+    // SAFETY: As documented above.
+    let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
+        return ENODEV.to_errno();
+    };
+    if i64::from(mtu) > i64::from(hooks.policy().max_mtu) {
+        let reason = c"netmap: a packet of this MTU does not fit the buffers";
+        if let Some(refusal) = refuse(hooks, null_mut(), reason) {
+            return refusal;
+        }
+    }
+    around(hooks, rtnl, || {
+        // SAFETY: The driver's own function with what the core gave us.
+        hooks
+            .original_ops()
+            .ndo_change_mtu
+            .map_or(0, |original| unsafe { original(dev, mtu) })
+    })
+}
+
+/// # Safety
+///
+/// As `ndo_fix_features`: with the RTNL mutex held.
+unsafe extern "C" fn fix_features(
+    dev: *mut net_device,
+    wanted: netdev_features_t,
+) -> netdev_features_t {
+    // SAFETY: As documented above.
+    let Some((hooks, _)) = (unsafe { under_rtnl(dev) }) else {
+        return wanted;
+    };
+    let policy = hooks.policy();
+    let off = if hooks.is_masking() { policy.masked } else { 0 };
+    // The driver may derive other features from those that are off.
+    let mut features = wanted & !off;
+    if let Some(original) = hooks.original_ops().ndo_fix_features {
+        // SAFETY: The driver's own function, with a set of features that the core might give it.
+        features = unsafe { original(dev, features) };
+    }
+    features &= !off;
+    if hooks.is_active() {
+        // Left as it is, and done when the queues are given back: the core keeps what is wanted.
+        // SAFETY: The device is valid; its features change under the RTNL mutex.
+        let now = unsafe { bindings::netmap_features(dev) };
+        features = (features & !policy.frozen) | (now & policy.frozen);
+    }
+    features
+}
+
+/// # Safety
+///
+/// As `ndo_set_features`: with the RTNL mutex held.
+unsafe extern "C" fn set_features(dev: *mut net_device, features: netdev_features_t) -> c_int {
+    // SAFETY: As documented above.
+    let Some((hooks, _)) = (unsafe { under_rtnl(dev) }) else {
+        return ENODEV.to_errno();
+    };
+    // SAFETY: The device is valid; its features change under the RTNL mutex.
+    let changed = features ^ unsafe { bindings::netmap_features(dev) };
+    if changed & hooks.policy().frozen != 0 {
+        // The core changed more than `fix_features` allowed.
+        if let Some(refusal) = refuse(
+            hooks,
+            null_mut(),
+            c"netmap: these features cannot change while queues are taken",
+        ) {
+            return refusal;
+        }
+    }
+    // SAFETY: The driver's own function with what the core gave us.
+    hooks
+        .original_ops()
+        .ndo_set_features
+        .map_or(0, |original| unsafe { original(dev, features) })
+}
+
+/// # Safety
+///
+/// As `ndo_bpf`: with the RTNL mutex held.
+unsafe extern "C" fn bpf(dev: *mut net_device, request: *mut bindings::netdev_bpf) -> c_int {
+    // SAFETY: As documented above.
+    let Some((hooks, _)) = (unsafe { under_rtnl(dev) }) else {
+        return ENODEV.to_errno();
+    };
+    // SAFETY: The core passes a valid request.
+    let extack = unsafe { bindings::netmap_bpf_extack(request) };
+    if let Some(refusal) = refuse(hooks, extack, c"netmap: no XDP while queues are taken") {
+        return refusal;
+    }
+    // SAFETY: The driver's own function with what the core gave us.
+    hooks
+        .original_ops()
+        .ndo_bpf
+        .map_or(EOPNOTSUPP.to_errno(), |original| unsafe {
+            original(dev, request)
+        })
+}
+
+/// # Safety
+///
+/// As `ndo_setup_tc`: with the RTNL mutex held.
+unsafe extern "C" fn setup_tc(
+    dev: *mut net_device,
+    kind: bindings::tc_setup_type,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: As documented above.
+    let Some((hooks, _)) = (unsafe { under_rtnl(dev) }) else {
+        return ENODEV.to_errno();
+    };
+    // Questions, and classifiers (which move no ring), may pass; queueing disciplines in hardware may not.
+    let harmless = matches!(
+        kind,
+        bindings::tc_setup_type_TC_QUERY_CAPS
+            | bindings::tc_setup_type_TC_SETUP_BLOCK
+            | bindings::tc_setup_type_TC_SETUP_FT
+            | bindings::tc_setup_type_TC_SETUP_CLSFLOWER
+            | bindings::tc_setup_type_TC_SETUP_CLSMATCHALL
+            | bindings::tc_setup_type_TC_SETUP_CLSU32
+            | bindings::tc_setup_type_TC_SETUP_CLSBPF
+            | bindings::tc_setup_type_TC_SETUP_ACT
+    );
+    if !harmless {
+        let reason = c"netmap: no queueing discipline in hardware while queues are taken";
+        if let Some(refusal) = refuse(hooks, null_mut(), reason) {
+            return refusal;
+        }
+    }
+    // SAFETY: The driver's own function with what the core gave us.
+    hooks
+        .original_ops()
+        .ndo_setup_tc
+        .map_or(EOPNOTSUPP.to_errno(), |original| unsafe {
+            original(dev, kind, data)
+        })
+}
+
+/// # Safety
+///
+/// As `ndo_xdp_xmit`: in softirq.
+unsafe extern "C" fn xdp_xmit(
+    dev: *mut net_device,
+    count: c_int,
+    frames: *mut *mut bindings::xdp_frame,
+    flags: u32,
+) -> c_int {
+    let rcu = rcu::read_lock();
+    match table::find(dev, &rcu) {
+        Some(hooks) if !hooks.is_active() => {
+            // SAFETY: The driver's own function with what the core gave us.
+            hooks
+                .original_ops()
+                .ndo_xdp_xmit
+                .map_or(EOPNOTSUPP.to_errno(), |original| unsafe {
+                    original(dev, count, frames, flags)
+                })
+        }
+        // It would go by the gates. The caller frees and counts the frames.
+        _ => EBUSY.to_errno(),
+    }
+}
+
+/// # Safety
+///
+/// As `ndo_xsk_wakeup`: in an RCU read side.
+unsafe extern "C" fn xsk_wakeup(dev: *mut net_device, queue: u32, flags: u32) -> c_int {
+    let rcu = rcu::read_lock();
+    match table::find(dev, &rcu) {
+        Some(hooks) if !hooks.is_active() => {
+            // SAFETY: The driver's own function with what the core gave us.
+            hooks
+                .original_ops()
+                .ndo_xsk_wakeup
+                .map_or(EOPNOTSUPP.to_errno(), |original| unsafe {
+                    original(dev, queue, flags)
+                })
+        }
+        _ => EBUSY.to_errno(),
+    }
+}

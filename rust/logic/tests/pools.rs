@@ -213,3 +213,45 @@ fn faults_name_the_parameter_and_a_value() {
         "ring_num=200 is too small, 300 would do"
     );
 }
+
+#[test]
+fn what_is_taken_counts() {
+    let layout = Layout::new(&Parameters::DEFAULT, PAGE).unwrap();
+    let demand = Demand {
+        rings: 2,
+        slots: 256,
+        buffers: 512,
+        buf_size: 2048,
+    };
+    let full = Usage {
+        interfaces: 99,
+        rings: 198,
+        buffers: 163_840 - 512,
+    };
+    assert_eq!(layout.admit(&demand, &full), Ok(()));
+    for (usage, parameter, need) in [
+        (
+            Usage {
+                interfaces: 100,
+                ..full
+            },
+            "if_num",
+            101,
+        ),
+        (Usage { rings: 199, ..full }, "ring_num", 201),
+        (
+            Usage {
+                buffers: 163_329,
+                ..full
+            },
+            "buf_num",
+            163_841,
+        ),
+    ] {
+        let fault = layout.admit(&demand, &usage).unwrap_err();
+        assert_eq!(
+            (fault.parameter, fault.need),
+            (parameter, Need::AtLeast(need))
+        );
+    }
+}

@@ -406,3 +406,28 @@ fn transmit_head_does_not_go_back_and_receive_head_may() {
     assert_eq!(rx.release(4), Err(OutOfTurn));
     assert!(rx.rx_prologue(1, 1, 7).is_err());
 }
+
+#[test]
+fn no_cursor_leaves_the_ring() {
+    // The given-back slots wrap, so that distances to indices beyond the end look small.
+    let mut tx = Cursors::transmit(8).unwrap();
+    tx.tx_prologue(6, 6, 7).unwrap();
+    tx.release_all();
+    tx.publish(6).unwrap();
+    tx.finalize();
+    tx.tx_prologue(4, 4, 5).unwrap();
+    let before = tx;
+    for to in [8, 9, 10, 5, u32::MAX] {
+        assert_eq!(tx.release(to), Err(OutOfTurn));
+        assert_eq!(tx, before);
+    }
+    assert_eq!(tx.release(0), Ok(()));
+    assert_eq!(tx.hwcur(), 0);
+    for to in [8, 9, u32::MAX] {
+        assert_eq!(tx.publish_to(to), Err(OutOfTurn));
+        assert!(tx.tx_prologue(to, to, 5).is_err());
+        assert!(tx.tx_prologue(4, to, 5).is_err());
+    }
+    assert_eq!(tx.publish(u32::MAX), Err(OutOfTurn));
+    assert_eq!(tx.publish_to(7), Ok(()));
+}

@@ -63,6 +63,22 @@ fn word_has_the_layout_of_the_c_structure() {
 }
 
 #[test]
+fn a_full_buffer_is_legal() {
+    let slot = Slot {
+        buf_idx: 2,
+        len: 2048,
+        flags: 0,
+    };
+    assert_eq!(slot.check(&Limits::new(3, 2048)).unwrap().len(), 2048);
+    assert!(slot.check(&Limits::new(3, 2047)).is_err());
+    let largest = Slot {
+        len: u16::MAX,
+        ..slot
+    };
+    assert!(largest.check(&Limits::new(3, 1 << 16)).is_ok());
+}
+
+#[test]
 fn faults_say_what_is_wrong() {
     let limits = Limits::new(100, 64);
     let slot = Slot {

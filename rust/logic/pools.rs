@@ -42,9 +42,9 @@ pub fn round_slots(wish: u32, default: u32, multiple: u32) -> u32 {
     let wish = if wish == 0 { default } else { wish };
     let multiple = multiple.clamp(1, MAX_SLOTS);
     let most = MAX_SLOTS.wrapping_sub(MAX_SLOTS.checked_rem(multiple).unwrap_or(0));
-    wish.clamp(MIN_SLOTS, most)
-        .checked_next_multiple_of(multiple)
-        .unwrap_or(most)
+    // Not `clamp`: the compiler does not see that its panic is unreachable.
+    let bounded = wish.max(MIN_SLOTS).min(most);
+    bounded.checked_next_multiple_of(multiple).unwrap_or(most)
 }
 
 const RING_HEADER: u32 = 256;

@@ -156,7 +156,7 @@ mod tests {
         let expected = Counts {
             unique: 3,
             reordered: 1,
-            lost: 2 * WINDOW - 1,
+            lost: 2 * WINDOW - 2,
             duplicate: 0,
         };
         assert_eq!(counts([1, far, far - WINDOW + 1]), expected);

@@ -83,6 +83,23 @@ impl Region {
         })
     }
 
+    /// A region in memory of the test's own.
+    ///
+    /// # Safety
+    ///
+    /// `base` must be valid for reads and writes of `len` octets as long as the value lives.
+    #[cfg(test)]
+    pub(crate) unsafe fn fake(base: NonNull<u8>, len: usize) -> Arc<Region> {
+        // INVARIANT: the caller's promise.
+        Arc::new(Region {
+            base,
+            len,
+            mem_id: 1,
+            mapped: false,
+            taken: Mutex::default(),
+        })
+    }
+
     /// Size in octets.
     pub(crate) fn len(&self) -> usize {
         self.len

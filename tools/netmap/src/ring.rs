@@ -569,3 +569,7 @@ impl RxSlot<'_> {
         self.0.set_flags(flags);
     }
 }
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

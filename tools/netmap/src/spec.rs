@@ -182,12 +182,10 @@ impl FromStr for PortSpec {
 
 /// Removes `netmap:`; says how many octets of what is left are a `valeID:` that the kernel wants to see.
 fn split_prefix(text: &str) -> Result<(usize, &str), SpecError> {
-    let Some((prefix, rest)) = text.split_once(':') else {
+    let text = text.strip_prefix("netmap:").unwrap_or(text);
+    let Some((prefix, _)) = text.split_once(':') else {
         return Ok((0, text));
     };
-    if prefix == "netmap" {
-        return Ok((0, rest));
-    }
     match prefix.strip_prefix("vale") {
         Some(id) if is_identifier(id) => Ok((prefix.len() + 1, text)),
         _ => Err(SpecError::BadPrefix(prefix.to_owned())),
@@ -316,3 +314,7 @@ impl PortSpec {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "spec_tests.rs"]
+mod tests;

@@ -166,8 +166,8 @@ struct netmap_if {
 
 /*
  * Synchronise the bound tx or rx rings with the port: take what lies before head, publish what is new by moving
- * tail. No argument, never sleep. Errors: EINVAL a ring was found corrupted and has been reinitialised, ENXIO the
- * file is not bound or its port is gone.
+ * tail. No argument; the port is not waited for. Errors: EINVAL an impossible value was found in a ring, which has
+ * been reinitialised, all others are synced; ENXIO the file is not bound or its port is gone.
  */
 #define NIOCTXSYNC	_IO('i', 148)
 #define NIOCRXSYNC	_IO('i', 149)
@@ -192,15 +192,16 @@ struct nmreq_option {
 
 /**
  * struct nmreq_header - the argument of NIOCCTRL
- * @nr_version:	(in) NETMAP_API of the program
+ * @nr_version:	(in/out) NETMAP_API of the program; out: the kernel's, where it refuses this one
  * @nr_reqtype:	(in) NETMAP_REQ_*
  * @nr_reserved: 0
  * @nr_name:	(in) the port, NUL-terminated: an interface ("eth0"), a VALE port ("vale0:a"), a pipe ("eth0{1")
  * @nr_options:	(in) address of the first option, 0 for none
  * @nr_body:	(in) address of the request's own structure, see NETMAP_REQ_*
  *
- * Errors of every request: EINVAL version, reserved field or name not valid, EFAULT bad address, EMSGSIZE body and
- * options too long, EOPNOTSUPP type or option not known.
+ * Errors of every request: EFAULT bad address; EINVAL version, type or reserved field not valid, name without a NUL,
+ * body missing or not wanted; EMSGSIZE body and options too long; ENXIO no such port; EOPNOTSUPP type or option not
+ * served.
  */
 struct nmreq_header {
 	uint16_t nr_version;
@@ -259,9 +260,9 @@ enum {
  * @nr_extra_bufs: (in/out) buffers wanted beyond those of the rings, for ni_bufs_head. Out: granted, may be fewer.
  * @nr_flags:	(in) NR_* below
  *
- * Errors: EBUSY the file is bound, a ring is exclusively bound, or (NR_EXCLUSIVE) bound at all; EAGAIN the queues could
- * not be taken safely just now; EINVAL no such ring, or a bad combination; ENODEV no such region; ENOMEM region
- * exhausted; ENXIO no such port; EOPNOTSUPP not possible on this port; EPERM not allowed.
+ * Errors: EAGAIN the queues could not be taken safely just now; EBUSY the file is bound, a ring is exclusively bound,
+ * or (NR_EXCLUSIVE) bound at all; EINVAL no such ring or region, or a bad combination; ENOMEM region exhausted; ENXIO
+ * no such port; EOPNOTSUPP not possible on this port.
  */
 struct nmreq_register {
 	uint64_t nr_offset NM_ALIGN64;
@@ -297,7 +298,7 @@ enum {
 	NR_REG_ONE_NIC	= 4,	/* pair nr_ringid of the NIC */
 	NR_REG_PIPE_MASTER = 5,	/* master end of pipe nr_ringid; a name "port{id" says the same */
 	NR_REG_PIPE_SLAVE = 6,	/* slave end; "port}id" */
-	NR_REG_NULL	= 7,	/* no rings: memory only */
+	NR_REG_NULL	= 7,	/* rings of a port of its own that no packet passes */
 	NR_REG_ONE_SW	= 8	/* pair nr_ringid of the host stack */
 };
 
@@ -305,7 +306,7 @@ enum {
  * struct nmreq_port_info_get - NETMAP_REQ_PORT_INFO_GET: what a port has, without binding it
  *
  * Fields as in struct nmreq_register; nr_mem_id is in/out, the rest out. May change until the port is bound.
- * Errors: ENXIO no such port, ENODEV no such region.
+ * An empty name asks for the region nr_mem_id alone. Errors: ENXIO no such port, EINVAL no such region.
  */
 struct nmreq_port_info_get {
 	uint64_t nr_memsize NM_ALIGN64;

@@ -386,17 +386,21 @@ NM_LIB int nm_inject(struct nm_desc *d, const void *buf, size_t size)
 	int n = d->last_tx_ring - d->first_tx_ring + 1;
 	uint32_t ri = d->cur_tx_ring;
 
+	/* A slot's len has 16 bits, one too few for the largest buffers. */
 	for (; size > 0 && n > 0; n--, ri = ri == d->last_tx_ring ? d->first_tx_ring : ri + 1) {
 		struct netmap_ring *ring = nm_lib_tx_ring(d, ri);
 		const char *from = (const char *)buf;
-		size_t left = size;
+		size_t left = size, most;
 		uint32_t i;
 
-		if (!ring || nm_ring_space(ring) < (size - 1) / ring->nr_buf_size + 1)
+		if (!ring)
+			continue;
+		most = ring->nr_buf_size < 0xffff ? ring->nr_buf_size : 0xffff;
+		if (nm_ring_space(ring) < (size - 1) / most + 1)
 			continue;
 		for (i = ring->head; left > 0; i = nm_ring_next(ring, i)) {
 			struct netmap_slot *slot = &ring->slot[i];
-			size_t len = left < ring->nr_buf_size ? left : ring->nr_buf_size;
+			size_t len = left < most ? left : most;
 
 			nm_pkt_copy(from, NETMAP_BUF(ring, slot->buf_idx), (int)len);
 			from += len;

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Shims for static inlines and macros of the kernel that Rust cannot call, and the module's parameters. */
 
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
 #include <linux/module.h>
 #include <linux/nsproxy.h>
 #include <linux/vmalloc.h>
+#include <net/dst.h>
+#include <net/gso.h>
 #include <net/net_namespace.h>
 
 #include "helpers.h"
@@ -184,6 +188,97 @@ void netmap_skb_consume(struct sk_buff *skb)
 u16 netmap_skb_queue(struct sk_buff *skb)
 {
 	return skb_get_queue_mapping(skb);
+}
+
+struct sk_buff *netmap_skb_alloc(struct net_device *dev, u32 len)
+{
+	struct sk_buff *skb = __netdev_alloc_skb_ip_align(dev, len, GFP_KERNEL | __GFP_NOWARN);
+
+	if (skb)
+		skb_put(skb, len);
+	return skb;
+}
+
+/* The VLAN tag beside the packet, protocol in the upper half; 0 without one. */
+u32 netmap_skb_vlan(struct sk_buff *skb)
+{
+	if (!skb_vlan_tag_present(skb))
+		return 0;
+	return (u32)ntohs(skb->vlan_proto) << 16 | skb_vlan_tag_get(skb);
+}
+
+u32 netmap_skb_segments(struct sk_buff *skb)
+{
+	return skb_is_gso(skb) ? max_t(u32, skb_shinfo(skb)->gso_segs, 1) : 1;
+}
+
+/* What a virtual device does with a packet that it holds for long. */
+bool netmap_skb_detach(struct sk_buff *skb)
+{
+	if (skb_orphan_frags(skb, GFP_ATOMIC))
+		return false;
+	skb_tx_timestamp(skb);
+	skb_orphan(skb);
+	skb_dst_drop(skb);
+	nf_reset_ct(skb);
+	return true;
+}
+
+int netmap_skb_checksum(struct sk_buff *skb)
+{
+	return skb->ip_summed == CHECKSUM_PARTIAL ? skb_csum_hwoffload_help(skb, 0) : 0;
+}
+
+/* The packet itself if it is not to be cut, NULL on failure. */
+struct sk_buff *netmap_skb_segment(struct sk_buff *skb)
+{
+	struct sk_buff *first;
+
+	if (!skb_is_gso(skb))
+		return skb;
+	first = skb_gso_segment(skb, NETIF_F_SG);
+	if (!first)
+		return skb;
+	return IS_ERR(first) ? NULL : first;
+}
+
+void netmap_skb_receive(struct net_device *dev, struct sk_buff *first)
+{
+	struct sk_buff *skb, *next;
+	LIST_HEAD(list);
+
+	skb_list_walk_safe(first, skb, next) {
+		skb_mark_not_on_list(skb);
+		skb->protocol = eth_type_trans(skb, dev);
+		list_add_tail(&skb->list, &list);
+	}
+	local_bh_disable();
+	if (netif_running(dev)) {
+		netif_receive_skb_list(&list);
+	} else {
+		list_for_each_entry_safe(skb, next, &list, list) {
+			skb_list_del_init(skb);
+			kfree_skb(skb);
+		}
+	}
+	local_bh_enable();
+}
+
+/* A packet that the stack sent through its device and that nobody will see. */
+void netmap_skb_lost(struct sk_buff *skb)
+{
+	dev_core_stats_tx_dropped_inc(skb->dev);
+	dev_kfree_skb_any_reason(skb, SKB_DROP_REASON_FULL_RING);
+}
+
+void netmap_skb_queue_init(struct sk_buff_head *queue)
+{
+	skb_queue_head_init(queue);
+}
+
+bool netmap_skb_queue_empty(struct sk_buff_head *queue)
+{
+	return skb_queue_empty_lockless(queue);
 }
 
 /*

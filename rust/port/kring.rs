@@ -75,6 +75,11 @@ pub struct SharedRing {
     num_slots: u32,
 }
 
+// SAFETY: Ring memory belongs to no thread, and all accesses are volatile.
+unsafe impl Send for SharedRing {}
+// SAFETY: As above.
+unsafe impl Sync for SharedRing {}
+
 impl SharedRing {
     /// # Safety
     ///
@@ -291,6 +296,12 @@ impl Kring {
     /// Makes a dead kring usable again when it is attached anew; nobody holds it.
     pub fn revive(&self) {
         self.state.fetch_and(!DEAD, Ordering::Release);
+    }
+
+    /// Whether syncs are kept out: nothing is attached, or not for long.
+    #[inline]
+    pub fn is_stopped(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & STOPPED != 0
     }
 
     /// Whether the port behind is gone.

@@ -2,4 +2,5 @@
 
 //! What a name can be bound to, and the rings behind it.
 
+pub(crate) mod host;
 pub(crate) mod kring;

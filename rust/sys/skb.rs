@@ -2,8 +2,10 @@
 
 //! Socket buffers: the packets of the host stack.
 
-use crate::bindings;
-use core::ptr::NonNull;
+use super::netdev::NetDev;
+use crate::{bindings, prelude::*};
+use core::ptr::{null_mut, NonNull};
+use kernel::{ffi::c_int, types::Opaque};
 
 /// A packet of the host stack, owned. Dropping it frees it, from any context.
 ///
@@ -42,6 +44,12 @@ impl Skb {
         unsafe { bindings::netmap_skb_consume(self.into_raw()) };
     }
 
+    /// Drops the packet as one that the stack sent and its device lost.
+    pub fn lose(self) {
+        // SAFETY: The reference is given away; a packet that is sent has a valid device.
+        unsafe { bindings::netmap_skb_lost(self.into_raw()) };
+    }
+
     /// Gives the packet away.
     pub fn into_raw(self) -> *mut bindings::sk_buff {
         core::mem::ManuallyDrop::new(self).ptr.as_ptr()
@@ -58,5 +66,243 @@ impl Drop for Skb {
     fn drop(&mut self) {
         // SAFETY: The reference is ours, by the type's invariant.
         unsafe { bindings::netmap_skb_drop(self.as_ptr()) };
+    }
+}
+
+impl Skb {
+    /// A packet of `len` bytes, not filled, as if received by `dev`. May sleep; [`None`] without memory.
+    pub fn alloc(dev: &NetDev, len: u32) -> Option<Self> {
+        // SAFETY: The device is valid; the result is a new packet that nobody else has.
+        let ptr = unsafe { bindings::netmap_skb_alloc(dev.as_ptr(), len) };
+        // INVARIANT: As above.
+        NonNull::new(ptr).map(|ptr| Self { ptr })
+    }
+
+    /// Bytes in the packet.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        // SAFETY: The packet is valid.
+        unsafe { (*self.as_ptr()).len }
+    }
+
+    /// The start of the bytes that lie in one piece: all of them, in a packet of [`Skb::alloc`].
+    #[inline]
+    pub fn data(&self) -> *mut u8 {
+        // SAFETY: The packet is valid.
+        unsafe { (*self.as_ptr()).data }
+    }
+
+    /// Copies `len` bytes from byte `offset` on to `to`; false if there are not as many.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be valid for writes of `len` bytes.
+    pub unsafe fn copy_bits(&self, offset: u32, to: *mut u8, len: u32) -> bool {
+        let (Ok(offset), Ok(len)) = (c_int::try_from(offset), c_int::try_from(len)) else {
+            return false;
+        };
+        // SAFETY: The packet is valid, the function checks the range, and `to` is as required.
+        unsafe { bindings::skb_copy_bits(self.as_ptr(), offset, to.cast(), len) == 0 }
+    }
+
+    /// The VLAN tag that the packet carries beside its bytes, as the wire has it: protocol and tag.
+    #[inline]
+    pub fn vlan_tag(&self) -> Option<[u8; 4]> {
+        // SAFETY: The packet is valid.
+        let tag = unsafe { bindings::netmap_skb_vlan(self.as_ptr()) };
+        // Protocol numbers are not 0.
+        (tag != 0).then(|| tag.to_be_bytes())
+    }
+
+    /// How many packets the wire would show, as far as the packet knows; at least 1.
+    #[inline]
+    pub fn segments(&self) -> u32 {
+        // SAFETY: The packet is valid.
+        unsafe { bindings::netmap_skb_segments(self.as_ptr()) }
+    }
+
+    /// Makes the packet one that may be held for long: without references to its sender, its route and the sender's
+    /// memory. False if there is no memory for that.
+    pub fn detach(&self) -> bool {
+        // SAFETY: The packet is valid and this is its only user.
+        unsafe { bindings::netmap_skb_detach(self.as_ptr()) }
+    }
+
+    /// Completes the checksum, if that was left to the hardware. False without memory.
+    pub fn complete_checksum(&self) -> bool {
+        // SAFETY: The packet is valid and this is its only user.
+        unsafe { bindings::netmap_skb_checksum(self.as_ptr()) == 0 }
+    }
+
+    /// Cuts a packet that was left to the hardware to cut. A packet that needs no cuts comes back as the one of the
+    /// chain; [`None`] without memory or for a malformed one.
+    pub fn segment(self) -> Option<SkbChain> {
+        let whole = self.as_ptr();
+        // SAFETY: The packet is valid and this is its only user.
+        let first = unsafe { bindings::netmap_skb_segment(whole) };
+        if first == whole {
+            let mut chain = SkbChain::new();
+            chain.push(self);
+            return Some(chain);
+        }
+        let first = NonNull::new(first)?;
+        self.consume();
+        // SAFETY: A chain of new packets that nobody else has.
+        Some(unsafe { SkbChain::from_raw(first) })
+    }
+}
+
+/// Packets one behind the other, owned by one thread.
+///
+/// # Invariants
+///
+/// From `first` on the packets are linked by their `next`, up to `last`, whose `next` is null; each is owned as by
+/// [`Skb`]. Both are null in an empty chain.
+pub struct SkbChain {
+    first: *mut bindings::sk_buff,
+    last: *mut bindings::sk_buff,
+}
+
+impl SkbChain {
+    /// An empty chain.
+    pub fn new() -> Self {
+        // INVARIANT: Empty.
+        Self {
+            first: null_mut(),
+            last: null_mut(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// From `first` on packets must be linked by their `next` up to a null, each with a reference that is given away.
+    unsafe fn from_raw(first: NonNull<bindings::sk_buff>) -> Self {
+        let first = first.as_ptr();
+        let mut last = first;
+        // SAFETY: By the function's requirement.
+        unsafe {
+            while !(*link(last)).is_null() {
+                last = *link(last);
+            }
+        }
+        // INVARIANT: By the function's requirement.
+        Self { first, last }
+    }
+
+    /// Adds a packet at the end.
+    pub fn push(&mut self, skb: Skb) {
+        let skb = skb.into_raw();
+        // SAFETY: Both are packets of ours.
+        unsafe {
+            *link(skb) = null_mut();
+            if self.last.is_null() {
+                self.first = skb;
+            } else {
+                *link(self.last) = skb;
+            }
+        }
+        // INVARIANT: Linked above.
+        self.last = skb;
+    }
+
+    /// Takes the first packet out.
+    pub fn pop(&mut self) -> Option<Skb> {
+        let skb = NonNull::new(self.first)?;
+        // SAFETY: A packet of ours.
+        unsafe {
+            self.first = *link(skb.as_ptr());
+            *link(skb.as_ptr()) = null_mut();
+        }
+        if self.first.is_null() {
+            self.last = null_mut();
+        }
+        // SAFETY: Owned by the chain until now, and on no list any more.
+        Some(unsafe { Skb::from_raw(skb) })
+    }
+
+    /// Whether there is no packet.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
+    /// Hands the packets to the host stack as received by `dev`; they are dropped if that is down. In process context.
+    pub fn receive(mut self, dev: &NetDev) {
+        let first = core::mem::replace(&mut self.first, null_mut());
+        self.last = null_mut();
+        if !first.is_null() {
+            // SAFETY: A chain of packets which is given away; the device is valid.
+            unsafe { bindings::netmap_skb_receive(dev.as_ptr(), first) };
+        }
+    }
+}
+
+impl Drop for SkbChain {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+    }
+}
+
+fn link(skb: *mut bindings::sk_buff) -> *mut *mut bindings::sk_buff {
+    // SAFETY: Only the address is computed; all callers pass a valid packet.
+    unsafe { &raw mut (*skb).__bindgen_anon_1.__bindgen_anon_1.next }
+}
+
+/// A queue of packets with a lock of its own. All operations may be called from any context.
+#[pin_data(PinnedDrop)]
+pub struct SkbQueue {
+    #[pin]
+    head: Opaque<bindings::sk_buff_head>,
+}
+
+// SAFETY: The queue has its own lock, and packets belong to no thread.
+unsafe impl Send for SkbQueue {}
+// SAFETY: As above.
+unsafe impl Sync for SkbQueue {}
+
+impl SkbQueue {
+    /// An empty queue.
+    pub fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: `head` is valid for writes and pinned from now on.
+            head <- Opaque::ffi_init(|head| unsafe { bindings::netmap_skb_queue_init(head) }),
+        })
+    }
+
+    /// Adds a packet at the end.
+    pub fn push(&self, skb: Skb) {
+        // SAFETY: The queue is initialised, and the packet given away.
+        unsafe { bindings::skb_queue_tail(self.head.get(), skb.into_raw()) };
+    }
+
+    /// Puts a packet back in front.
+    pub fn push_front(&self, skb: Skb) {
+        // SAFETY: As above.
+        unsafe { bindings::skb_queue_head(self.head.get(), skb.into_raw()) };
+    }
+
+    /// Takes the first packet.
+    pub fn pop(&self) -> Option<Skb> {
+        // SAFETY: The queue is initialised; the packet is on no list any more and ours.
+        NonNull::new(unsafe { bindings::skb_dequeue(self.head.get()) })
+            .map(|skb| unsafe { Skb::from_raw(skb) })
+    }
+
+    /// Whether there is no packet, at a glance without the lock.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: The queue is initialised.
+        unsafe { bindings::netmap_skb_queue_empty(self.head.get()) }
+    }
+
+    /// Drops all packets.
+    pub fn purge(&self) {
+        while self.pop().is_some() {}
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for SkbQueue {
+    fn drop(self: Pin<&mut Self>) {
+        self.purge();
     }
 }

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Host rings: the host stack as the other end of a ring.
+//!
+//! What the stack sends comes in under the device's transmit lock and waits in a queue until the program syncs; only
+//! then, in the program's own time, it is cut into frames, its checksum completed and its VLAN tag put in, so that the
+//! program sees what the wire would have shown. What the program puts in a host TX ring is copied and goes up the
+//! stack as if the device had received it.
+
+use super::kring::{Counters, Inner, Kring, Queue, SyncError};
+use crate::{
+    abi::{slot_flags::NS_MOREFRAG, NETMAP_MAX_FRAGS},
+    logic::{
+        ring::{next, prev, Span},
+        slot::Slot, //
+    },
+    mem::Region,
+    prelude::*,
+    sys::{
+        netdev::NetDev,
+        skb::{Skb, SkbChain, SkbQueue}, //
+    },
+};
+use core::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering}, //
+};
+
+/// Bytes of the two addresses, after which a VLAN tag goes.
+const ADDRESSES: u32 = 12;
+/// Bytes of a VLAN tag.
+const TAG: u32 = 4;
+/// Bytes of an Ethernet header.
+const HEADER: u32 = 14;
+/// Most bytes of a frame for the stack: the longest IP packet with its header and two VLAN tags.
+const MAX_FRAME: u32 = 65535 + HEADER + 2 * TAG;
+
+/// A ring to the program: what the stack sends. It lives as long as its port, whether the ring is in use or not.
+#[pin_data]
+pub(crate) struct HostRx {
+    kring: Arc<Kring>,
+    region: Arc<Region>,
+    /// From the stack, whole.
+    #[pin]
+    sent: SkbQueue,
+    /// Frames of the packet that was taken last from `sent`; only touched by the holder of the kring.
+    #[pin]
+    frames: SkbQueue,
+    /// How many frames may wait in `sent`.
+    limit: u32,
+    waiting: AtomicU32,
+}
+
+impl HostRx {
+    /// The queue of `kring`, with buffers of `region`, in which `limit` frames may wait.
+    pub(crate) fn new(kring: Arc<Kring>, region: Arc<Region>, limit: u32) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                kring,
+                region,
+                sent <- SkbQueue::new(),
+                frames <- SkbQueue::new(),
+                limit,
+                waiting: AtomicU32::new(0),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Drops the packets that wait. The kring is stopped.
+    pub(crate) fn purge(&self) {
+        // A packet that is on its way in at this moment is found by a later call, or by the drop.
+        while self.next_sent().is_some() {}
+        self.frames.purge();
+    }
+
+    /// Takes a packet from the stack and wakes who waits for it. If there is no room, or nobody has the ring bound, the
+    /// packet is dropped and counted, as the ring's and as the device's own loss. From any context.
+    pub(crate) fn push(&self, skb: Skb) {
+        let frames = skb.segments();
+        // Taken first, so that senders on several CPUs stay within the limit together.
+        let waiting = self.waiting.fetch_add(frames, Ordering::Relaxed);
+        let fits = waiting.saturating_add(frames) <= self.limit && !self.kring.is_stopped();
+        if !fits || !skb.detach() {
+            self.waiting.fetch_sub(frames, Ordering::Relaxed);
+            self.lost(frames);
+            skb.lose();
+            return;
+        }
+        self.sent.push(skb);
+        self.kring.wake();
+    }
+
+    fn lost(&self, frames: u32) {
+        self.kring
+            .counters
+            .drops
+            .fetch_add(u64::from(frames), Ordering::Relaxed);
+    }
+
+    fn next_sent(&self) -> Option<Skb> {
+        let skb = self.sent.pop()?;
+        self.waiting.fetch_sub(skb.segments(), Ordering::Relaxed);
+        Some(skb)
+    }
+
+    /// The next frame, cut and complete.
+    fn next_frame(&self) -> Option<Skb> {
+        loop {
+            if let Some(frame) = self.frames.pop() {
+                return Some(frame);
+            }
+            if self.sent.is_empty() {
+                return None;
+            }
+            let whole = self.next_sent()?;
+            let count = whole.segments();
+            match whole.segment() {
+                Some(mut chain) => {
+                    while let Some(frame) = chain.pop() {
+                        self.frames.push(frame);
+                    }
+                }
+                None => self.lost(count),
+            }
+        }
+    }
+}
+
+impl Queue for HostRx {
+    fn txsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
+        Ok(())
+    }
+
+    fn rxsync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
+        let size = self.region.buf_size();
+        for index in span {
+            // SAFETY: Indices of a span of this ring are below its number of slots.
+            let slot = Slot::from_raw(unsafe { held.ring.read(index) });
+            if self.region.buf_ptr(slot.buf_idx).is_none() {
+                return bad_slot(held, index, index);
+            }
+            remember(held, index, slot.buf_idx);
+        }
+        held.cursors.release_all();
+
+        let mut vacant = held.cursors.vacant();
+        let mut published = 0;
+        let mut bytes = 0;
+        while !vacant.is_empty() {
+            let Some(frame) = self.next_frame() else {
+                break;
+            };
+            if !frame.complete_checksum() {
+                self.lost(1);
+                continue;
+            }
+            let tagged = Tagged::new(frame);
+            let slots = tagged.len.div_ceil(size);
+            if slots > vacant.len() {
+                // Longer than the ring ever has room for?
+                if slots < vacant.num_slots() {
+                    self.frames.push_front(tagged.skb);
+                    break;
+                }
+                self.lost(1);
+                continue;
+            }
+            if self.put(held, vacant.first(slots), &tagged) {
+                bytes += u64::from(tagged.len);
+                published += slots;
+                // As many as `first` took.
+                vacant.nth(slots.saturating_sub(1) as usize);
+                tagged.skb.consume();
+            } else {
+                kring.counters.errors.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Counters::add(&kring.counters.packets, u64::from(published));
+        Counters::add(&kring.counters.bytes, bytes);
+        held.cursors
+            .publish(published)
+            .map_err(|_| SyncError::BadRing { slot: None })
+    }
+}
+
+impl HostRx {
+    /// Copies a frame into the buffers of `slots`, as many as it needs.
+    fn put(&self, held: &mut Inner, slots: Span, frame: &Tagged) -> bool {
+        let size = self.region.buf_size();
+        let mut offset = 0;
+        for index in slots {
+            // The kernel's own notion of what is in the slot: a program may still scribble there.
+            let buf_idx = held.shadow.get(index as usize).copied().unwrap_or(0);
+            let len = size.min(frame.len - offset);
+            let Some(buffer) = self.region.buf_ptr(buf_idx) else {
+                return false;
+            };
+            // SAFETY: A buffer of `size` bytes, at least `len`.
+            if !unsafe { frame.copy(offset, buffer, len) } {
+                return false;
+            }
+            offset += len;
+            let slot = Slot {
+                buf_idx,
+                // A buffer is at most 64 KiB less one byte, by the region's layout.
+                len: len as u16,
+                flags: if offset < frame.len { NS_MOREFRAG } else { 0 },
+            };
+            // SAFETY: Indices of a span of this ring are below its number of slots.
+            unsafe { held.ring.write(index, slot.to_raw()) };
+        }
+        true
+    }
+}
+
+/// A frame with its VLAN tag, as on the wire.
+struct Tagged {
+    skb: Skb,
+    tag: Option<[u8; 4]>,
+    /// Bytes, the tag included.
+    len: u32,
+}
+
+impl Tagged {
+    fn new(skb: Skb) -> Self {
+        let tag = skb.vlan_tag().filter(|_| skb.len() >= ADDRESSES);
+        let len = skb.len() + tag.map_or(0, |_| TAG);
+        Self { skb, tag, len }
+    }
+
+    /// Copies `len` bytes from byte `offset` on to `to`; false if there are not as many.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be valid for writes of `len` bytes.
+    unsafe fn copy(&self, offset: u32, to: NonNull<u8>, len: u32) -> bool {
+        let to = to.as_ptr();
+        let Some(tag) = self.tag else {
+            // SAFETY: By the function's requirement.
+            return unsafe { self.skb.copy_bits(offset, to, len) };
+        };
+        if offset > 0 {
+            // The tag is in the first buffer, which has at least 64 bytes.
+            // SAFETY: By the function's requirement.
+            return unsafe { self.skb.copy_bits(offset - TAG, to, len) };
+        }
+        // SAFETY: `len` is at least that of addresses and tag: the frame is longer, and so is a buffer.
+        unsafe {
+            self.skb.copy_bits(0, to, ADDRESSES)
+                && {
+                    to.add(ADDRESSES as usize)
+                        .copy_from_nonoverlapping(tag.as_ptr(), tag.len());
+                    true
+                }
+                && self.skb.copy_bits(
+                    ADDRESSES,
+                    to.add((ADDRESSES + TAG) as usize),
+                    len - ADDRESSES - TAG,
+                )
+        }
+    }
+}
+
+/// A ring from the program: what goes up the stack.
+pub(crate) struct HostTx {
+    region: Arc<Region>,
+    dev: NetDev,
+}
+
+impl HostTx {
+    /// A ring to the stack of `dev`, with buffers of `region`.
+    pub(crate) fn new(dev: NetDev, region: Arc<Region>) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self { region, dev }, GFP_KERNEL)?)
+    }
+}
+
+impl Queue for HostTx {
+    fn txsync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
+        let mut chain = SkbChain::new();
+        let mut frame = Frame::new(span.begin());
+        let (mut slots, mut bytes) = (0, 0);
+        let mut result = Ok(());
+        // A frame without an end would stop the ring.
+        let most = NETMAP_MAX_FRAGS.min(held.ring.num_slots() - 1);
+        for index in span {
+            // SAFETY: Indices of a span of this ring are below its number of slots.
+            let slot = Slot::from_raw(unsafe { held.ring.read(index) });
+            let checked = self.region.buf_ptr(slot.buf_idx);
+            let Some(buffer) = checked.filter(|_| u32::from(slot.len) <= self.region.buf_size())
+            else {
+                result = Err(SyncError::BadRing { slot: Some(index) });
+                break;
+            };
+            remember(held, index, slot.buf_idx);
+            frame.add(buffer, slot.len);
+            let endless = slot.has(NS_MOREFRAG);
+            if endless && frame.count < most {
+                continue;
+            }
+            slots += frame.count;
+            bytes += u64::from(frame.len);
+            match frame.copy(&self.dev).and_then(|skb| {
+                if endless {
+                    Err(Rejected::Malformed)
+                } else {
+                    Ok(skb)
+                }
+            }) {
+                Ok(skb) => chain.push(skb),
+                Err(Rejected::Malformed) => {
+                    kring.counters.errors.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(Rejected::NoMemory) => {
+                    kring.counters.drops.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            frame.restart(next(index, held.ring.num_slots()));
+        }
+        // An unfinished frame waits for its rest.
+        Counters::add(&kring.counters.packets, u64::from(slots));
+        Counters::add(&kring.counters.bytes, bytes);
+        let _ = held.cursors.release(frame.first);
+        let free = prev(held.cursors.hwcur(), held.ring.num_slots());
+        let _ = held.cursors.publish_to(free);
+        chain.receive(&self.dev);
+        result
+    }
+
+    fn rxsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
+        Ok(())
+    }
+}
+
+/// Why a frame does not go up.
+pub(super) enum Rejected {
+    /// Shorter than a header, or longer than anything the stack takes.
+    Malformed,
+    /// No memory.
+    NoMemory,
+}
+
+/// A frame in one or more buffers.
+pub(super) struct Frame {
+    /// Its first slot.
+    pub(super) first: u32,
+    /// Its slots.
+    pub(super) count: u32,
+    /// Its bytes.
+    pub(super) len: u32,
+    parts: [(*const u8, u16); NETMAP_MAX_FRAGS as usize],
+}
+
+impl Frame {
+    pub(super) fn new(first: u32) -> Self {
+        Self {
+            first,
+            count: 0,
+            len: 0,
+            parts: [(core::ptr::null(), 0); NETMAP_MAX_FRAGS as usize],
+        }
+    }
+
+    /// Empties it for a frame that starts at slot `first`.
+    pub(super) fn restart(&mut self, first: u32) {
+        self.first = first;
+        self.count = 0;
+        self.len = 0;
+    }
+
+    /// Adds a buffer with `len` bytes in it, at most its size.
+    pub(super) fn add(&mut self, buffer: NonNull<u8>, len: u16) {
+        if let Some(part) = self.parts.get_mut(self.count as usize) {
+            *part = (buffer.as_ptr(), len);
+            self.count += 1;
+            self.len += u32::from(len);
+        }
+    }
+
+    /// The frame as a packet of the stack.
+    pub(super) fn copy(&self, dev: &NetDev) -> Result<Skb, Rejected> {
+        if !(HEADER..=MAX_FRAME).contains(&self.len) {
+            return Err(Rejected::Malformed);
+        }
+        let skb = Skb::alloc(dev, self.len).ok_or(Rejected::NoMemory)?;
+        let mut to = skb.data();
+        for &(from, len) in self.parts.iter().take(self.count as usize) {
+            let len = usize::from(len);
+            // SAFETY: `from` is a buffer of at least `len` bytes, and the packet has room for the sum of all. A program
+            // may write the buffer meanwhile: then it is its own packet that is garbled.
+            unsafe {
+                to.copy_from_nonoverlapping(from, len);
+                to = to.add(len);
+            }
+        }
+        Ok(skb)
+    }
+}
+
+/// Notes that the kernel has seen buffer `buf_idx` in slot `index`.
+pub(super) fn remember(held: &mut Inner, index: u32, buf_idx: u32) {
+    if let Some(entry) = held.shadow.get_mut(index as usize) {
+        *entry = buf_idx;
+    }
+}
+
+/// Ends a sync at a slot with an impossible value: the slots before `taken` are done.
+fn bad_slot(held: &mut Inner, taken: u32, slot: u32) -> Result<(), SyncError> {
+    let _ = held.cursors.release(taken);
+    Err(SyncError::BadRing { slot: Some(slot) })
+}

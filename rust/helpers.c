@@ -27,6 +27,11 @@ struct net_device *netmap_dev_get(const char *name)
 	return dev_get_by_name(current->nsproxy->net_ns, name);
 }
 
+bool netmap_dev_running(struct net_device *dev)
+{
+	return netif_running(dev);
+}
+
 struct page *netmap_pages_alloc(unsigned int order)
 {
 	gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;

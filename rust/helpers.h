@@ -11,6 +11,7 @@
 void netmap_dev_hold(struct net_device *dev);
 void netmap_dev_put(struct net_device *dev);
 struct net_device *netmap_dev_get(const char *name);
+bool netmap_dev_running(struct net_device *dev);
 
 struct page *netmap_pages_alloc(unsigned int order);
 void netmap_pages_free(struct page *page);

@@ -50,6 +50,8 @@ struct Netmap;
 
 impl kernel::Module for Netmap {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        // SAFETY: Called once, before anything else.
+        unsafe { port::registry::init() };
         Ok(Netmap)
     }
 }

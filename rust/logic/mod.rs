@@ -14,5 +14,6 @@ pub mod options;
 pub mod pools;
 pub mod request;
 pub mod ring;
+pub mod ringset;
 pub mod selection;
 pub mod slot;

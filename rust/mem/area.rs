@@ -31,7 +31,7 @@ pub(crate) struct PageArea {
 
 /// A run of pages of an area, contiguous for the kernel and at their offset in the region.
 ///
-/// It must be given back to its area by [`PageArea::free`]; dropping it leaks the offset, not the memory.
+/// It must be given back to its area by [`PageArea::free`], after its last use; dropping it undoes the mapping alone.
 ///
 /// # Invariants
 ///
@@ -146,7 +146,7 @@ impl PageArea {
     }
 
     /// Takes a run back.
-    pub(crate) fn free(&mut self, run: PageRun) {
+    pub(crate) fn free(&mut self, run: &PageRun) {
         self.release(run.first, run.count);
     }
 

@@ -12,7 +12,5 @@ mod dma;
 mod page;
 mod region;
 
-pub(crate) use area::PageRun;
-pub(crate) use buffers::BufferTable;
 pub(crate) use dma::DmaMap;
-pub(crate) use region::{Region, Usage};
+pub(crate) use region::{InterfaceMemory, Region, RingMemory};

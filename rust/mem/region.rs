@@ -246,7 +246,7 @@ impl Region {
             for index in shadow.iter() {
                 state.buffers.free(*index);
             }
-            state.rings.free(run);
+            state.rings.free(&run);
             return Err(ENOMEM);
         }
         let base = run.address().cast::<abi::Ring>();
@@ -287,7 +287,7 @@ impl Region {
                 state.missing += 1;
             }
         }
-        state.rings.free(memory.run);
+        state.rings.free(&memory.run);
         self.sweep(&mut state);
     }
 
@@ -307,8 +307,8 @@ impl Region {
     }
 
     /// Takes an interface back.
-    pub(crate) fn free_interface(&self, memory: InterfaceMemory) {
-        self.state.lock().interfaces.free(memory.run);
+    pub(crate) fn free_interface(&self, memory: &InterfaceMemory) {
+        self.state.lock().interfaces.free(&memory.run);
     }
 
     /// Hands out `count` extra buffers as a list, each beginning with the index of the next; returns the first.

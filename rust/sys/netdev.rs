@@ -85,6 +85,12 @@ impl NetDev {
         }
     }
 
+    /// Whether the interface is up.
+    pub fn is_running(&self, _rtnl: &Rtnl) -> bool {
+        // SAFETY: The device is valid.
+        unsafe { bindings::netmap_dev_running(self.as_ptr()) }
+    }
+
     /// The raw device, valid as long as `self`.
     #[inline]
     pub fn as_ptr(&self) -> *mut bindings::net_device {

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A set of rings of a port that needs no memory of its own, for paths that must not fail.
+
+const WORDS: usize = 3;
+
+/// Most rings of a direction that a port may have.
+pub const MAX_RINGS: u32 = WORDS as u32 * u64::BITS;
+
+/// A set of rings, each a direction and a number below [`MAX_RINGS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingSet {
+    tx: [u64; WORDS],
+    rx: [u64; WORDS],
+}
+
+impl RingSet {
+    fn words(&mut self, transmit: bool) -> &mut [u64; WORDS] {
+        if transmit {
+            &mut self.tx
+        } else {
+            &mut self.rx
+        }
+    }
+
+    /// Adds a ring; one whose number is too large is left out.
+    pub fn insert(&mut self, transmit: bool, ring: u32) {
+        if let Some(word) = self.words(transmit).get_mut((ring / u64::BITS) as usize) {
+            *word |= 1u64.wrapping_shl(ring % u64::BITS);
+        }
+    }
+
+    /// Whether there is no ring in it.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The rings: whether it transmits, and its number; transmit rings first, in order.
+    pub fn iter(self) -> impl Iterator<Item = (bool, u32)> {
+        let of = |transmit, words: [u64; WORDS]| {
+            (0..MAX_RINGS)
+                .filter(move |ring| {
+                    words
+                        .get((ring / u64::BITS) as usize)
+                        .is_some_and(|word| word & 1u64.wrapping_shl(ring % u64::BITS) != 0)
+                })
+                .map(move |ring| (transmit, ring))
+        };
+        of(true, self.tx).chain(of(false, self.rx))
+    }
+}

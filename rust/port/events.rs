@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What happens to the device of a port in netmap mode.
+
+use super::{
+    kring::Kring,
+    nic::{each, reason, NicPort},
+    registry, //
+};
+use crate::{
+    abi,
+    nic::events::{Loss, PortEvents},
+    prelude::*,
+    sys::{rtnl::Rtnl, skb::Skb}, //
+};
+
+impl PortEvents for NicPort {
+    fn transmit(&self, skb: Skb, queue: u16) {
+        let count = self.host_rx.len().max(1);
+        if let Some(host) = self.host_rx.get(usize::from(queue) % count) {
+            host.push(skb);
+        }
+    }
+
+    fn interrupt(&self) {
+        let nic = |krings: &[Arc<Kring>], count: u16| {
+            for kring in krings.iter().take(usize::from(count)) {
+                kring.wake();
+            }
+        };
+        nic(&self.rx, self.counts.rx);
+        nic(&self.tx, self.counts.tx);
+    }
+
+    fn release(&self, rtnl: &Rtnl, why: Loss) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.lost |= reason(why);
+        let list = self.used(state);
+        self.give_back(state, list, rtnl);
+        self.start(list);
+    }
+
+    fn retake(&self, rtnl: &Rtnl, why: Loss) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.lost &= !reason(why);
+        if state.lost != 0 || state.any_taken() || state.live.is_none() {
+            return;
+        }
+        let list = self.used(state);
+        for (direction, ring) in each(list) {
+            if let Some(kring) = self.krings(direction).get(ring as usize) {
+                drop(kring.stop());
+            }
+        }
+        let result = self.take(state, list, rtnl);
+        self.start(list);
+        if let Err(error) = result {
+            pr_err!("a port lost its queues and could not take them again ({:?}): it is dead\n", error);
+            self.kill();
+        }
+    }
+
+    fn carrier(&self, rtnl: &Rtnl, up: bool) {
+        let guard = self.state.lock();
+        if let Some(live) = &guard.live {
+            if let Some(hooks) = &live.hooks {
+                live.adapter.carrier(up, hooks, rtnl);
+            }
+        }
+        drop(guard);
+        self.interrupt();
+    }
+
+    fn renamed(&self, _rtnl: &Rtnl, name: &[u8; abi::IFNAMSIZ]) {
+        self.state.lock().name = *name;
+    }
+
+    fn gone(&self, rtnl: &Rtnl) {
+        let mut registry = registry::lock();
+        self.kill();
+        let live = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            let list = self.used(state);
+            if let Some(live) = &state.live {
+                live.adapter.forget();
+            }
+            self.give_back(state, list, rtnl);
+            state.live.take()
+        };
+        if let Some(live) = live {
+            self.drop_live(live, rtnl);
+        }
+        registry.remove(self);
+    }
+}

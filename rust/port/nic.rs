@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A network device in netmap mode: its hardware queues and host rings as krings.
+//!
+//! A port is made by its first binding and goes with its last one, or with its device. In between it can lose its
+//! queues for a while (the interface is down, the driver re-initialises its rings, the system sleeps): its krings then
+//! have an [`Idle`] queue behind them, which moves nothing, and programs wait.
+
+use super::{
+    binding::{new_interface, Binding},
+    host::{HostRx, HostTx},
+    kring::{Attached, Direction, Inner, Kring, Queue, SyncError},
+};
+use crate::{
+    abi, bindings,
+    logic::{
+        pools::round_slots,
+        request::{BindRequest, Geometry, Reply},
+        ring::{Cursors, Span},
+        ringset::RingSet,
+        selection::{RingCounts, Selection}, //
+    },
+    mem::{DmaMap, Region, RingMemory},
+    nic::{
+        events::Loss,
+        intercept::Installed,
+        Adapter, Policy, QueueId, Refusal, Wanted, //
+    },
+    prelude::*,
+    sys::{netdev::NetDev, rtnl::Rtnl}, //
+};
+use core::sync::atomic::{AtomicBool, Ordering};
+use kernel::{
+    str::BStr,
+    sync::{new_mutex, Mutex}, //
+};
+
+/// Most host rings of a direction that a request gets.
+const MAX_HOST_RINGS: u16 = 16;
+
+/// A network device in netmap mode.
+#[pin_data]
+pub(crate) struct NicPort {
+    pub(super) tx: KVec<Arc<Kring>>,
+    pub(super) rx: KVec<Arc<Kring>>,
+    pub(super) host_rx: KVec<Arc<HostRx>>,
+    idle: Arc<dyn Queue>,
+    pub(super) counts: RingCounts,
+    slots: (u32, u32),
+    region: Arc<Region>,
+    dead: AtomicBool,
+    #[pin]
+    pub(super) state: Mutex<State>,
+}
+
+/// What changes, under the port's mutex, which nests inside the registry's.
+pub(super) struct State {
+    /// [`None`] once the device is gone.
+    pub(super) live: Option<Live>,
+    tx: KVec<RingUse>,
+    rx: KVec<RingUse>,
+    bindings: u32,
+    /// How many reasons there are why the queues are not ours now.
+    pub(super) lost: u32,
+    pub(super) name: [u8; abi::IFNAMSIZ],
+    /// Room for the queues to give back, since that must not fail for want of memory.
+    ids: KVec<QueueId>,
+}
+
+/// What a port needs of a device that is there.
+pub(super) struct Live {
+    /// Before the rest: to be undone first.
+    pub(super) hooks: Option<Installed>,
+    pub(super) adapter: Arc<Adapter>,
+    dma: Option<Arc<DmaMap>>,
+    dev: NetDev,
+}
+
+/// How a ring is used.
+#[derive(Default)]
+pub(super) struct RingUse {
+    users: u32,
+    exclusive: bool,
+    memory: Option<RingMemory>,
+    /// Whether a hardware queue is taken for it.
+    taken: bool,
+}
+
+/// What stands behind a ring while its queue is not ours: nothing moves.
+struct Idle;
+
+impl Queue for Idle {
+    fn txsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
+        Ok(())
+    }
+
+    fn rxsync(&self, held: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
+        // The program's released slots are the kernel's again; they are filled when the queue is back.
+        held.cursors.release_all();
+        Ok(())
+    }
+}
+
+/// Bits of `State::lost`.
+pub(super) const fn reason(why: Loss) -> u32 {
+    match why {
+        Loss::Down => 1,
+        Loss::Reinit => 2,
+        Loss::Suspend => 4,
+    }
+}
+
+/// The error that a refusal of the adapter means, after telling the reason.
+fn refused(dev: &NetDev, refusal: Refusal, rtnl: &Rtnl) -> Error {
+    pr_err!("{}: {}\n", name_of(&dev.name(rtnl)), refusal.reason);
+    refusal.errno
+}
+
+/// A device's name for the log.
+fn name_of(name: &[u8; abi::IFNAMSIZ]) -> &BStr {
+    let len = name.iter().position(|byte| *byte == 0).unwrap_or(0);
+    BStr::from_bytes(name.get(..len).unwrap_or(&[]))
+}
+
+/// The rings of a set.
+pub(super) fn each(set: RingSet) -> impl Iterator<Item = (Direction, u32)> {
+    set.iter().map(|(transmit, ring)| (if transmit { Direction::Tx } else { Direction::Rx }, ring))
+}
+
+fn rings(direction: Direction, nic: u16, host: u16) -> Result<KVec<Arc<Kring>>> {
+    let mut list = KVec::with_capacity(usize::from(nic) + usize::from(host), GFP_KERNEL)?;
+    for (count, is_host) in [(nic, false), (host, true)] {
+        for index in 0..count {
+            list.push(Arc::pin_init(Kring::new(direction, index, is_host), GFP_KERNEL)?, GFP_KERNEL)?;
+        }
+    }
+    Ok(list)
+}
+
+fn unused(count: usize) -> Result<KVec<RingUse>> {
+    let mut list = KVec::with_capacity(count, GFP_KERNEL)?;
+    for _ in 0..count {
+        list.push(RingUse::default(), GFP_KERNEL)?;
+    }
+    Ok(list)
+}
+
+/// The device that does the DMA of a NIC.
+fn dma_device(dev: &NetDev) -> *mut bindings::device {
+    // SAFETY: The device is valid; its parent is the PCI function that the adapter was opened for.
+    unsafe { (*dev.as_ptr()).dev.parent }
+}
+
+impl NicPort {
+    /// The port of a device that has none yet, with no ring in use.
+    pub(super) fn new(dev: &NetDev, wish: &Geometry, region: Arc<Region>, rtnl: &Rtnl) -> Result<Arc<Self>> {
+        let adapter = Adapter::open(dev, rtnl).map_err(|refusal| refused(dev, refusal, rtnl))?;
+        let limits = adapter.limits();
+        let host = |wish: u16| if wish == 0 { 1 } else { wish.min(MAX_HOST_RINGS) };
+        let counts = RingCounts {
+            tx: limits.tx_queues,
+            rx: limits.rx_queues,
+            host_tx: host(wish.host_tx_rings),
+            host_rx: host(wish.host_rx_rings),
+        };
+        let slots = |wish: u32, default: u32| {
+            let wish = if wish == 0 { default } else { wish };
+            round_slots(wish.clamp(limits.min_slots, limits.max_slots), default, limits.slot_multiple)
+        };
+        let slots = (slots(wish.tx_slots, limits.tx_slots), slots(wish.rx_slots, limits.rx_slots));
+        let tx = rings(Direction::Tx, counts.tx, counts.host_tx)?;
+        let rx = rings(Direction::Rx, counts.rx, counts.host_rx)?;
+        let mut host_rx = KVec::with_capacity(usize::from(counts.host_rx), GFP_KERNEL)?;
+        for kring in rx.iter().filter(|kring| kring.host) {
+            host_rx.push(HostRx::new(kring.clone(), region.clone(), slots.1)?, GFP_KERNEL)?;
+        }
+        let idle: Arc<dyn Queue> = Arc::new(Idle, GFP_KERNEL)?;
+        let state = State {
+            ids: KVec::with_capacity(tx.len() + rx.len(), GFP_KERNEL)?,
+            tx: unused(tx.len())?,
+            rx: unused(rx.len())?,
+            bindings: 0,
+            lost: if dev.is_running(rtnl) { 0 } else { reason(Loss::Down) },
+            name: dev.name(rtnl),
+            live: Some(Live {
+                hooks: None,
+                adapter,
+                dma: None,
+                dev: dev.clone(),
+            }),
+        };
+        Arc::pin_init(
+            pin_init!(Self {
+                tx,
+                rx,
+                host_rx,
+                idle,
+                counts,
+                slots,
+                region,
+                dead: AtomicBool::new(false),
+                state <- new_mutex!(state, "netmap_port"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Whether this is the port of `dev`.
+    pub(super) fn is_of(&self, dev: &NetDev) -> bool {
+        let state = self.state.lock();
+        state.live.as_ref().is_some_and(|live| live.dev.as_ptr() == dev.as_ptr())
+    }
+
+    /// Whether nothing is bound.
+    pub(super) fn is_unused(&self) -> bool {
+        self.state.lock().bindings == 0
+    }
+
+    /// Whether the device is gone, or its queues could not be taken again.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// The transmit and the receive rings, and how many of them are whose.
+    pub(crate) fn rings(&self) -> (&[Arc<Kring>], &[Arc<Kring>], &RingCounts) {
+        (&self.tx, &self.rx, &self.counts)
+    }
+
+    /// The name of the device, NUL terminated.
+    pub(crate) fn name(&self) -> [u8; abi::IFNAMSIZ] {
+        self.state.lock().name
+    }
+
+    /// Whether a hardware queue is taken for the ring of this number, host rings counted after the NIC's.
+    pub(crate) fn is_taken(&self, direction: Direction, ring: usize) -> bool {
+        let state = self.state.lock();
+        let uses = match direction {
+            Direction::Tx => &state.tx,
+            Direction::Rx => &state.rx,
+        };
+        uses.get(ring).is_some_and(|ring| ring.taken)
+    }
+
+    /// What a request about the port is answered.
+    pub(super) fn reply(&self) -> Reply {
+        Reply {
+            memsize: self.region.size(),
+            mem_id: self.region.id(),
+            geometry: Geometry {
+                tx_slots: self.slots.0,
+                rx_slots: self.slots.1,
+                tx_rings: self.counts.tx,
+                rx_rings: self.counts.rx,
+                host_tx_rings: self.counts.host_tx,
+                host_rx_rings: self.counts.host_rx,
+            },
+            ..Reply::default()
+        }
+    }
+
+    pub(super) fn krings(&self, direction: Direction) -> &[Arc<Kring>] {
+        match direction {
+            Direction::Tx => &self.tx,
+            Direction::Rx => &self.rx,
+        }
+    }
+
+    /// Binds the rings that the request selects; see [`super::registry::bind`] for the errors.
+    pub(super) fn bind(&self, this: &Arc<Self>, request: &BindRequest, rtnl: &Rtnl) -> Result<Arc<Binding>> {
+        let selection = Selection::new(request.select, request.flags, &self.counts)
+            .map_err(|fault| Error::from_errno(-fault.errno()))?;
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.live.is_none() {
+            return Err(ENXIO);
+        }
+        let exclusive = request.flags.exclusive();
+        let mut fresh = RingSet::default();
+        for (direction, range) in [(Direction::Tx, selection.tx()), (Direction::Rx, selection.rx())] {
+            for ring in range {
+                let ring_use = state.ring(direction, ring)?;
+                if ring_use.exclusive || (exclusive && ring_use.users > 0) {
+                    return Err(EBUSY);
+                }
+                if ring_use.users == 0 {
+                    fresh.insert(direction == Direction::Tx, ring);
+                }
+            }
+        }
+        let result = self.prepare(this, state, fresh, rtnl).and_then(|()| self.finish(this, state, request, &selection));
+        match result {
+            Ok(binding) => {
+                for (direction, range) in [(Direction::Tx, selection.tx()), (Direction::Rx, selection.rx())] {
+                    for ring in range {
+                        if let Ok(ring_use) = state.ring(direction, ring) {
+                            ring_use.users += 1;
+                            ring_use.exclusive = exclusive;
+                        }
+                    }
+                }
+                state.bindings += 1;
+                self.set_capture(state);
+                Ok(binding)
+            }
+            Err(error) => {
+                self.retire(state, fresh, rtnl);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes rings that had no user ready: memory, hooks, hardware.
+    fn prepare(&self, this: &Arc<Self>, state: &mut State, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        for (direction, ring) in each(fresh) {
+            let slots = match direction {
+                Direction::Tx => self.slots.0,
+                Direction::Rx => self.slots.1,
+            };
+            let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
+            let queue: Arc<dyn Queue> = match (kring.host, direction) {
+                (false, _) => self.idle.clone(),
+                (true, Direction::Tx) => {
+                    let live = state.live.as_ref().ok_or(ENXIO)?;
+                    HostTx::new(live.dev.clone(), self.region.clone())?
+                }
+                (true, Direction::Rx) => self.host_rx.get(usize::from(kring.index)).ok_or(EINVAL)?.clone(),
+            };
+            let mut memory = self.region.new_ring(slots)?;
+            let cursors = match direction {
+                Direction::Tx => Cursors::transmit(slots),
+                Direction::Rx => Cursors::receive(slots),
+            };
+            let inner = Inner {
+                cursors: cursors.ok_or(EINVAL)?,
+                ring: memory.ring,
+                shadow: core::mem::take(&mut memory.shadow),
+                buf_size: self.region.buf_size(),
+            };
+            publish(&inner, kring);
+            kring.stop().replace(Some(Attached { inner, queue }));
+            state.ring(direction, ring)?.memory = Some(memory);
+            if kring.host {
+                kring.start();
+            }
+        }
+        let live = state.live.as_mut().ok_or(ENXIO)?;
+        if live.dma.is_none() {
+            // SAFETY: The device of a NIC that its driver has set up.
+            live.dma = Some(unsafe { self.region.attach(dma_device(&live.dev)) }?);
+        }
+        if live.hooks.is_none() {
+            let policy = live.adapter.hook_policy(self.region.buf_size());
+            live.hooks = Some(Installed::new(rtnl, &live.dev, this.clone(), policy)?);
+        }
+        if state.lost == 0 {
+            self.take(state, fresh, rtnl)?;
+        }
+        self.start(fresh);
+        Ok(())
+    }
+
+    /// Takes the hardware queues of those rings of the list that are NIC rings, all or none. Their krings are stopped.
+    pub(super) fn take(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) -> Result {
+        let live = state.live.as_ref().ok_or(ENXIO)?;
+        let (Some(hooks), Some(dma)) = (&live.hooks, &live.dma) else {
+            return Err(ENXIO);
+        };
+        let mut wanted = KVec::new();
+        for (direction, ring) in each(list) {
+            let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
+            if !kring.host {
+                let id = QueueId { direction, index: kring.index };
+                let (kring, dma) = (kring.clone(), dma.clone());
+                wanted.push(Wanted { id, kring, dma }, GFP_KERNEL)?;
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        hooks.set_active(true, rtnl);
+        let queues = match live.adapter.take(&wanted, Policy::current(), hooks, rtnl) {
+            Ok(queues) => queues,
+            Err(refusal) => {
+                let error = refused(&live.dev, refusal, rtnl);
+                if !state.any_taken() {
+                    if let Some(hooks) = state.live.as_ref().and_then(|live| live.hooks.as_ref()) {
+                        hooks.set_active(false, rtnl);
+                    }
+                }
+                return Err(error);
+            }
+        };
+        for (wanted, queue) in wanted.iter().zip(queues) {
+            if let Some(attached) = wanted.kring.stop().attached() {
+                attached.queue = queue;
+            }
+            state.ring(wanted.id.direction, u32::from(wanted.id.index))?.taken = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn start(&self, list: RingSet) {
+        for (direction, ring) in each(list) {
+            if let Some(kring) = self.krings(direction).get(ring as usize) {
+                kring.start();
+                kring.wake();
+            }
+        }
+    }
+
+    /// Gives hardware queues of those rings of the list that have one back. Their krings are stopped afterwards.
+    pub(super) fn give_back(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) {
+        let mut ids = core::mem::take(&mut state.ids);
+        ids.clear();
+        for (direction, ring) in each(list) {
+            let Some(kring) = self.krings(direction).get(ring as usize) else {
+                continue;
+            };
+            let mut held = kring.stop();
+            let Ok(ring_use) = state.ring(direction, ring) else {
+                continue;
+            };
+            if !core::mem::replace(&mut ring_use.taken, false) {
+                continue;
+            }
+            if let Some(attached) = held.attached() {
+                attached.queue = self.idle.clone();
+            }
+            // There is room for all queues of the NIC.
+            let _ = ids.push_within_capacity(QueueId { direction, index: kring.index });
+        }
+        if let Some(live) = &state.live {
+            if let Some(hooks) = live.hooks.as_ref().filter(|_| !ids.is_empty()) {
+                live.adapter.release(&ids, hooks, rtnl);
+                if !state.any_taken() {
+                    hooks.set_active(false, rtnl);
+                }
+            }
+        }
+        state.ids = ids;
+    }
+
+    /// Makes the interface and the rest of a binding, once its rings are ready.
+    fn finish(
+        &self,
+        this: &Arc<Self>,
+        state: &mut State,
+        request: &BindRequest,
+        selection: &Selection,
+    ) -> Result<Arc<Binding>> {
+        let mut tx = KVec::new();
+        let mut rx = KVec::new();
+        for (from, range, to) in [(&self.tx, selection.tx(), &mut tx), (&self.rx, selection.rx(), &mut rx)] {
+            for ring in range {
+                to.push(from.get(ring as usize).ok_or(EINVAL)?.clone(), GFP_KERNEL)?;
+            }
+        }
+        let name = state.name;
+        let interface = new_interface(&self.region, name_of(&name), &self.counts, selection, |is_tx, ring| {
+            let uses = if is_tx { &state.tx } else { &state.rx };
+            Some(uses.get(ring as usize)?.memory.as_ref()?.offset)
+        })?;
+        let (head, extra) = match request.extra_bufs {
+            0 => (0, 0),
+            count => self.region.new_extra(count),
+        };
+        let header = interface.header().as_ptr();
+        // SAFETY: The interface is mapped and nobody else sees it yet.
+        unsafe { (&raw mut (*header).ni_bufs_head).write(head) };
+        let reply = Reply {
+            offset: interface.offset,
+            extra_bufs: extra,
+            ..self.reply()
+        };
+        let binding = Binding {
+            label: request.label,
+            region: self.region.clone(),
+            reply,
+            flags: request.flags,
+            tx,
+            rx,
+            port: this.clone(),
+            selection: selection.clone(),
+            interface,
+            extra,
+        };
+        let binding = Arc::new(binding, GFP_KERNEL)?;
+        if let (0, Some(live)) = (state.bindings, &state.live) {
+            pr_info!(
+                "{}: native ({}), {} tx + {} rx queues, {} slots, buffers of {}\n",
+                name_of(&name),
+                live.adapter.family(),
+                self.counts.tx,
+                self.counts.rx,
+                self.slots.0,
+                self.region.buf_size()
+            );
+        }
+        Ok(binding)
+    }
+
+    /// Undoes a binding.
+    pub(super) fn unbind(&self, binding: &Binding, rtnl: &Rtnl) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let mut last = RingSet::default();
+        for (direction, range) in [(Direction::Tx, binding.selection.tx()), (Direction::Rx, binding.selection.rx())] {
+            for ring in range {
+                let Ok(ring_use) = state.ring(direction, ring) else {
+                    continue;
+                };
+                ring_use.users = ring_use.users.saturating_sub(1);
+                ring_use.exclusive = false;
+                if ring_use.users == 0 {
+                    last.insert(direction == Direction::Tx, ring);
+                }
+            }
+        }
+        self.retire(state, last, rtnl);
+        state.bindings = state.bindings.saturating_sub(1);
+        self.set_capture(state);
+        if binding.extra > 0 {
+            self.region.free_extra(binding.extra_head(), binding.extra);
+        }
+        self.region.free_interface(&binding.interface);
+    }
+
+    /// Takes rings that have no user out of service.
+    fn retire(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) {
+        self.give_back(state, list, rtnl);
+        for (direction, ring) in each(list) {
+            let Some(kring) = self.krings(direction).get(ring as usize) else {
+                continue;
+            };
+            let attached = kring.stop().replace(None);
+            let Some(memory) = state.ring(direction, ring).ok().and_then(|ring_use| ring_use.memory.take()) else {
+                continue;
+            };
+            match attached {
+                Some(attached) => self.region.free_ring(memory, &attached.inner.shadow),
+                None => self.region.free_ring(memory, &[]),
+            }
+            if let Some(host) = self.host_rx.get(usize::from(kring.index)).filter(|_| kring.host) {
+                if direction == Direction::Rx {
+                    host.purge();
+                }
+            }
+        }
+    }
+
+    /// Host rings in use capture all that the stack sends.
+    fn set_capture(&self, state: &State) {
+        let bound = self.rx.iter().zip(state.rx.iter()).any(|(kring, ring_use)| kring.host && ring_use.users > 0);
+        if let Some(hooks) = state.live.as_ref().and_then(|live| live.hooks.as_ref()) {
+            hooks.set_capture(bound);
+        }
+    }
+
+    /// Lets go of the device, when nothing is bound.
+    pub(super) fn close(&self, rtnl: &Rtnl) {
+        let live = self.state.lock().live.take();
+        if let Some(live) = live {
+            self.drop_live(live, rtnl);
+        }
+    }
+
+    pub(super) fn drop_live(&self, live: Live, _rtnl: &Rtnl) {
+        let Live { hooks, adapter, dma, dev } = live;
+        drop(hooks);
+        drop(adapter);
+        if let Some(dma) = dma {
+            self.region.detach(&dma);
+        }
+        drop(dev);
+    }
+
+    /// The NIC rings in use.
+    pub(super) fn used(&self, state: &State) -> RingSet {
+        let mut list = RingSet::default();
+        for (direction, uses, nic) in
+            [(Direction::Tx, &state.tx, self.counts.tx), (Direction::Rx, &state.rx, self.counts.rx)]
+        {
+            for (ring, ring_use) in uses.iter().enumerate().take(usize::from(nic)) {
+                if ring_use.users > 0 {
+                    list.insert(direction == Direction::Tx, ring as u32);
+                }
+            }
+        }
+        list
+    }
+
+    /// Marks the port dead: its users get `POLLERR` and errors until they close it.
+    pub(super) fn kill(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+        for kring in Iterator::chain(self.tx.iter(), self.rx.iter()) {
+            kring.kill();
+        }
+    }
+}
+
+impl State {
+    fn ring(&mut self, direction: Direction, ring: u32) -> Result<&mut RingUse> {
+        let uses = match direction {
+            Direction::Tx => &mut self.tx,
+            Direction::Rx => &mut self.rx,
+        };
+        uses.get_mut(ring as usize).ok_or(EINVAL)
+    }
+
+    pub(super) fn any_taken(&self) -> bool {
+        Iterator::chain(self.tx.iter(), self.rx.iter()).any(|ring| ring.taken)
+    }
+}
+
+/// Writes what a program finds in a new ring.
+fn publish(inner: &Inner, kring: &Kring) {
+    let header = inner.ring.header();
+    let cursors = &inner.cursors;
+    // SAFETY: The header is mapped, and the accesses are volatile.
+    unsafe {
+        (&raw mut (*header).ringid).write_volatile(kring.index);
+        let dir = match kring.direction {
+            Direction::Tx => 0,
+            Direction::Rx => 1,
+        };
+        (&raw mut (*header).dir).write_volatile(dir);
+        (&raw mut (*header).head).write_volatile(cursors.rhead());
+        (&raw mut (*header).cur).write_volatile(cursors.rcur());
+        (&raw mut (*header).tail).write_volatile(cursors.rtail());
+    }
+}

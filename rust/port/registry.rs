@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which ports and regions there are.
+//!
+//! The registry's mutex is held while ports come and go, and while anything is bound or unbound. Outside of it is the
+//! RTNL mutex, see the lock order in the crate's description.
+
+use super::{binding::Binding, nic::NicPort};
+use crate::{
+    abi, bindings,
+    logic::{
+        name::{Base, PortName},
+        pools::Parameters,
+        request::{BindRequest, InfoRequest, PoolsRequest, Reply, RingSelect}, //
+    },
+    mem::Region,
+    prelude::*,
+    sys::{netdev::NetDev, rtnl::Rtnl}, //
+};
+use kernel::sync::{global_lock, GlobalGuard};
+
+/// The identifier of the global region.
+pub(crate) const GLOBAL: u16 = 1;
+
+/// The ports in netmap mode and the global region.
+pub(crate) struct Registry {
+    pub(super) ports: KVec<Arc<NicPort>>,
+    global: Option<Arc<Region>>,
+    /// Bindings in the global region.
+    users: usize,
+}
+
+global_lock! {
+    // SAFETY: Initialised in `init` before anything else runs.
+    pub(crate) unsafe(uninit) static REGISTRY: Mutex<Registry> = Registry {
+        ports: KVec::new(),
+        global: None,
+        users: 0,
+    };
+}
+
+/// # Safety
+///
+/// To be called once, when the module is loaded.
+pub(crate) unsafe fn init() {
+    // SAFETY: By the function's requirement.
+    unsafe { REGISTRY.init() };
+}
+
+/// The parameters of the module as they are now.
+fn parameters() -> Parameters {
+    // SAFETY: Plain integers; a store through sysfs at this moment makes us see the old or the new value.
+    unsafe {
+        Parameters {
+            if_size: (&raw const bindings::netmap_if_size).read_volatile(),
+            if_num: (&raw const bindings::netmap_if_num).read_volatile(),
+            ring_size: (&raw const bindings::netmap_ring_size).read_volatile(),
+            ring_num: (&raw const bindings::netmap_ring_num).read_volatile(),
+            buf_size: (&raw const bindings::netmap_buf_size).read_volatile(),
+            buf_num: (&raw const bindings::netmap_buf_num).read_volatile(),
+        }
+    }
+}
+
+impl Registry {
+    /// The region of this identifier; 0 stands for the global one, which is made if nobody uses it now.
+    fn region(&mut self, id: u16) -> Result<Arc<Region>> {
+        if id > GLOBAL {
+            return Err(EINVAL);
+        }
+        if let Some(region) = &self.global {
+            return Ok(region.clone());
+        }
+        let region = Region::new(GLOBAL, &parameters())?;
+        self.global = Some(region.clone());
+        Ok(region)
+    }
+
+    /// Lets go of the global region if nobody uses it.
+    fn trim(&mut self) {
+        if self.users == 0 && self.ports.is_empty() {
+            self.global = None;
+        }
+    }
+
+    /// The port of a device, made if there is none.
+    fn port(&mut self, dev: &NetDev, request: &BindRequest, rtnl: &Rtnl) -> Result<Arc<NicPort>> {
+        if let Some(port) = self.ports.iter().find(|port| port.is_of(dev)) {
+            return Ok(port.clone());
+        }
+        self.ports.reserve(1, GFP_KERNEL)?;
+        let region = self.region(request.mem_id)?;
+        let port = NicPort::new(dev, &request.geometry, region, rtnl)?;
+        self.ports.push(port.clone(), GFP_KERNEL)?;
+        Ok(port)
+    }
+
+    /// Forgets a port that has no bindings left or whose device is gone.
+    pub(super) fn remove(&mut self, port: &NicPort) {
+        self.ports.retain(|other| !core::ptr::eq(&**other, port));
+        self.trim();
+    }
+}
+
+/// The device of a name, in the network namespace of the caller; ports of other kinds are not supported yet.
+fn device(port: &PortName) -> Result<NetDev> {
+    if port.kind != Base::Nic || port.pipe.is_some() {
+        return Err(EOPNOTSUPP);
+    }
+    let bytes = port.base.as_bytes();
+    let mut name = [0; abi::IFNAMSIZ];
+    // The name must leave room for the terminating NUL.
+    let field = name.get_mut(..bytes.len()).filter(|_| bytes.len() < abi::IFNAMSIZ).ok_or(ENXIO)?;
+    field.copy_from_slice(bytes);
+    NetDev::by_name(&name)
+}
+
+/// Binds rings of a port.
+///
+/// Errors: `ENXIO` for a device that does not exist; `EBUSY` if a ring is bound exclusively, or this binding wants to be
+/// exclusive and is not the first; `EINVAL` for rings or a region that do not exist; `ENOMEM` if the pools are used up;
+/// `EAGAIN` if a queue of the device could not be frozen; `EOPNOTSUPP` for ports and devices that are not supported,
+/// with the reason in the log.
+pub(crate) fn bind(request: &BindRequest) -> Result<Arc<Binding>> {
+    if request.select == RingSelect::Null || request.flags.monitor() {
+        return Err(EOPNOTSUPP);
+    }
+    let dev = device(request.port.as_ref().ok_or(EOPNOTSUPP)?)?;
+    let rtnl = Rtnl::lock();
+    let mut registry = REGISTRY.lock();
+    let port = registry.port(&dev, request, &rtnl)?;
+    let result = port.bind(&port, request, &rtnl);
+    match &result {
+        Ok(_) => registry.users += 1,
+        Err(_) if port.is_unused() => {
+            port.close(&rtnl);
+            registry.remove(&port);
+        }
+        Err(_) => (),
+    }
+    result
+}
+
+/// Undoes a binding, when its file is released.
+pub(crate) fn unbind(binding: &Binding) {
+    let rtnl = Rtnl::lock();
+    let mut registry = REGISTRY.lock();
+    let port = &binding.port;
+    port.unbind(binding, &rtnl);
+    registry.users = registry.users.saturating_sub(1);
+    if port.is_unused() {
+        port.close(&rtnl);
+        registry.remove(port);
+    }
+}
+
+/// Describes a port or, without a port, a region.
+pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
+    let Some(port) = &request.port else {
+        let mut registry = REGISTRY.lock();
+        let region = registry.region(request.mem_id)?;
+        registry.trim();
+        return Ok(Reply {
+            memsize: region.size(),
+            mem_id: region.id(),
+            ..Reply::default()
+        });
+    };
+    let dev = device(port)?;
+    let rtnl = Rtnl::lock();
+    let mut registry = REGISTRY.lock();
+    if let Some(port) = registry.ports.iter().find(|port| port.is_of(&dev)) {
+        return Ok(port.reply());
+    }
+    let region = registry.region(request.mem_id)?;
+    let port = NicPort::new(&dev, &request.geometry, region, &rtnl);
+    let reply = port.map(|port| {
+        port.close(&rtnl);
+        port.reply()
+    });
+    registry.trim();
+    reply
+}
+
+/// Describes the pools of a port's region.
+pub(crate) fn pools_info(request: &PoolsRequest) -> Result<abi::PoolsInfo> {
+    device(&request.port)?;
+    let mut registry = REGISTRY.lock();
+    let region = registry.region(request.mem_id)?;
+    let info = region.layout().to_pools_info(region.id());
+    registry.trim();
+    Ok(info)
+}
+
+/// The registry, locked, for those who list it.
+pub(crate) fn lock() -> RegistryGuard {
+    REGISTRY.lock()
+}
+
+/// See [`lock`].
+pub(crate) type RegistryGuard = GlobalGuard<REGISTRY>;
+
+impl Registry {
+    /// The ports in netmap mode.
+    pub(crate) fn ports(&self) -> &[Arc<NicPort>] {
+        &self.ports
+    }
+
+    /// The global region, if it is in use.
+    pub(crate) fn global(&self) -> Option<&Arc<Region>> {
+        self.global.as_ref()
+    }
+}

@@ -231,18 +231,17 @@ pub struct ReqPortInfoGet {
     pub pad: [u16; 3],
 }
 
-/// Size of the field that `get` points to, so that a layout row can state it.
-const fn size_of_field<T, F>(_get: fn(&T) -> &F) -> usize {
-    size_of::<F>()
-}
-
 macro_rules! layout {
     ($type:ty, $size:literal { $($field:ident $offset:literal $len:literal,)* }) => {
         const _: () = {
+            /// Size of the field that the argument leads to.
+            const fn size_of_field<F>(_: fn(&$type) -> &F) -> usize {
+                size_of::<F>()
+            }
             assert!(size_of::<$type>() == $size);
             $(
                 assert!(core::mem::offset_of!($type, $field) == $offset);
-                assert!(size_of_field(|t: &$type| &t.$field) == $len);
+                assert!(size_of_field(|t| &t.$field) == $len);
             )*
         };
     };

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `nm-bench`: sends and receives packets through netmap and through the kernel's own interfaces.
+//!
+//! One run is one interface, one direction, one batch size. The same loops and the same copy of the payload serve
+//! all interfaces, so that only the interface differs.
+
+mod bpf;
+mod clock;
+mod mapping;
+mod netmap_rings;
+mod packet;
+mod packet_ring;
+mod payload;
+mod run;
+mod xdp;
+
+use clap::{Parser, ValueEnum};
+use frame::Mac;
+use netmap_rings::Rings;
+use packet::{Several, Single};
+use packet_ring::{RxRing, TxRing};
+use payload::{Sink, Source};
+use run::{Plan, Receiver, Sender, Times};
+use serde::Serialize;
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+use xdp::Socket;
+
+/// An interface to send and receive through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Api {
+    /// netmap.
+    Netmap,
+    /// AF_PACKET, sendto and recv.
+    Packet,
+    /// The same, sending past the queueing discipline.
+    PacketBypass,
+    /// AF_PACKET, sendmmsg and recvmmsg.
+    Mmsg,
+    /// PACKET_MMAP, TX_RING and TPACKET_V3.
+    PacketRing,
+    /// AF_XDP, with copies.
+    XdpCopy,
+    /// AF_XDP, without copies.
+    XdpZerocopy,
+}
+
+/// What to time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Direction {
+    /// Sending, until all frames have left.
+    Tx,
+    /// Receiving, from the first frame to the last.
+    Rx,
+    /// Sending on one NIC and receiving on another, by turns.
+    Pair,
+}
+
+/// Sends or receives frames through one interface of the kernel and prints the time it took, as one JSON object.
+#[derive(Debug, Parser)]
+#[command(name = "nm-bench", version, max_term_width = 100)]
+struct Args {
+    /// Interface to use.
+    #[arg(long, value_enum)]
+    api: Api,
+
+    /// NIC; for netmap, a port name: eth0, eth0-1, eth0/T ...
+    #[arg(long = "if", value_name = "NAME")]
+    interface: String,
+
+    /// NIC to receive on (pair).
+    #[arg(long, value_name = "NAME", required_if_eq("dir", "pair"))]
+    peer: Option<String>,
+
+    /// What to time.
+    #[arg(long, value_enum)]
+    dir: Direction,
+
+    /// Frames per system call, where the interface can.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    batch: u32,
+
+    /// Frames.
+    #[arg(short = 'n', long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+
+    /// Octets per frame, the frame check sequence not counted.
+    #[arg(short, long, default_value_t = 60)]
+    len: usize,
+
+    /// Queue of the NIC (AF_XDP).
+    #[arg(long, default_value_t = 0)]
+    queue: u32,
+
+    /// Frames that may be under way (pair) [default: the batch, or 256 where frames arrive in blocks].
+    #[arg(long)]
+    window: Option<u64>,
+
+    /// Milliseconds without a frame after which the missing ones are lost.
+    #[arg(long, value_name = "MS", default_value_t = 2000)]
+    patience: u64,
+
+    /// Source on the link.
+    #[arg(short = 'S', long, default_value = "02:00:00:00:00:01")]
+    source_mac: Mac,
+
+    /// Destination on the link.
+    #[arg(short = 'D', long, default_value_t = Mac::BROADCAST)]
+    destination_mac: Mac,
+}
+
+/// The result, as it is printed.
+#[derive(Debug, Serialize)]
+struct Report {
+    api: Api,
+    dir: Direction,
+    batch: u32,
+    len: usize,
+    /// Frames sent (tx) or received (rx, pair).
+    packets: u64,
+    /// Frames that were lost, or came late or twice.
+    errors: u64,
+    /// Frames of somebody else, received besides.
+    foreign: u64,
+    /// Clock before the first frame was sent, or after the first was received, in nanoseconds.
+    start_ns: u64,
+    /// Clock after the last frame.
+    end_ns: u64,
+    /// Their difference.
+    ns: u64,
+    /// Part of it in which CPUs were idle, in steps of 10 ms.
+    idle_ns: u64,
+    /// AF_XDP: whether frames pass through the driver's own hook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native: Option<bool>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let report = match args.len {
+        60 => run::<60>(&args),
+        _ => run::<0>(&args),
+    };
+    let printed = report.and_then(|report| {
+        let failed = report.errors != 0;
+        println!("{}", serde_json::to_string(&report)?);
+        Ok(failed)
+    });
+    match printed {
+        Ok(false) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("nm-bench: {}: {error}", args.interface);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Opens what the interface needs and runs.
+fn run<const LEN: usize>(args: &Args) -> io::Result<Report> {
+    let (sends, receives) = (args.dir != Direction::Rx, args.dir != Direction::Tx);
+    let near = &args.interface;
+    let far = args.peer.as_deref().unwrap_or(near);
+    let tx_if = sends.then_some(near.as_str());
+    let rx_if = receives.then_some(far);
+    let mut native = None;
+    let mut report = match args.api {
+        Api::Netmap => go::<LEN, _, _>(
+            args,
+            open(tx_if, |name| Rings::open(name, true, false))?,
+            open(rx_if, |name| Rings::open(name, false, true))?,
+        ),
+        Api::Packet | Api::PacketBypass => go::<LEN, _, _>(
+            args,
+            open(tx_if, |name| {
+                Single::open(name, false, args.api == Api::PacketBypass)
+            })?,
+            open(rx_if, |name| Single::open(name, true, false))?,
+        ),
+        Api::Mmsg => go::<LEN, _, _>(
+            args,
+            open(tx_if, |name| Several::open(name, false))?,
+            open(rx_if, |name| Several::open(name, true))?,
+        ),
+        Api::PacketRing => {
+            go::<LEN, _, _>(args, open(tx_if, TxRing::open)?, open(rx_if, RxRing::open)?)
+        }
+        Api::XdpCopy | Api::XdpZerocopy => {
+            let socket = |name: &str| Socket::open(name, args.queue, args.api == Api::XdpCopy);
+            let (tx, rx) = (open(tx_if, socket)?, open(rx_if, socket)?);
+            native = tx.as_ref().or(rx.as_ref()).map(Socket::is_native);
+            go::<LEN, _, _>(args, tx, rx)
+        }
+    }?;
+    report.native = native;
+    Ok(report)
+}
+
+fn open<T>(name: Option<&str>, open: impl Fn(&str) -> io::Result<T>) -> io::Result<Option<T>> {
+    name.map(open).transpose()
+}
+
+/// Runs the loop that the direction names.
+fn go<const LEN: usize, S: Sender, R: Receiver>(
+    args: &Args,
+    sender: Option<S>,
+    receiver: Option<R>,
+) -> io::Result<Report> {
+    let blocks = if args.api == Api::PacketRing { 256 } else { 0 };
+    let plan = Plan {
+        count: args.count,
+        batch: args.batch,
+        window: args
+            .window
+            .unwrap_or_else(|| blocks.max(u64::from(args.batch) - 1)),
+        patience: Duration::from_millis(args.patience),
+    };
+    let mut source =
+        Source::<LEN>::new(args.source_mac, args.destination_mac, args.len, plan.count)
+            .map_err(io::Error::other)?;
+    let mut sink = Sink::<LEN>::default();
+    let idle = clock::idle()?;
+    let times: Times = match (sender, receiver) {
+        (Some(mut sender), None) => run::tx(&mut sender, &mut source, &plan)?,
+        (None, Some(mut receiver)) => run::rx(&mut receiver, &mut sink, &plan)?,
+        (Some(mut sender), Some(mut receiver)) => {
+            run::pair(&mut sender, &mut receiver, &mut source, &mut sink, &plan)?
+        }
+        (None, None) => return Err(io::Error::other("nothing to do")),
+    };
+    let received = args.dir != Direction::Tx;
+    Ok(Report {
+        api: args.api,
+        dir: args.dir,
+        batch: args.batch,
+        len: args.len,
+        packets: if received { sink.packets } else { source.next },
+        errors: if received {
+            sink.lost + sink.late + (plan.count - sink.expected.min(plan.count))
+        } else {
+            0
+        },
+        foreign: sink.foreign,
+        start_ns: times.start,
+        end_ns: times.end,
+        ns: times.end - times.start,
+        idle_ns: clock::idle()? - idle,
+        native: None,
+    })
+}

@@ -5,6 +5,8 @@
 #include <linux/if_vlan.h>
 #include <linux/module.h>
 #include <linux/nsproxy.h>
+#include <linux/ratelimit.h>
+#include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
 #include <net/dst.h>
 #include <net/gso.h>
@@ -286,6 +288,23 @@ bool netmap_skb_queue_empty(struct sk_buff_head *queue)
 	return skb_queue_empty_lockless(queue);
 }
 
+bool netmap_message_allowed(void)
+{
+	static DEFINE_RATELIMIT_STATE(state, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
+
+	return __ratelimit(&state);
+}
+
+bool netmap_killed(void)
+{
+	return fatal_signal_pending(current);
+}
+
+void netmap_get_page(struct page *page)
+{
+	get_page(page);
+}
+
 /*
  * The kernel crate's parameters cannot be read through sysfs. These are, and those of the memory may be written: a
  * new value counts from the next time that the global region is made.
@@ -313,3 +332,7 @@ MODULE_PARM_DESC(buf_size, "Size of a buffer in bytes, rounded up to a power of 
 unsigned int netmap_buf_num = 163840;
 module_param_named(buf_num, netmap_buf_num, uint, 0644);
 MODULE_PARM_DESC(buf_num, "Most buffers of the global region; memory is taken as they are used");
+
+unsigned int netmap_no_timestamp;
+module_param_named(no_timestamp, netmap_no_timestamp, uint, 0644);
+MODULE_PARM_DESC(no_timestamp, "Stamp receive rings only where NR_TIMESTAMP asks for it");

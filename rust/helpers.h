@@ -55,6 +55,10 @@ void netmap_skb_lost(struct sk_buff *skb);
 void netmap_skb_queue_init(struct sk_buff_head *queue);
 bool netmap_skb_queue_empty(struct sk_buff_head *queue);
 
+bool netmap_message_allowed(void);
+bool netmap_killed(void);
+void netmap_get_page(struct page *page);
+
 /* Module parameters, as the C netmap names them. */
 extern unsigned int netmap_if_size;
 extern unsigned int netmap_if_num;
@@ -62,5 +66,6 @@ extern unsigned int netmap_ring_size;
 extern unsigned int netmap_ring_num;
 extern unsigned int netmap_buf_size;
 extern unsigned int netmap_buf_num;
+extern unsigned int netmap_no_timestamp;
 
 #endif

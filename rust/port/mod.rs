@@ -8,3 +8,4 @@ pub(crate) mod host;
 pub(crate) mod kring;
 pub(crate) mod nic;
 pub(crate) mod registry;
+pub(crate) mod sync;

@@ -2,9 +2,13 @@
 
 //! Thin safe wrappers over kernel API that the `kernel` crate lacks.
 
+pub(crate) mod log;
 pub(crate) mod netdev;
 pub(crate) mod notifier;
+pub(crate) mod param;
+pub(crate) mod poll;
 pub(crate) mod rtnl;
 pub(crate) mod sched;
 pub(crate) mod skb;
+pub(crate) mod time;
 pub(crate) mod wait;

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `/dev/netmap`: what a program can do with an open file.
+//!
+//! A file is bound at most once, by [`ioctl::NIOCREGIF`] or [`ioctl::NIOCCTRL`], and from then on to its release the
+//! binding does not change. So the sync path, which runs for every batch of packets, finds it with one load.
+//!
+//! # Errors
+//!
+//! | call | errno | when |
+//! |---|---|---|
+//! | any `ioctl` with an argument | `EINVAL` | the argument is a null pointer |
+//! | | `EFAULT` | the argument, a body or an option cannot be read or written; a binding made on the way is undone |
+//! | unknown `ioctl`, `NIOCCONFIG` | `EOPNOTSUPP` | always |
+//! | `NIOCREGIF`, `NIOCGINFO`, `NIOCCTRL` | `EINVAL` | wrong version (the right one is written back); see [`logic::request`] for the fields |
+//! | | `EMSGSIZE` | body and options exceed [`abi::NETMAP_REQ_MAXSIZE`] bytes, a looping list for one; or a name is too long |
+//! | | `EOPNOTSUPP` | a request type or an option that is not served; `nro_status` says which option |
+//! | | `ENXIO`, `ENOMEM`, `EBUSY`, ... | no such port, no memory, rings taken exclusively: see [`registry`] |
+//! | binding twice | `EBUSY` | the file is bound, or another thread is binding it |
+//! | `NIOCTXSYNC`, `NIOCRXSYNC` | `ENXIO` | not bound, or the port is gone |
+//! | | `EINVAL` | the program wrote an impossible value; that ring was reinitialised, all others were synced |
+//! | | `EINTR` | killed while another thread was syncing the same ring |
+//! | `mmap` | `EINVAL` | not bound; beyond the region; not `MAP_SHARED` |
+//! | access to mapped memory | `SIGBUS` | that part of the region was never used |
+//! | `poll` | `POLLERR` | not bound, the port is gone, or a ring was reinitialised |
+
+mod control;
+mod debug;
+mod legacy;
+mod map;
+mod poll;
+mod user;
+
+use crate::{
+    abi::ioctl,
+    port::{
+        binding::Binding,
+        registry,
+        sync::{self, Failure}, //
+    },
+    prelude::*,
+    sys::log::{self, Shown}, //
+};
+use core::{
+    ptr::null_mut,
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering}, //
+};
+use kernel::{
+    bindings,
+    ffi::{c_int, c_long, c_uint, c_ulong},
+    types::Opaque, //
+};
+
+/// The private data of an open file.
+///
+/// # Invariants
+///
+/// `binding` is null or owns a reference that lives as long as this value; once it is not null it does not change.
+/// It is written by the owner of `claimed` alone.
+pub(crate) struct OpenFile {
+    binding: AtomicPtr<Binding>,
+    claimed: AtomicBool,
+    /// Faults on mapped memory that were served with a large page.
+    huge_faults: AtomicU64,
+    /// Faults on mapped memory that were served with a small page.
+    faults: AtomicU64,
+}
+
+impl OpenFile {
+    fn new() -> Self {
+        // INVARIANT: Null, and nobody has claimed it.
+        Self {
+            binding: AtomicPtr::new(null_mut()),
+            claimed: AtomicBool::new(false),
+            huge_faults: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+        }
+    }
+
+    /// The binding, if the file is bound.
+    #[inline]
+    fn binding(&self) -> Option<&Binding> {
+        // SAFETY: By the type's invariant it is null or valid as long as `self`.
+        unsafe { self.binding.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Binds the file; the binding counts once it is published. `EBUSY` if the file is bound already.
+    fn bind(&self, request: &crate::logic::request::BindRequest) -> Result<Pending<'_>> {
+        if self.claimed.swap(true, Ordering::Acquire) {
+            return Err(EBUSY);
+        }
+        // INVARIANT: `claimed` was clear and is ours now.
+        let mut pending = Pending {
+            file: self,
+            binding: None,
+        };
+        pending.binding = Some(registry::bind(request)?);
+        Ok(pending)
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let binding = *self.binding.get_mut();
+        if !binding.is_null() {
+            // SAFETY: By the type's invariant the reference is ours.
+            let binding = unsafe { Arc::from_raw(binding) };
+            registry::unbind(&binding);
+        }
+    }
+}
+
+/// A binding that nobody can use yet. Dropping it undoes the bind.
+///
+/// # Invariants
+///
+/// `file.claimed` is set and ours.
+struct Pending<'a> {
+    file: &'a OpenFile,
+    binding: Option<Arc<Binding>>,
+}
+
+impl Pending<'_> {
+    fn reply(&self) -> crate::logic::request::Reply {
+        self.binding
+            .as_ref()
+            .map(|binding| binding.reply)
+            .unwrap_or_default()
+    }
+
+    /// Lets the file be used.
+    fn publish(mut self) {
+        if let Some(binding) = self.binding.take() {
+            let binding = Arc::into_raw(binding).cast_mut();
+            // INVARIANT: `claimed` is ours, and stays set from now on.
+            self.file.binding.store(binding, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if let Some(binding) = self.binding.take() {
+            registry::unbind(&binding);
+        }
+        if self.file.binding.load(Ordering::Relaxed).is_null() {
+            self.file.claimed.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// `/dev/netmap`, registered as long as this value lives.
+///
+/// # Invariants
+///
+/// `misc` is registered.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Device {
+    #[pin]
+    misc: Opaque<bindings::miscdevice>,
+    #[pin]
+    debug: debug::Files,
+}
+
+// SAFETY: The device is registered and deregistered only, by the module's loader.
+unsafe impl Send for Device {}
+// SAFETY: As above.
+unsafe impl Sync for Device {}
+
+impl Device {
+    /// Makes the device and its files in debugfs appear.
+    pub(crate) fn register() -> impl PinInit<Self, Error> {
+        // Poll works without it, if slower, so a failure is none of the device's.
+        let _ = crate::sys::poll::init();
+        try_pin_init!(Self {
+            // First, because nothing after the registration may fail.
+            debug <- debug::Files::new(),
+            misc <- Opaque::try_ffi_init(|slot: *mut bindings::miscdevice| {
+                let misc = bindings::miscdevice {
+                    minor: bindings::MISC_DYNAMIC_MINOR as c_int,
+                    name: c"netmap".as_char_ptr(),
+                    mode: 0o600,
+                    fops: &raw const FILE_OPERATIONS.0,
+                    ..pin_init::zeroed()
+                };
+                // SAFETY: The slot is ours to write, and does not move from now to the drop.
+                unsafe { slot.write(misc) };
+                // SAFETY: As above; the operations are static.
+                kernel::error::to_result(unsafe { bindings::misc_register(slot) })
+            }),
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Device {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: It is registered, by the type's invariant.
+        unsafe { bindings::misc_deregister(self.misc.get()) };
+    }
+}
+
+/// A C structure of pointers that is never written.
+#[repr(transparent)]
+struct Constant<T>(T);
+
+// SAFETY: The kernel only reads it.
+unsafe impl<T> Sync for Constant<T> {}
+
+extern "C" {
+    /// This module's `struct module`, which the build makes; only its address is of use here.
+    static mut __this_module: u8;
+}
+
+static FILE_OPERATIONS: Constant<bindings::file_operations> = Constant(bindings::file_operations {
+    owner: (&raw mut __this_module).cast(),
+    open: Some(open),
+    release: Some(release),
+    unlocked_ioctl: Some(ioctl_native),
+    // The structures are the same for 32-bit programs, and user pointers in them are 64-bit fields.
+    compat_ioctl: bindings::compat_ptr_ioctl,
+    mmap: Some(map::mmap),
+    get_unmapped_area: Some(bindings::thp_get_unmapped_area),
+    poll: Some(poll::poll),
+    show_fdinfo: Some(debug::show_fdinfo),
+    ..pin_init::zeroed()
+});
+
+/// # Safety
+///
+/// As an operation of `/dev/netmap`, on a file whose `open` succeeded and whose `release` has not begun.
+#[inline]
+unsafe fn open_file<'a>(file: *mut bindings::file) -> &'a OpenFile {
+    // SAFETY: `open` put it there, `release` takes it away, and this call is between the two.
+    unsafe { &*(*file).private_data.cast::<OpenFile>() }
+}
+
+unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    match KBox::new(OpenFile::new(), GFP_KERNEL) {
+        Ok(open) => {
+            // SAFETY: A file that is being opened is ours to set up.
+            unsafe { (*file).private_data = KBox::into_raw(open).cast() };
+            0
+        }
+        Err(e) => Error::from(e).to_errno(),
+    }
+}
+
+unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: `open` put it there, and nobody uses a file after its release.
+    drop(unsafe { KBox::from_raw((*file).private_data.cast::<OpenFile>()) });
+    0
+}
+
+unsafe extern "C" fn ioctl_native(
+    file: *mut bindings::file,
+    request: c_uint,
+    argument: c_ulong,
+) -> c_long {
+    // SAFETY: This is an operation on an open file.
+    let open = unsafe { open_file(file) };
+    let result = match request {
+        ioctl::NIOCTXSYNC => sync_transmit(open),
+        ioctl::NIOCRXSYNC => sync_receive(open),
+        _ => control(open, request, argument),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(e) => e.to_errno() as c_long,
+    }
+}
+
+/// Everything but sync.
+#[cold]
+fn control(open: &OpenFile, request: u32, argument: usize) -> Result {
+    let serve = match request {
+        ioctl::NIOCCTRL => control::serve,
+        ioctl::NIOCREGIF => legacy::register,
+        ioctl::NIOCGINFO => legacy::info,
+        _ => return Err(EOPNOTSUPP),
+    };
+    if argument == 0 {
+        return Err(EINVAL);
+    }
+    serve(open, argument)
+}
+
+#[inline]
+fn sync_transmit(open: &OpenFile) -> Result {
+    let binding = open.binding().ok_or(ENXIO)?;
+    let mut result = Ok(());
+    for kring in binding.tx.iter() {
+        if let Err(failure) = sync::txsync(kring, &binding.region, sync::FORCE) {
+            result = Err(report(binding, kring, failure));
+        }
+    }
+    result
+}
+
+#[inline]
+fn sync_receive(open: &OpenFile) -> Result {
+    let binding = open.binding().ok_or(ENXIO)?;
+    let mut result = Ok(());
+    for kring in binding.rx.iter() {
+        if let Err(failure) = sync::rxsync(kring, &binding.region, sync::FORCE) {
+            result = Err(report(binding, kring, failure));
+        }
+    }
+    result
+}
+
+/// The errno of a failed sync, and a line in the log if the program is to blame.
+#[cold]
+fn report(binding: &Binding, kring: &crate::port::kring::Kring, failure: Failure) -> Error {
+    if let Failure::Reinit(fault) = failure {
+        if log::allowed() {
+            pr_warn!(
+                "{}: {}{} ring {}: {}, reinitialised\n",
+                Shown(binding.label),
+                if kring.host { "host " } else { "" },
+                Shown(kring.direction),
+                kring.index,
+                Shown(fault)
+            );
+        }
+    }
+    failure.into()
+}

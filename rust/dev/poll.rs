@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `poll`, `select` and `epoll`.
+//!
+//! Poll is also a sync, as programs rely on: what was released on transmit rings is sent, unless the file was bound
+//! with `NR_NO_TX_POLL`, and receive rings are synced if input is waited for or the file was bound with
+//! `NR_DO_RX_POLL`. A ring is ready when the program has slots in it that it has not seen, `cur != tail`.
+//!
+//! No wake-up is lost: the caller is on the wait queues before the sync that finds nothing.
+
+use super::{open_file, report};
+use crate::{
+    port::{
+        binding::Binding,
+        kring::Kring,
+        sync::{self, Failure}, //
+    },
+    sys::poll::Poll, //
+};
+use kernel::{bindings, ffi::c_uint};
+
+const OUTPUT: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
+const INPUT: u32 = bindings::POLLIN | bindings::POLLRDNORM;
+
+pub(super) unsafe extern "C" fn poll(
+    file: *mut bindings::file,
+    table: *mut bindings::poll_table,
+) -> c_uint {
+    // SAFETY: This is an operation on an open file.
+    let open = unsafe { open_file(file) };
+    // SAFETY: These are the arguments of this operation.
+    let caller = unsafe { Poll::new(file, table) };
+    let Some(binding) = open.binding() else {
+        return bindings::POLLERR;
+    };
+    let events = caller.events();
+    if caller.is_transient() {
+        // Such a caller needs no wake-up if something is ready, and mostly something is.
+        let ready = sync_rings(binding, events);
+        if ready != 0 {
+            return ready;
+        }
+    }
+    for kring in Iterator::chain(binding.rx.iter(), binding.tx.iter()) {
+        caller.register(&kring.wait);
+    }
+    sync_rings(binding, events)
+}
+
+/// Syncs what poll has to; the events of `events` that are there, and `POLLERR`.
+fn sync_rings(binding: &Binding, events: u32) -> u32 {
+    if binding.is_dead() {
+        return bindings::POLLERR;
+    }
+    let mut ready = 0;
+    let mut output = events & OUTPUT;
+    if output != 0 || !binding.flags.no_tx_poll() {
+        for kring in binding.tx.iter() {
+            // Once there is room somewhere, other rings are visited only if there is something to send.
+            let result = if output != 0 {
+                sync::txsync(kring, &binding.region, 0)
+            } else {
+                sync::txflush(kring, &binding.region, 0)
+            };
+            if found(binding, kring, result, &mut ready) {
+                ready |= output;
+                output = 0;
+            }
+        }
+    }
+    let input = events & INPUT;
+    if input != 0 || binding.flags.do_rx_poll() {
+        // All of them, or the last ones starve.
+        for kring in binding.rx.iter() {
+            if found(
+                binding,
+                kring,
+                sync::rxsync(kring, &binding.region, 0),
+                &mut ready,
+            ) {
+                ready |= input;
+            }
+        }
+    }
+    ready
+}
+
+#[inline]
+fn found(binding: &Binding, kring: &Kring, result: Result<bool, Failure>, ready: &mut u32) -> bool {
+    match result {
+        Ok(found) => found,
+        Err(failure) => {
+            report(binding, kring, failure);
+            *ready |= bindings::POLLERR;
+            false
+        }
+    }
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The way into a ring: prologue, the queue's sync, finalize.
+//!
+//! This runs for every batch of packets. What the program wrote (`head`, `cur`, `tail`, the ring's flags) is read once
+//! each; the queue gets checked cursors; at the end the kernel's `tail` is published. A ring that is stopped for a
+//! moment is left as it is: to the program it looks like a link without traffic.
+//!
+//! Counters: `syncs` and `reinits` are counted here, packets and all that is known about them by the queue.
+
+use super::kring::{Attached, Direction, Held, Inner, Kring, NotHeld, SharedRing, SyncError};
+use crate::{
+    abi,
+    logic::{
+        ring::{Prologue, RingFault},
+        slot::Slot, //
+    },
+    mem::Region,
+    prelude::*,
+    sys, //
+};
+use core::{fmt, sync::atomic::Ordering};
+
+/// Flag of a sync that a program asked for by `ioctl`: work that poll may put off (transmit: reclaim completed slots;
+/// receive: look at the hardware even if no interrupt was seen) is done.
+pub const FORCE: u32 = 1;
+
+/// Why a sync failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The program wrote something impossible; the ring was reinitialised and is usable.
+    Reinit(Impossible),
+    /// The port is gone for good.
+    Gone,
+    /// The task was killed while it waited for another one's sync of the same ring.
+    Killed,
+}
+
+/// What the program wrote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Impossible {
+    /// A cursor.
+    Cursor(RingFault),
+    /// A slot; the cursors if the queue cannot say which.
+    Slot(Option<u32>),
+}
+
+impl fmt::Display for Impossible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cursor(fault) => fault.fmt(f),
+            Self::Slot(Some(slot)) => write!(f, "impossible slot {slot}"),
+            Self::Slot(None) => f.write_str("impossible slots"),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Reinit(_) => EINVAL,
+            Failure::Gone => ENXIO,
+            Failure::Killed => EINTR,
+        }
+    }
+}
+
+/// Syncs a transmit ring: sends what the program has released and returns what was sent.
+///
+/// True if the program has slots that it has not seen yet, as poll reports it.
+#[inline]
+pub fn txsync(kring: &Kring, region: &Region, flags: u32) -> Result<bool, Failure> {
+    let mut held = hold(kring)?;
+    match held.as_mut().and_then(Held::attached) {
+        Some(attached) => transmit(kring, region, attached, flags),
+        None => Ok(false),
+    }
+}
+
+/// [`txsync`], if the program has released something.
+#[inline]
+pub fn txflush(kring: &Kring, region: &Region, flags: u32) -> Result<bool, Failure> {
+    let mut held = hold(kring)?;
+    match held.as_mut().and_then(Held::attached) {
+        Some(attached) if attached.inner.ring.head() != attached.inner.cursors.hwcur() => {
+            transmit(kring, region, attached, flags)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Syncs a receive ring: takes back what the program has released and returns what was received.
+///
+/// True if there are packets that the program has not seen yet, as poll reports it.
+#[inline]
+pub fn rxsync(kring: &Kring, region: &Region, flags: u32) -> Result<bool, Failure> {
+    let mut held = hold(kring)?;
+    match held.as_mut().and_then(Held::attached) {
+        Some(attached) => receive(kring, region, attached, flags),
+        None => Ok(false),
+    }
+}
+
+#[inline]
+fn transmit(
+    kring: &Kring,
+    region: &Region,
+    attached: &mut Attached,
+    flags: u32,
+) -> Result<bool, Failure> {
+    let Attached { inner, queue } = attached;
+    let (head, cur, tail) = inner.ring.user_cursors();
+    let Prologue { span, .. } = match inner.cursors.tx_prologue(head, cur, tail) {
+        Ok(prologue) => prologue,
+        Err(fault) => return Err(reinit(kring, region, inner, Impossible::Cursor(fault))),
+    };
+    let result = queue.txsync(inner, kring, span, flags);
+    super::kring::Counters::add(&kring.counters.syncs, 1);
+    match result {
+        Ok(()) => {
+            inner.ring.publish(inner.cursors.finalize());
+            Ok(inner.cursors.is_ready())
+        }
+        Err(error) => Err(failed(kring, region, inner, error)),
+    }
+}
+
+#[inline]
+fn receive(
+    kring: &Kring,
+    region: &Region,
+    attached: &mut Attached,
+    flags: u32,
+) -> Result<bool, Failure> {
+    let Attached { inner, queue } = attached;
+    let (head, cur, tail) = inner.ring.user_cursors();
+    let Prologue { span, .. } = match inner.cursors.rx_prologue(head, cur, tail) {
+        Ok(prologue) => prologue,
+        Err(fault) => return Err(reinit(kring, region, inner, Impossible::Cursor(fault))),
+    };
+    let result = queue.rxsync(inner, kring, span, flags);
+    super::kring::Counters::add(&kring.counters.syncs, 1);
+    match result {
+        Ok(()) => {
+            let before = inner.cursors.rtail();
+            let now = inner.cursors.finalize();
+            stamp(inner.ring, before != now);
+            inner.ring.publish(now);
+            Ok(inner.cursors.is_ready())
+        }
+        Err(error) => Err(failed(kring, region, inner, error)),
+    }
+}
+
+/// Writes the time of a receive sync into the ring, before its `tail`.
+///
+/// Programs that want it for every sync set `NR_TIMESTAMP`. Others, as libpcap, do not and use it all the same: for
+/// them it is written when packets came, unless the parameter `no_timestamp` is set.
+#[inline]
+fn stamp(ring: SharedRing, news: bool) {
+    if ring.flags() & abi::ring_flags::NR_TIMESTAMP != 0
+        || (news && sys::param::no_timestamp() == 0)
+    {
+        ring.set_time(sys::time::wall_clock());
+    }
+}
+
+/// Holds a ring, waiting for another thread's sync, which is bounded by the size of the ring. [`None`] if it is stopped.
+#[inline]
+fn hold(kring: &Kring) -> Result<Option<Held<'_>>, Failure> {
+    match kring.try_hold() {
+        Ok(held) => Ok(Some(held)),
+        Err(why) => hold_slow(kring, why),
+    }
+}
+
+#[cold]
+fn hold_slow(kring: &Kring, mut why: NotHeld) -> Result<Option<Held<'_>>, Failure> {
+    /// Rounds of waiting without sleep, enough for most syncs.
+    const SPINS: u32 = 200;
+    let mut round = 0u32;
+    loop {
+        match why {
+            NotHeld::Dead => return Err(Failure::Gone),
+            NotHeld::Stopped => return Ok(None),
+            NotHeld::Busy if round < SPINS => {
+                round = round.wrapping_add(1);
+                sys::sched::relax();
+            }
+            NotHeld::Busy if sys::sched::killed() => return Err(Failure::Killed),
+            NotHeld::Busy => sys::sched::nap(),
+        }
+        match kring.try_hold() {
+            Ok(held) => return Ok(Some(held)),
+            Err(now) => why = now,
+        }
+    }
+}
+
+#[cold]
+fn failed(kring: &Kring, region: &Region, inner: &mut Inner, error: SyncError) -> Failure {
+    match error {
+        SyncError::BadRing { slot } => reinit(kring, region, inner, Impossible::Slot(slot)),
+        SyncError::Gone => Failure::Gone,
+    }
+}
+
+/// Sets the program back to where the kernel stands, and makes every slot name a buffer again.
+#[cold]
+fn reinit(kring: &Kring, region: &Region, inner: &mut Inner, fault: Impossible) -> Failure {
+    kring.counters.reinits.fetch_add(1, Ordering::Relaxed);
+    for (index, &known) in (0u32..inner.ring.num_slots()).zip(inner.shadow.iter()) {
+        // SAFETY: The index is below the number of slots.
+        let mut slot = Slot::from_raw(unsafe { inner.ring.read(index) });
+        let foreign = region.buffers().get(slot.buf_idx).is_none();
+        let long = u32::from(slot.len) > region.buf_size();
+        if foreign || long {
+            if foreign {
+                slot.buf_idx = known;
+            }
+            slot.len = 0;
+            // SAFETY: As above.
+            unsafe { inner.ring.write(index, slot.to_raw()) };
+        }
+    }
+    let to = inner.cursors.reinit();
+    inner.ring.set_cursors(to.head, to.cur, to.tail);
+    Failure::Reinit(fault)
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tx => "tx",
+            Self::Rx => "rx",
+        })
+    }
+}
+
+impl SharedRing {
+    /// What the program last wrote to `head`; may be anything.
+    #[inline]
+    fn head(self) -> u32 {
+        // SAFETY: By the type's invariant the header is valid; volatile because programs write it.
+        unsafe { (&raw const (*self.header()).head).read_volatile() }
+    }
+
+    /// `head`, `cur` and `tail` as the program wrote them; may be anything.
+    #[inline]
+    fn user_cursors(self) -> (u32, u32, u32) {
+        let header = self.header();
+        // SAFETY: As above.
+        unsafe {
+            (
+                (&raw const (*header).head).read_volatile(),
+                (&raw const (*header).cur).read_volatile(),
+                (&raw const (*header).tail).read_volatile(),
+            )
+        }
+    }
+
+    /// The ring's flags as the program wrote them.
+    #[inline]
+    fn flags(self) -> u32 {
+        // SAFETY: As above.
+        unsafe { (&raw const (*self.header()).flags).read_volatile() }
+    }
+
+    /// Publishes `tail`, and with it the slots before it.
+    #[inline]
+    fn publish(self, tail: u32) {
+        // A program that sees the new tail must see the slots.
+        core::sync::atomic::fence(Ordering::Release);
+        // SAFETY: As above.
+        unsafe { (&raw mut (*self.header()).tail).write_volatile(tail) };
+    }
+
+    fn set_cursors(self, head: u32, cur: u32, tail: u32) {
+        let header = self.header();
+        // SAFETY: As above.
+        unsafe {
+            (&raw mut (*header).head).write_volatile(head);
+            (&raw mut (*header).cur).write_volatile(cur);
+        }
+        self.publish(tail);
+    }
+
+    #[inline]
+    fn set_time(self, time: abi::Timeval) {
+        // SAFETY: As above.
+        unsafe { (&raw mut (*self.header()).ts).write_volatile(time) };
+    }
+}

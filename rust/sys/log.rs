@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Messages that a program can cause.
+
+use crate::bindings;
+
+/// Lets the kernel's macros print what only `core` knows how to print, as all of [`crate::logic`] does.
+pub(crate) struct Shown<T>(pub(crate) T);
+
+impl<T: core::fmt::Display> kernel::fmt::Display for Shown<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Whether a message that a program caused may be printed now: at most a few in five seconds, for all together.
+pub(crate) fn allowed() -> bool {
+    // SAFETY: Callable from any context.
+    unsafe { bindings::netmap_message_allowed() }
+}

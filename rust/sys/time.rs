@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Clocks.
+
+use crate::abi;
+use kernel::bindings;
+
+/// The time of day, to the microsecond.
+#[inline]
+pub(crate) fn wall_clock() -> abi::Timeval {
+    let mut now = bindings::timespec64::default();
+    // SAFETY: The function fills in what it is given.
+    unsafe { bindings::ktime_get_real_ts64(&raw mut now) };
+    abi::Timeval {
+        tv_sec: now.tv_sec,
+        // As a multiplication, which is what a division by a constant becomes; below 1000000, which fits.
+        tv_usec: (now.tv_nsec as i64) / 1000,
+    }
+}

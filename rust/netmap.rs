@@ -29,6 +29,7 @@
 
 pub mod abi;
 mod bindings;
+mod dev;
 pub mod logic;
 mod mem;
 mod nic;
@@ -46,12 +47,18 @@ module! {
     license: "GPL v2",
 }
 
-struct Netmap;
+#[pin_data]
+struct Netmap {
+    #[pin]
+    device: dev::Device,
+}
 
-impl kernel::Module for Netmap {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
+impl kernel::InPlaceModule for Netmap {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         // SAFETY: Called once, before anything else.
         unsafe { port::registry::init() };
-        Ok(Netmap)
+        try_pin_init!(Self {
+            device <- dev::Device::register(),
+        })
     }
 }

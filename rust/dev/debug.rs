@@ -4,12 +4,17 @@
 
 use super::{open_file, OpenFile};
 use crate::{
-    mem,
-    port::{kring::Kring, registry},
+    port::{
+        kring::{Direction, Kring},
+        registry, //
+    },
     prelude::*,
     sys::log::Shown, //
 };
-use core::{fmt, sync::atomic::Ordering};
+use core::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering}, //
+};
 use kernel::{
     bindings,
     debugfs,
@@ -32,18 +37,84 @@ impl Files {
     pub(super) fn new() -> impl PinInit<Self, Error> {
         let directory = debugfs::Dir::new(c"netmap");
         try_pin_init!(Self {
-            ports <- directory.read_callback_file(c"ports", (), &|(), f| registry::describe(f)),
-            regions <- directory.read_callback_file(c"regions", (), &|(), f| mem::describe(f)),
+            ports <- directory.read_callback_file(c"ports", (), &|(), f| describe_ports(f)),
+            regions <- directory.read_callback_file(c"regions", (), &|(), f| describe_regions(f)),
             directory: directory.clone(),
         })
     }
 }
 
-/// Writes the counters of a ring as a line.
-pub(crate) fn describe_ring(kring: &Kring, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Writes all ports in netmap mode: a line for the port, and one for each ring.
+fn describe_ports(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let registry = registry::lock();
+    for port in registry.ports() {
+        let name = port.name();
+        let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+        let state = if port.is_dead() { " dead" } else { "" };
+        writeln!(f, "{}:{state}", name.escape_ascii())?;
+        let (tx, rx, _) = port.rings();
+        for (direction, krings) in [(Direction::Tx, tx), (Direction::Rx, rx)] {
+            for (ring, kring) in krings.iter().enumerate() {
+                f.write_str("  ")?;
+                describe_ring(kring, f)?;
+                describe_cursors(kring, f)?;
+                let taken = port.is_taken(direction, ring);
+                f.write_str(if taken { " taken\n" } else { "\n" })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes where a ring stands, or why that cannot be said now.
+fn describe_cursors(kring: &Kring, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let cursors = match kring.try_hold() {
+        Ok(mut held) => held.attached().map(|attached| attached.inner.cursors),
+        Err(why) => return write!(f, " {why:?}"),
+    };
+    let Some(cursors) = cursors else {
+        return f.write_str(" unused");
+    };
+    write!(
+        f,
+        " slots {} hwcur {} hwtail {} head {} cur {} tail {}",
+        cursors.num_slots(),
+        cursors.hwcur(),
+        cursors.hwtail(),
+        cursors.rhead(),
+        cursors.rcur(),
+        cursors.rtail(),
+    )
+}
+
+/// Writes how much of each region is in use.
+fn describe_regions(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let registry = registry::lock();
+    let Some(region) = registry.global() else {
+        return Ok(());
+    };
+    let usage = region.usage();
+    writeln!(f, "region {}: {} bytes", region.id(), region.size())?;
+    for (pool, (used, total)) in [
+        ("interface pages", usage.interfaces),
+        ("ring pages", usage.rings),
+        ("buffers", usage.buffers),
+    ] {
+        let free = total.saturating_sub(used);
+        writeln!(f, "  {pool}: used {used} free {free} total {total}")?;
+    }
+    let (clusters, huge) = usage.clusters;
+    writeln!(f, "  clusters: {clusters} huge {huge}")?;
+    writeln!(f, "  pages of interfaces and rings: {}", usage.pages)?;
+    writeln!(f, "  devices: {}", usage.devices)?;
+    writeln!(f, "  missing buffers: {}", usage.missing)
+}
+
+/// Writes the counters of a ring, without an end of line.
+fn describe_ring(kring: &Kring, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let counters = &kring.counters;
-    let read = |counter: &core::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    writeln!(
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    write!(
         f,
         "{}{} {}: packets {} bytes {} syncs {} wakeups {} drops {} errors {} reinits {}",
         if kring.host { "host-" } else { "" },
@@ -77,6 +148,7 @@ impl fmt::Display for Description<'_> {
         for kring in Iterator::chain(binding.tx.iter(), binding.rx.iter()) {
             f.write_str("netmap-ring:\t")?;
             describe_ring(kring, f)?;
+            f.write_str("\n")?;
         }
         Ok(())
     }

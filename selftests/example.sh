@@ -14,7 +14,7 @@ read -r -u 4 line
 echo "KTAP version 1"
 echo "1..2"
 failed=0
-if ./pcap_netmap send "$TEST_PEER" $frames | sed 's/^/# /' && [ "$line" = listening ] && wait $example; then
+if ./pcap_netmap send "$TEST_PEER" $frames | sed 's/^[^#]/# &/' && [ "$line" = listening ] && wait $example; then
 	echo "ok 1 the example ends after $frames packets"
 else
 	echo "not ok 1 the example ends after $frames packets # it said '$line'"

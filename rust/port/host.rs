@@ -25,6 +25,7 @@ use core::{
     ptr::NonNull,
     sync::atomic::{AtomicU32, Ordering}, //
 };
+use kernel::sync::{new_spinlock, SpinLock};
 
 /// Bytes of the two addresses, after which a VLAN tag goes.
 const ADDRESSES: u32 = 12;
@@ -262,21 +263,48 @@ impl Tagged {
     }
 }
 
-/// A ring from the program: what goes up the stack.
+/// A ring from the program: what goes up the stack. Stateless: one serves all host TX rings of a port, and what is
+/// forwarded from its RX rings.
+#[pin_data]
 pub(crate) struct HostTx {
     region: Arc<Region>,
-    dev: NetDev,
+    /// Taken away when the device goes, however many rings and bindings still hold on to this.
+    #[pin]
+    dev: SpinLock<Option<NetDev>>,
 }
 
 impl HostTx {
-    /// A ring to the stack of `dev`, with buffers of `region`.
+    /// The way to the stack of `dev`, from buffers of `region`.
     pub(crate) fn new(dev: NetDev, region: Arc<Region>) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { region, dev }, GFP_KERNEL)?)
+        Arc::pin_init(
+            pin_init!(Self {
+                region,
+                dev <- new_spinlock!(Some(dev), "netmap_host_dev"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Lets go of the device, which is going away. Syncs under way may hold it for as long as they run.
+    pub(crate) fn forget(&self) {
+        let dev = self.dev.lock().take();
+        drop(dev);
+    }
+
+    /// The device, unless it is gone.
+    pub(super) fn device(&self) -> Option<NetDev> {
+        self.dev.lock().clone()
+    }
+
+    /// The region of the buffers.
+    pub(super) fn region(&self) -> &Region {
+        &self.region
     }
 }
 
 impl Queue for HostTx {
     fn txsync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
+        let dev = self.device().ok_or(SyncError::Gone)?;
         let mut chain = SkbChain::new();
         let mut frame = Frame::new(span.begin());
         let (mut slots, mut bytes) = (0, 0);
@@ -300,7 +328,7 @@ impl Queue for HostTx {
             }
             slots += frame.count;
             bytes += u64::from(frame.len);
-            match frame.copy(&self.dev).and_then(|skb| {
+            match frame.copy(&dev).and_then(|skb| {
                 if endless {
                     Err(Rejected::Malformed)
                 } else {
@@ -323,7 +351,7 @@ impl Queue for HostTx {
         let _ = held.cursors.release(frame.first);
         let free = prev(held.cursors.hwcur(), held.ring.num_slots());
         let _ = held.cursors.publish_to(free);
-        chain.receive(&self.dev);
+        chain.receive(&dev);
         result
     }
 

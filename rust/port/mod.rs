@@ -2,8 +2,9 @@
 
 //! What a name can be bound to, and the rings behind it.
 
-pub(crate) mod binding;
 mod events;
+pub(crate) mod binding;
+pub(crate) mod forward;
 pub(crate) mod host;
 pub(crate) mod kring;
 pub(crate) mod nic;

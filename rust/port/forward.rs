@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Forwarding between NIC and host stack: what a program releases with `NS_FORWARD` in a ring with `NR_FORWARD`.
+//!
+//! - From a NIC RX ring up: the frame is copied and goes up the stack.
+//! - From a host RX ring down: the frame's buffers are swapped into a NIC TX ring that the same file has bound, at the
+//!   program's `head`, which moves. The program is in a system call then, and is not to use the ring in another thread.
+//!
+//! The mark of a frame of several slots is that of its first one. What finds no room is dropped and counted.
+//!
+//! # Who holds what
+//!
+//! [`Forward::before_rxsync`] runs with the RX kring held, between its prologue and its rxsync. It takes NIC TX krings
+//! one at a time by `try_hold`, passes over those that others hold, and never waits: so there is no order between them
+//! to keep. [`Forward::finish`] runs with no kring held.
+
+use super::{
+    host::{remember, Frame, HostTx},
+    kring::{Inner, Kring, SharedRing},
+};
+use crate::{
+    abi::{
+        ring_flags::NR_FORWARD,
+        slot_flags::{NS_BUF_CHANGED, NS_FORWARD, NS_MOREFRAG},
+        NETMAP_MAX_FRAGS,
+    },
+    logic::{
+        ring::{distance, next, Span},
+        slot::Slot, //
+    },
+    mem::Region,
+    prelude::*,
+    sys::skb::SkbChain, //
+};
+use core::sync::atomic::Ordering;
+
+/// What is forwarded in one system call.
+pub(crate) struct Forward<'a> {
+    stack: &'a HostTx,
+    tx: &'a [Arc<Kring>],
+    all: bool,
+    up: SkbChain,
+    down: bool,
+}
+
+impl<'a> Forward<'a> {
+    /// For a file that has the TX rings `tx` bound, of which host rings are passed over; `all` to forward what is not
+    /// marked too.
+    #[inline]
+    pub(crate) fn new(stack: &'a HostTx, tx: &'a [Arc<Kring>], all: bool) -> Self {
+        Self {
+            stack,
+            tx,
+            all,
+            up: SkbChain::new(),
+            down: false,
+        }
+    }
+
+    /// Forwards what is marked in `span`, the slots that the program has released of the ring of `kring`.
+    #[inline]
+    pub(crate) fn before_rxsync(&mut self, kring: &Kring, held: &mut Inner, span: &Span) {
+        if !span.is_empty() && (self.all || flags(held.ring) & NR_FORWARD != 0) {
+            self.forward(kring, held, span);
+        }
+    }
+
+    #[cold]
+    fn forward(&mut self, kring: &Kring, held: &mut Inner, span: &Span) {
+        let mut frames = Frames {
+            ring: held.ring,
+            region: self.stack.region(),
+            slots: span.clone(),
+        };
+        if kring.host {
+            self.send_down(kring, held, frames);
+        } else if let Some(dev) = self.stack.device() {
+            let mut frame = Frame::new(0);
+            while frames.next(&mut frame, self.all) {
+                unmark(held.ring, frame.first);
+                match frame.copy(&dev) {
+                    Ok(skb) => self.up.push(skb),
+                    Err(_) => {
+                        kring.counters.drops.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+    }
+
+    fn send_down(&mut self, kring: &Kring, held: &mut Inner, mut frames: Frames<'_>) {
+        let mut frame = Frame::new(0);
+        let mut more = frames.next(&mut frame, self.all);
+        for to in self.tx.iter().filter(|to| !to.host) {
+            if !more {
+                return;
+            }
+            let Ok(mut to) = to.try_hold() else {
+                continue;
+            };
+            let Some(attached) = to.attached() else {
+                continue;
+            };
+            let Some(mut room) = Room::of(&attached.inner) else {
+                continue;
+            };
+            while more && room.swap(self.stack.region(), &mut attached.inner, held, &frame) {
+                more = frames.next(&mut frame, self.all);
+            }
+            self.down |= room.close(attached.inner.ring);
+        }
+        while more {
+            unmark(held.ring, frame.first);
+            kring.counters.drops.fetch_add(1, Ordering::Relaxed);
+            more = frames.next(&mut frame, self.all);
+        }
+    }
+
+    /// Hands what goes up to the stack. True if there is something on TX rings of the file that waits for a txsync.
+    #[inline]
+    pub(crate) fn finish(self) -> bool {
+        if !self.up.is_empty() {
+            if let Some(dev) = self.stack.device() {
+                self.up.receive(&dev);
+            }
+        }
+        self.down
+    }
+}
+
+/// The frames of a span of slots. A frame whose end is not in the span, and all from the first impossible slot on, are
+/// left out.
+struct Frames<'a> {
+    ring: SharedRing,
+    region: &'a Region,
+    slots: Span,
+}
+
+impl Frames<'_> {
+    /// Puts the next frame that is marked, or just the next one if `all`, into `frame`; false if there is none.
+    fn next(&mut self, frame: &mut Frame, all: bool) -> bool {
+        frame.restart(self.slots.begin());
+        let mut wanted = all;
+        while let Some(index) = self.slots.next() {
+            // SAFETY: Indices of a span of this ring are below its number of slots.
+            let slot = Slot::from_raw(unsafe { self.ring.read(index) });
+            let buffer = self.region.buf_ptr(slot.buf_idx);
+            let Some(buffer) = buffer.filter(|_| u32::from(slot.len) <= self.region.buf_size())
+            else {
+                return false;
+            };
+            wanted |= frame.count == 0 && slot.has(NS_FORWARD);
+            frame.add(buffer, slot.len);
+            if !slot.has(NS_MOREFRAG) {
+                if wanted {
+                    return true;
+                }
+                frame.restart(self.slots.begin());
+            } else if frame.count == NETMAP_MAX_FRAGS {
+                return false;
+            }
+        }
+        false
+    }
+}
+
+/// Takes the mark off a frame, so that it is not forwarded again should the sync fail.
+fn unmark(ring: SharedRing, first: u32) {
+    // SAFETY: The first slot of a frame of this ring is one of its slots.
+    unsafe {
+        let slot = Slot::from_raw(ring.read(first));
+        ring.write_len_flags(first, slot.len, slot.flags & !NS_FORWARD);
+    }
+}
+
+/// The slots of a TX ring that its program owns, from `head` on.
+struct Room {
+    head: u32,
+    left: u32,
+    moved: bool,
+}
+
+impl Room {
+    /// [`None`] if `head` is impossible, which the ring's own sync will find.
+    fn of(tx: &Inner) -> Option<Self> {
+        let (n, cursors) = (tx.ring.num_slots(), &tx.cursors);
+        // SAFETY: The header of a ring is valid; volatile because programs write it.
+        let head = unsafe { (&raw const (*tx.ring.header()).head).read_volatile() };
+        let (low, high) = (cursors.rhead(), cursors.rtail());
+        (head < n && distance(low, head, n) <= distance(low, high, n)).then(|| Self {
+            head,
+            left: distance(head, high, n),
+            moved: false,
+        })
+    }
+
+    /// Swaps the buffers of `frame`, which are in the host ring `from`, with those at `head`. False if there is no room
+    /// or a slot is impossible; slots before that one are swapped, but not released to be sent.
+    fn swap(&mut self, region: &Region, tx: &mut Inner, from: &mut Inner, frame: &Frame) -> bool {
+        if frame.count > self.left {
+            return false;
+        }
+        let (mut index, mut head) = (frame.first, self.head);
+        for _ in 0..frame.count {
+            // SAFETY: `index` goes over slots of a frame of its ring, `head` over slots that `of` found in its own.
+            unsafe {
+                let packet = Slot::from_raw(from.ring.read(index));
+                let free = Slot::from_raw(tx.ring.read(head));
+                let possible = |slot: &Slot| region.buf_ptr(slot.buf_idx).is_some();
+                if !possible(&packet)
+                    || !possible(&free)
+                    || u32::from(packet.len) > region.buf_size()
+                {
+                    return false;
+                }
+                let sent = Slot {
+                    flags: NS_BUF_CHANGED | (packet.flags & NS_MOREFRAG),
+                    ..packet
+                };
+                let empty = Slot {
+                    buf_idx: free.buf_idx,
+                    len: 0,
+                    flags: NS_BUF_CHANGED,
+                };
+                tx.ring.write(head, sent.to_raw());
+                from.ring.write(index, empty.to_raw());
+                remember(tx, head, packet.buf_idx);
+                remember(from, index, free.buf_idx);
+            }
+            index = next(index, from.ring.num_slots());
+            head = next(head, tx.ring.num_slots());
+        }
+        self.head = head;
+        self.left -= frame.count;
+        self.moved = true;
+        true
+    }
+
+    /// Moves the program's `head` and `cur`, if something was swapped, which is what it returns.
+    fn close(self, ring: SharedRing) -> bool {
+        if !self.moved {
+            return false;
+        }
+        let header = ring.header();
+        // SAFETY: The header of a ring is valid; volatile because programs read and write it.
+        unsafe {
+            (&raw mut (*header).head).write_volatile(self.head);
+            (&raw mut (*header).cur).write_volatile(self.head);
+        }
+        true
+    }
+}
+
+/// A ring's flags as the program wrote them.
+#[inline]
+fn flags(ring: SharedRing) -> u32 {
+    // SAFETY: The header of a ring is valid; volatile because programs write it.
+    unsafe { (&raw const (*ring.header()).flags).read_volatile() }
+}

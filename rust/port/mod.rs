@@ -2,8 +2,8 @@
 
 //! What a name can be bound to, and the rings behind it.
 
-mod events;
 pub(crate) mod binding;
+mod events;
 pub(crate) mod forward;
 pub(crate) mod host;
 pub(crate) mod kring;

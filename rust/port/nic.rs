@@ -44,6 +44,7 @@ pub(crate) struct NicPort {
     pub(super) tx: KVec<Arc<Kring>>,
     pub(super) rx: KVec<Arc<Kring>>,
     pub(super) host_rx: KVec<Arc<HostRx>>,
+    host_tx: Arc<HostTx>,
     idle: Arc<dyn Queue>,
     pub(super) counts: RingCounts,
     slots: (u32, u32),
@@ -174,6 +175,7 @@ impl NicPort {
         for kring in rx.iter().filter(|kring| kring.host) {
             host_rx.push(HostRx::new(kring.clone(), region.clone(), slots.1)?, GFP_KERNEL)?;
         }
+        let host_tx = HostTx::new(dev.clone(), region.clone())?;
         let idle: Arc<dyn Queue> = Arc::new(Idle, GFP_KERNEL)?;
         let state = State {
             ids: KVec::with_capacity(tx.len() + rx.len(), GFP_KERNEL)?,
@@ -194,6 +196,7 @@ impl NicPort {
                 tx,
                 rx,
                 host_rx,
+                host_tx,
                 idle,
                 counts,
                 slots,
@@ -224,6 +227,11 @@ impl NicPort {
     /// The transmit and the receive rings, and how many of them are whose.
     pub(crate) fn rings(&self) -> (&[Arc<Kring>], &[Arc<Kring>], &RingCounts) {
         (&self.tx, &self.rx, &self.counts)
+    }
+
+    /// The way up to the stack.
+    pub(crate) fn stack(&self) -> &HostTx {
+        &self.host_tx
     }
 
     /// The name of the device, NUL terminated.
@@ -319,10 +327,7 @@ impl NicPort {
             let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
             let queue: Arc<dyn Queue> = match (kring.host, direction) {
                 (false, _) => self.idle.clone(),
-                (true, Direction::Tx) => {
-                    let live = state.live.as_ref().ok_or(ENXIO)?;
-                    HostTx::new(live.dev.clone(), self.region.clone())?
-                }
+                (true, Direction::Tx) => self.host_tx.clone(),
                 (true, Direction::Rx) => self.host_rx.get(usize::from(kring.index)).ok_or(EINVAL)?.clone(),
             };
             let mut memory = self.region.new_ring(slots)?;
@@ -566,6 +571,7 @@ impl NicPort {
 
     pub(super) fn drop_live(&self, live: Live, _rtnl: &Rtnl) {
         let Live { hooks, adapter, dma, dev } = live;
+        self.host_tx.forget();
         drop(hooks);
         drop(adapter);
         if let Some(dma) = dma {

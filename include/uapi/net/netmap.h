@@ -93,7 +93,7 @@ struct netmap_slot {
  *		further, to wait for more without releasing what is held. Within [head, tail].
  * @tail:	(k) first slot of the kernel: the program owns [head, tail). Only a system call on the file moves it.
  * @flags:	(u) NR_TIMESTAMP, NR_FORWARD
- * @ts:		(k) time of the last sync, where NR_TIMESTAMP is set
+ * @ts:		(k) rx: time of the last sync that brought packets, or with NR_TIMESTAMP of the last sync
  * @offset_mask: (k) which bits of a slot's ptr are an offset; 0 without NETMAP_REQ_OPT_OFFSETS
  * @buf_align:	(k) required alignment of packets in buffers, bytes; meant for users of offsets
  * @sem:	(u) room for a lock of the program's own; the kernel does not touch it
@@ -121,7 +121,7 @@ struct netmap_ring {
 };
 
 /* netmap_ring.flags */
-#define NR_TIMESTAMP	0x0002	/* write the time of each sync to ts */
+#define NR_TIMESTAMP	0x0002	/* rx: write the time of every sync to ts */
 #define NR_FORWARD	0x0004	/* rx: heed NS_FORWARD in released slots */
 
 /* nm_ring_empty() - whether the program owns no slot of the ring: nothing received, or no room to send */
@@ -261,8 +261,8 @@ enum {
  * @nr_flags:	(in) NR_* below
  *
  * Errors: EAGAIN the queues could not be taken safely just now; EBUSY the file is bound, a ring is exclusively bound,
- * or (NR_EXCLUSIVE) bound at all; EINVAL no such ring or region, or a bad combination; ENOMEM region exhausted; ENXIO
- * no such port; EOPNOTSUPP not possible on this port.
+ * or (NR_EXCLUSIVE) bound at all; EINVAL no such ring or region, or a bad combination; ENETDOWN the interface is down;
+ * ENOMEM region exhausted; ENXIO no such port; EOPNOTSUPP not possible on this port.
  */
 struct nmreq_register {
 	uint64_t nr_offset NM_ALIGN64;

@@ -159,7 +159,7 @@ static inline void nm_pkt_copy(const void *src, void *dst, int len)
 
 /**
  * struct nm_pkthdr - a received packet; begins like libpcap's pcap_pkthdr
- * @ts:		time of the sync that brought it, where the ring has NR_TIMESTAMP
+ * @ts:		time of the sync that brought it
  * @caplen:	bytes that lie at @buf in one piece
  * @len:	bytes of the packet; more than @caplen where it is in several buffers that are not adjacent
  * @flags:	NM_MORE_PKTS if the callback will be called again in this nm_dispatch()

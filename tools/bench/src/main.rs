@@ -237,7 +237,11 @@ fn go<const LEN: usize, S: Sender, R: Receiver>(
         dir: args.dir,
         batch: args.batch,
         len: args.len,
-        packets: if received { sink.packets } else { source.next },
+        packets: if received {
+            sink.packets()
+        } else {
+            source.next
+        },
         errors: if received {
             sink.lost + sink.late + (plan.count - sink.expected.min(plan.count))
         } else {

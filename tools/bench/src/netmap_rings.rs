@@ -120,21 +120,18 @@ impl Receiver for Rings {
         }
         let room = sink.room();
         let mut expected = sink.expected;
-        let mut odd = 0u64;
         let taken = ring.drain(count, |slot| {
             let len = if LEN == 0 { slot.packet().len() } else { LEN };
             // SAFETY: the buffer holds `len` octets: as checked above, or as `packet` has cut it.
             let sequence = unsafe { take::<LEN>(slot.buf_ptr(), room, len) };
-            if sequence == expected {
-                expected += 1;
-            } else {
-                (sink.expected, sink.packets) = (expected, sink.packets + 1);
-                expected = sink.unexpected();
-                odd += 1;
+            let due = expected;
+            expected = due + 1;
+            if sequence != due {
+                expected = sink.unexpected(due);
             }
         });
         sink.expected = expected;
-        sink.packets += u64::from(taken) - odd;
+        sink.frames += u64::from(taken);
         Ok(taken)
     }
 }

@@ -169,8 +169,8 @@ pub struct Sink<const LEN: usize> {
     room: Box<Room>,
     /// Sequence number that is due.
     pub expected: u64,
-    /// Frames of ours received.
-    pub packets: u64,
+    /// Frames received.
+    pub frames: u64,
     /// Sequence numbers left out.
     pub lost: u64,
     /// Frames with a number below the one that was due.
@@ -184,7 +184,7 @@ impl<const LEN: usize> Default for Sink<LEN> {
         Sink {
             room: Box::new(Room([0; MAX_LEN])),
             expected: 0,
-            packets: 0,
+            frames: 0,
             lost: 0,
             late: 0,
             foreign: 0,
@@ -209,32 +209,36 @@ impl<const LEN: usize> Sink<LEN> {
         let to = self.room();
         // SAFETY: the caller's promise; the room holds `MAX_LEN` octets.
         let sequence = unsafe { take::<LEN>(from, to, len) };
-        self.packets += 1;
-        if sequence == self.expected {
-            self.expected += 1;
-        } else {
-            self.expected = self.unexpected();
+        self.frames += 1;
+        let due = self.expected;
+        self.expected = due + 1;
+        if sequence != due {
+            self.expected = self.unexpected(due);
         }
     }
 
-    /// Looks into a frame, already in the room and counted, that has not the number due; returns the one due next.
+    /// Frames of ours received.
+    pub fn packets(&self) -> u64 {
+        self.frames - self.foreign
+    }
+
+    /// Looks into a frame, already in the room, that has not the number `due`; returns the one due next.
     #[cold]
     #[inline(never)]
-    pub fn unexpected(&mut self) -> u64 {
+    pub fn unexpected(&mut self, due: u64) -> u64 {
         let frame = &self.room.0;
         if frame[42..48] != MAGIC {
             self.foreign += 1;
-            self.packets -= 1;
-            return self.expected;
+            return due;
         }
         let mut octets = [0; 8];
         octets.copy_from_slice(&frame[SEQUENCE..SEQUENCE + 8]);
         let sequence = u64::from_le_bytes(octets);
-        if sequence < self.expected {
+        if sequence < due {
             self.late += 1;
-            return self.expected;
+            return due;
         }
-        self.lost += sequence - self.expected;
+        self.lost += sequence - due;
         sequence + 1
     }
 }
@@ -275,7 +279,7 @@ mod tests {
             }
         }
         assert_eq!(
-            (sink.packets, sink.expected, sink.lost, sink.foreign),
+            (sink.packets(), sink.expected, sink.lost, sink.foreign),
             (3, 3, 0, 0)
         );
         assert_eq!(sink.room.0[..len], wire[..len]);
@@ -306,7 +310,7 @@ mod tests {
         // SAFETY: as above.
         unsafe { sink.take([0xaa; MAX_LEN].as_ptr(), 60) };
         assert_eq!(
-            (sink.packets, sink.lost, sink.late, sink.foreign),
+            (sink.packets(), sink.lost, sink.late, sink.foreign),
             (4, 2, 1, 1)
         );
         assert_eq!(sink.expected, 5);

@@ -96,7 +96,7 @@ pub fn rx<const LEN: usize>(
     sink: &mut Sink<LEN>,
     plan: &Plan,
 ) -> io::Result<Times> {
-    while sink.packets == 0 {
+    while sink.packets() == 0 {
         receiver.receive(sink, batch(plan, plan.count), Some(plan.patience))?;
     }
     let start = clock::now();

@@ -10,13 +10,17 @@ use crate::run::{Receiver, Sender};
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Octets per buffer.
 const CHUNK: usize = 2 * MAX_LEN;
 /// Entries of each ring, and buffers of each direction.
 const ENTRIES: u32 = 1024;
-/// How long frames may take to leave.
+/// How long a queue may stay busy after its last user has gone.
+const BIND_LIMIT: Duration = Duration::from_secs(3);
+/// Distance between two attempts to bind it.
+const BIND_STEP: Duration = Duration::from_millis(5);
+/// How long frames may take to leave, in nanoseconds.
 const DRAIN_LIMIT: u64 = 5_000_000_000;
 
 /// One of the four rings of a socket.
@@ -234,9 +238,21 @@ fn bind(fd: &OwnedFd, index: u32, queue: u32, flags: u16) -> io::Result<()> {
         sxdp_shared_umem_fd: 0,
     };
     let len = size_of_val(&address) as libc::socklen_t;
-    // SAFETY: `address` is `len` octets and lives through the call.
-    let result = unsafe { libc::bind(fd.as_raw_fd(), core::ptr::from_ref(&address).cast(), len) };
-    check(result as isize).map(drop)
+    let start = Instant::now();
+    loop {
+        // SAFETY: `address` is `len` octets and lives through the call.
+        let result =
+            unsafe { libc::bind(fd.as_raw_fd(), core::ptr::from_ref(&address).cast(), len) };
+        match check(result as isize) {
+            // The kernel frees the queue of a socket that is closed a little later, without an event for it.
+            Err(error)
+                if error.raw_os_error() == Some(libc::EBUSY) && start.elapsed() < BIND_LIMIT =>
+            {
+                std::thread::sleep(BIND_STEP);
+            }
+            result => return result.map(drop),
+        }
+    }
 }
 
 impl Sender for Socket {

@@ -137,12 +137,13 @@ impl BufferPool {
 
     /// Hands out `count` buffers, all or none, after taking memory for them if need be.
     ///
-    /// `added` is told of each new cluster, to map it for the devices; it fails the allocation if it fails. `ENOSPC`
+    /// No cluster is larger than `largest` bytes, or a buffer. `added` is told of each new cluster, to map it for the devices; it fails the allocation if it fails. `ENOSPC`
     /// if the pool has no room for as many, `ENOMEM` if the system has no memory.
     pub(super) fn alloc(
         &mut self,
         map: &BufferMap,
         count: u32,
+        largest: usize,
         mut added: impl FnMut(&Cluster, u32) -> Result,
         mut take: impl FnMut(u32),
     ) -> Result {
@@ -150,22 +151,22 @@ impl BufferPool {
             return Err(ENOSPC);
         }
         while self.used.free_count() < count {
-            self.grow(map, &mut added)?;
+            self.grow(map, largest, &mut added)?;
         }
         self.used.alloc_many(count, &mut take);
         Ok(())
     }
 
     /// Takes memory for the rest of the block in which the first buffer without memory lies.
-    fn grow(&mut self, map: &BufferMap, added: &mut impl FnMut(&Cluster, u32) -> Result) -> Result {
+    fn grow(&mut self, map: &BufferMap, largest: usize, added: &mut impl FnMut(&Cluster, u32) -> Result) -> Result {
         let size = u64::from(map.table.buf_size());
         let total = map.table.total();
         let at = u64::from(self.backed) * size;
         let end = (u64::from(total) * size).next_multiple_of(PAGE_SIZE as u64);
         let room = (block_size() - at % block_size()).min(end.next_multiple_of(block_size()) - at);
         let least = (size as usize).div_ceil(PAGE_SIZE).next_power_of_two().trailing_zeros();
-        let most = (room as usize / PAGE_SIZE).max(1).ilog2().min(HUGE_ORDER);
-        let cluster = (least..=most).rev().find_map(|order| Cluster::new(order).ok()).ok_or(ENOMEM)?;
+        let most = ((room as usize).min(largest) / PAGE_SIZE).max(1).ilog2().min(HUGE_ORDER);
+        let cluster = (least..=most.max(least)).rev().find_map(|order| Cluster::new(order).ok()).ok_or(ENOMEM)?;
         let first = self.backed;
         let buffers = u32::try_from(cluster.size() as u64 / size).map_err(|_| EINVAL)?;
         let backed = first.saturating_add(buffers).min(total);

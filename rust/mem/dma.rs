@@ -5,7 +5,7 @@
 use super::page::Cluster;
 use crate::{bindings, prelude::*};
 use kernel::error::to_result;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// The buffers of a region as one device sees them.
 ///
@@ -23,7 +23,8 @@ pub(crate) struct DmaMap {
     mappings: UnsafeMappings,
     /// Ports that use this map; written under the region's mutex.
     pub(super) users: AtomicUsize,
-    need_sync: bool,
+    need_sync: AtomicBool,
+    largest: usize,
 }
 
 /// The live mappings; changed under the region's mutex only.
@@ -59,14 +60,20 @@ impl DmaMap {
             buf_size,
             mappings: UnsafeMappings::new(KVec::new()),
             users: AtomicUsize::new(0),
+            need_sync: AtomicBool::new(false),
             // SAFETY: The device is valid.
-            need_sync: unsafe { bindings::netmap_dma_need_sync(device) },
+            largest: unsafe { bindings::dma_max_mapping_size(device) },
         })
     }
 
     /// Whether this is the map of `device`.
     pub(super) fn is_for(&self, device: *mut bindings::device) -> bool {
         self.device == device
+    }
+
+    /// The most bytes that can be mapped at once: a bounce buffer has a limit.
+    pub(super) fn largest(&self) -> usize {
+        self.largest
     }
 
     /// Maps a cluster whose first buffer is `first`.
@@ -81,6 +88,10 @@ impl DmaMap {
         let mut address = 0;
         // SAFETY: Device and cluster are valid.
         to_result(unsafe { bindings::netmap_dma_map(self.device, cluster.page(), cluster.order(), &mut address) })?;
+        // The first mapping that bounces turns it on.
+        // SAFETY: The device is valid.
+        let need_sync = unsafe { bindings::netmap_dma_need_sync(self.device) };
+        self.need_sync.store(need_sync, Ordering::Relaxed);
         let size = cluster.size();
         mappings.push(Mapping { address, size }, GFP_KERNEL)?;
         let entries = self.addresses.iter().skip(first as usize);
@@ -104,7 +115,7 @@ impl DmaMap {
     /// Whether the processor's view must be brought in line with the device's (bounce buffers).
     #[inline]
     pub(crate) fn need_sync(&self) -> bool {
-        self.need_sync
+        self.need_sync.load(Ordering::Relaxed)
     }
 
     /// Hands the first `len` bytes of a buffer to the device.

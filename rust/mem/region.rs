@@ -212,7 +212,8 @@ impl Region {
             }
             Ok(())
         };
-        buffers.alloc(&self.buffers, count, added, take).inspect_err(|error| {
+        let largest = maps.iter().map(|map| map.largest()).min().unwrap_or(usize::MAX);
+        buffers.alloc(&self.buffers, count, largest, added, take).inspect_err(|error| {
             if *error == ENOSPC {
                 let need = buffers.used_count() + count + buffers::RESERVED;
                 pr_err!("buf_num={} is too small, {} would do\n", self.buffers.table.total(), need);

@@ -319,6 +319,12 @@ impl NicPort {
 
     /// Makes rings that had no user ready: memory, hooks, hardware.
     fn prepare(&self, this: &Arc<Self>, state: &mut State, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        let live = state.live.as_mut().ok_or(ENXIO)?;
+        if live.dma.is_none() {
+            // Before memory is taken, which has to suit the device.
+            // SAFETY: The device of a NIC that its driver has set up.
+            live.dma = Some(unsafe { self.region.attach(dma_device(&live.dev)) }?);
+        }
         for (direction, ring) in each(fresh) {
             let slots = match direction {
                 Direction::Tx => self.slots.0,
@@ -349,10 +355,6 @@ impl NicPort {
             }
         }
         let live = state.live.as_mut().ok_or(ENXIO)?;
-        if live.dma.is_none() {
-            // SAFETY: The device of a NIC that its driver has set up.
-            live.dma = Some(unsafe { self.region.attach(dma_device(&live.dev)) }?);
-        }
         if live.hooks.is_none() {
             let policy = live.adapter.hook_policy(self.region.buf_size());
             live.hooks = Some(Installed::new(rtnl, &live.dev, this.clone(), policy)?);

@@ -336,3 +336,7 @@ MODULE_PARM_DESC(buf_num, "Most buffers of the global region; memory is taken as
 unsigned int netmap_no_timestamp;
 module_param_named(no_timestamp, netmap_no_timestamp, uint, 0644);
 MODULE_PARM_DESC(no_timestamp, "Stamp receive rings only where NR_TIMESTAMP asks for it");
+
+unsigned int netmap_fwd;
+module_param_named(fwd, netmap_fwd, uint, 0644);
+MODULE_PARM_DESC(fwd, "Forward all packets between NIC and host rings, not only those marked NS_FORWARD");

@@ -67,5 +67,6 @@ extern unsigned int netmap_ring_num;
 extern unsigned int netmap_buf_size;
 extern unsigned int netmap_buf_num;
 extern unsigned int netmap_no_timestamp;
+extern unsigned int netmap_fwd;
 
 #endif

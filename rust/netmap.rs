@@ -51,6 +51,8 @@ module! {
 struct Netmap {
     #[pin]
     device: dev::Device,
+    // After the device: there is nobody left to notify when it goes.
+    _notifiers: nic::events::Notifiers,
 }
 
 impl kernel::InPlaceModule for Netmap {
@@ -58,6 +60,7 @@ impl kernel::InPlaceModule for Netmap {
         // SAFETY: Called once, before anything else.
         unsafe { port::registry::init() };
         try_pin_init!(Self {
+            _notifiers: nic::events::Notifiers::register()?,
             device <- dev::Device::register(),
         })
     }

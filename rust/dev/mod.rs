@@ -35,6 +35,7 @@ use crate::{
     abi::ioctl,
     port::{
         binding::Binding,
+        forward::Forward,
         registry,
         sync::{self, Failure}, //
     },
@@ -301,9 +302,17 @@ fn sync_transmit(open: &OpenFile) -> Result {
 fn sync_receive(open: &OpenFile) -> Result {
     let binding = open.binding().ok_or(ENXIO)?;
     let mut result = Ok(());
+    let mut forward = Forward::new(binding);
     for kring in binding.rx.iter() {
-        if let Err(failure) = sync::rxsync(kring, &binding.region, sync::FORCE) {
+        if let Err(failure) = sync::rxsync(kring, &binding.region, &mut forward, sync::FORCE) {
             result = Err(report(binding, kring, failure));
+        }
+    }
+    if forward.finish() {
+        for kring in binding.tx.iter() {
+            if let Err(failure) = sync::txflush(kring, &binding.region, 0) {
+                result = Err(report(binding, kring, failure));
+            }
         }
     }
     result

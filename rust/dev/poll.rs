@@ -12,6 +12,7 @@ use super::{open_file, report};
 use crate::{
     port::{
         binding::Binding,
+        forward::Forward,
         kring::Kring,
         sync::{self, Failure}, //
     },
@@ -71,18 +72,27 @@ fn sync_rings(binding: &Binding, events: u32) -> u32 {
     let input = events & INPUT;
     if input != 0 || binding.flags.do_rx_poll() {
         // All of them, or the last ones starve.
+        let mut forward = Forward::new(binding);
         for kring in binding.rx.iter() {
-            if found(
-                binding,
-                kring,
-                sync::rxsync(kring, &binding.region, 0),
-                &mut ready,
-            ) {
+            let result = sync::rxsync(kring, &binding.region, &mut forward, 0);
+            if found(binding, kring, result, &mut ready) {
                 ready |= input;
             }
         }
+        if forward.finish() {
+            flush(binding, &mut ready);
+        }
     }
     ready
+}
+
+/// Sends what was forwarded from host rings.
+#[cold]
+fn flush(binding: &Binding, ready: &mut u32) {
+    for kring in binding.tx.iter() {
+        let result = sync::txflush(kring, &binding.region, 0);
+        found(binding, kring, result, ready);
+    }
 }
 
 #[inline]

@@ -15,6 +15,7 @@
 //! to keep. [`Forward::finish`] runs with no kring held.
 
 use super::{
+    binding::Binding,
     host::{remember, Frame, HostTx},
     kring::{Inner, Kring, SharedRing},
 };
@@ -30,7 +31,7 @@ use crate::{
     },
     mem::Region,
     prelude::*,
-    sys::skb::SkbChain, //
+    sys::{param, skb::SkbChain}, //
 };
 use core::sync::atomic::Ordering;
 
@@ -38,20 +39,20 @@ use core::sync::atomic::Ordering;
 pub(crate) struct Forward<'a> {
     stack: &'a HostTx,
     tx: &'a [Arc<Kring>],
+    /// Marked or not, as a module parameter may say.
     all: bool,
     up: SkbChain,
     down: bool,
 }
 
 impl<'a> Forward<'a> {
-    /// For a file that has the TX rings `tx` bound, of which host rings are passed over; `all` to forward what is not
-    /// marked too.
+    /// For a system call on a bound file.
     #[inline]
-    pub(crate) fn new(stack: &'a HostTx, tx: &'a [Arc<Kring>], all: bool) -> Self {
+    pub(crate) fn new(binding: &'a Binding) -> Self {
         Self {
-            stack,
-            tx,
-            all,
+            stack: binding.port.stack(),
+            tx: &binding.tx,
+            all: param::forward_all(),
             up: SkbChain::new(),
             down: false,
         }

@@ -8,6 +8,7 @@
 //!
 //! Counters: `syncs` and `reinits` are counted here, packets and all that is known about them by the queue.
 
+use super::forward::Forward;
 use super::kring::{Attached, Direction, Held, Inner, Kring, NotHeld, SharedRing, SyncError};
 use crate::{
     abi,
@@ -91,12 +92,18 @@ pub fn txflush(kring: &Kring, region: &Region, flags: u32) -> Result<bool, Failu
 
 /// Syncs a receive ring: takes back what the program has released and returns what was received.
 ///
-/// True if there are packets that the program has not seen yet, as poll reports it.
+/// True if there are packets that the program has not seen yet, as poll reports it. What it released to be forwarded
+/// goes to `forward`.
 #[inline]
-pub fn rxsync(kring: &Kring, region: &Region, flags: u32) -> Result<bool, Failure> {
+pub fn rxsync(
+    kring: &Kring,
+    region: &Region,
+    forward: &mut Forward<'_>,
+    flags: u32,
+) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
     match held.as_mut().and_then(Held::attached) {
-        Some(attached) => receive(kring, region, attached, flags),
+        Some(attached) => receive(kring, region, forward, attached, flags),
         None => Ok(false),
     }
 }
@@ -129,6 +136,7 @@ fn transmit(
 fn receive(
     kring: &Kring,
     region: &Region,
+    forward: &mut Forward<'_>,
     attached: &mut Attached,
     flags: u32,
 ) -> Result<bool, Failure> {
@@ -138,6 +146,7 @@ fn receive(
         Ok(prologue) => prologue,
         Err(fault) => return Err(reinit(kring, region, inner, Impossible::Cursor(fault))),
     };
+    forward.before_rxsync(kring, inner, &span);
     let result = queue.rxsync(inner, kring, span, flags);
     super::kring::Counters::add(&kring.counters.syncs, 1);
     match result {

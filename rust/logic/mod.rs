@@ -8,6 +8,7 @@
 //! package in this directory, tested on the host.
 
 pub mod bitmap;
+pub mod desc;
 pub mod errno;
 pub mod name;
 pub mod options;

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Descriptors, against words composed by hand from the data sheets.
+
+use netmap_logic::logic::desc::{
+    Advanced, Extended, Legacy, Offset, Receive, Transmit, TX_DONE, TX_END, TX_REPORT,
+};
+use proptest::prelude::*;
+
+#[test]
+fn transmit_words() {
+    // Command byte 0x0b: end of packet, FCS, report.
+    assert_eq!(Legacy::whole(60) | TX_REPORT, 0x0000_0000_0b00_003c);
+    assert_eq!(Legacy::part(2048, false), 0x0000_0000_0200_0800);
+    // Type 3, command byte 0x2b: extension, report, FCS, end of packet; 60 << 46 in the upper word.
+    assert_eq!(Advanced::whole(60) | TX_REPORT, 0x000f_0000_2b30_003c);
+    assert_eq!(Advanced::part(2048, false), 0x0000_0000_2230_0800);
+    assert_eq!(
+        Advanced::with_total(Advanced::part(2048, false), 3000),
+        (3000 << 46) | 0x2230_0800
+    );
+    assert_eq!(
+        Legacy::with_total(Legacy::part(2048, false), 3000),
+        Legacy::part(2048, false)
+    );
+    // A context, no end, no report: it goes by without a trace.
+    for word in [Legacy::NOTHING[1], Advanced::NOTHING[1]] {
+        assert_eq!(word & (TX_END | TX_REPORT | TX_DONE), 0);
+        assert_eq!(word & 0xffff, 0);
+    }
+    assert_eq!(Legacy::NOTHING[1], 0x2000_0000);
+    assert_eq!(Advanced::NOTHING[1], 0x2020_0000);
+}
+
+#[test]
+fn receive_words() {
+    // Length 64, status done and end.
+    let plain = 0x0000_0003_0000_0040;
+    assert!(Legacy::is_plain(plain));
+    assert_eq!(Legacy::length(plain), 64);
+    assert!(!Legacy::is_plain(plain & !(1 << 32)));
+    assert!(!Legacy::is_plain(plain & !(1 << 33)));
+    // A tag, and its value in the top 16 bits.
+    let tagged = plain | (1 << 35) | (0x2064 << 48);
+    assert!(!Legacy::is_plain(tagged));
+    assert_eq!(Legacy::tag(tagged), 0x2064);
+    // Checksum errors are the packet's own affair.
+    assert!(Legacy::is_plain(plain | (0x60 << 40)));
+    for error in [0x01, 0x02, 0x04, 0x10, 0x80] {
+        assert!(!Legacy::is_plain(plain | (error << 40)));
+        assert!(!Extended::is_plain(0x0000_003c_0000_0003 | (error << 24)));
+    }
+    let plain = 0x0000_003c_0000_0003;
+    assert!(Extended::is_plain(plain));
+    assert!(Extended::is_plain(plain | (0x60 << 24)));
+    assert_eq!(Extended::length(plain), 60);
+}
+
+#[test]
+fn damaged_frames_are_complete_and_bad() {
+    fn check<R: Receive>() {
+        assert!(R::is_done(R::DAMAGED) && !R::is_plain(R::DAMAGED));
+        assert_ne!(R::DAMAGED & R::END, 0);
+        assert_ne!(R::DAMAGED & R::ERRORS, 0);
+        assert_eq!(R::DAMAGED & R::TAG, 0);
+        assert!(R::length(R::DAMAGED) >= 60);
+    }
+    check::<Legacy>();
+    check::<Extended>();
+}
+
+proptest! {
+    #[test]
+    fn lengths(len: u16, total in 0u32..16384) {
+        prop_assert_eq!(Legacy::whole(len) & 0xffff, u64::from(len));
+        prop_assert_eq!(Advanced::whole(len) & 0xffff, u64::from(len));
+        prop_assert_eq!(Advanced::whole(len) >> 46, u64::from(len));
+        prop_assert_eq!(Advanced::with_total(Advanced::part(len, true), total) >> 46, u64::from(total));
+        prop_assert_eq!(Legacy::length(u64::from(len)), len);
+        prop_assert_eq!(Extended::length(u64::from(len) << 32), len);
+    }
+
+    #[test]
+    fn offsets((size, origin, slot) in (2u32..5000).prop_flat_map(|n| (Just(n), 0..n, 0..n))) {
+        let offset = Offset::new(origin, size).unwrap();
+        prop_assert_eq!(offset.descriptor(origin), 0);
+        prop_assert!(offset.descriptor(slot) < size);
+        prop_assert_eq!(offset.slot(offset.descriptor(slot)), slot);
+        prop_assert_eq!((offset.descriptor(slot) + 1) % size, offset.descriptor((slot + 1) % size));
+        prop_assert_eq!(Offset::new(size, size), None);
+    }
+
+    #[test]
+    fn runs_do_not_wrap(
+        (size, origin, slot) in (2u32..5000).prop_flat_map(|n| (Just(n), 0..n, 0..n)),
+        count in 0u32..5000,
+    ) {
+        let offset = Offset::new(origin, size).unwrap();
+        let run = offset.run(slot, count);
+        prop_assert!(run <= count);
+        prop_assert!(slot + run <= size);
+        prop_assert!(offset.descriptor(slot) + run <= size);
+        // It is as long as it can be.
+        prop_assert!(run == count || slot + run == size || offset.descriptor(slot) + run == size);
+    }
+}

@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Shims for static inlines and macros of the kernel that Rust cannot call, and the module's parameters. */
 
+#include <linux/delay.h>
+#include <linux/dma-direct.h>
 #include <linux/etherdevice.h>
+#include <linux/ethtool.h>
 #include <linux/if_vlan.h>
+#include <linux/iommu.h>
 #include <linux/module.h>
+#include <linux/netdevice.h>
 #include <linux/nsproxy.h>
+#include <linux/pci.h>
+#include <linux/pm_runtime.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/signal.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
 #include <linux/vmalloc.h>
 #include <net/dst.h>
 #include <net/gso.h>
 #include <net/net_namespace.h>
+#include <net/xdp_sock_drv.h>
 
 #include "helpers.h"
 
@@ -340,3 +350,160 @@ MODULE_PARM_DESC(no_timestamp, "Stamp receive rings only where NR_TIMESTAMP asks
 unsigned int netmap_fwd;
 module_param_named(fwd, netmap_fwd, uint, 0644);
 MODULE_PARM_DESC(fwd, "Forward all packets between NIC and host rings, not only those marked NS_FORWARD");
+
+/* Hardware queues. */
+
+struct pci_dev *netmap_pci_dev(struct net_device *dev)
+{
+	struct device *parent = dev->dev.parent;
+
+	return parent && dev_is_pci(parent) ? to_pci_dev(parent) : NULL;
+}
+
+phys_addr_t netmap_bar_start(struct pci_dev *pdev)
+{
+	return pci_resource_flags(pdev, 0) & IORESOURCE_MEM ? pci_resource_start(pdev, 0) : 0;
+}
+
+size_t netmap_bar_len(struct pci_dev *pdev)
+{
+	return pci_resource_len(pdev, 0);
+}
+
+int netmap_num_vf(struct pci_dev *pdev)
+{
+	return pci_num_vf(pdev);
+}
+
+bool netmap_xdp_attached(struct net_device *dev)
+{
+	return dev_xdp_prog_count(dev);
+}
+
+bool netmap_xsk_bound(struct net_device *dev, u16 queue)
+{
+	return xsk_get_pool_from_qid(dev, queue);
+}
+
+int netmap_traffic_classes(struct net_device *dev)
+{
+	return netdev_get_num_tc(dev);
+}
+
+u16 netmap_rx_queues(struct net_device *dev)
+{
+	return dev->real_num_rx_queues;
+}
+
+int netmap_ring_sizes(struct net_device *dev, u32 *tx, u32 *rx)
+{
+	struct ethtool_ringparam sizes = { .cmd = ETHTOOL_GRINGPARAM };
+	struct kernel_ethtool_ringparam more = {};
+
+	if (!dev->ethtool_ops->get_ringparam)
+		return -EOPNOTSUPP;
+	dev->ethtool_ops->get_ringparam(dev, &sizes, &more, NULL);
+	*tx = sizes.tx_pending;
+	*rx = sizes.rx_pending;
+	return 0;
+}
+
+bool netmap_tx_completed(struct net_device *dev, u16 queue)
+{
+	struct dql *dql = &netdev_get_tx_queue(dev, queue)->dql;
+
+	return READ_ONCE(dql->num_queued) == READ_ONCE(dql->num_completed);
+}
+
+void netmap_napi_schedule(struct napi_struct *napi)
+{
+	local_bh_disable();
+	napi_schedule(napi);
+	local_bh_enable();
+}
+
+void netmap_power_get(struct pci_dev *pdev)
+{
+	pm_runtime_get_sync(&pdev->dev);
+}
+
+void netmap_power_put(struct pci_dev *pdev)
+{
+	pm_runtime_put(&pdev->dev);
+}
+
+void *netmap_dma_alloc(struct device *dev, size_t size, u64 *address)
+{
+	dma_addr_t dma;
+	void *memory = dma_alloc_coherent(dev, size, &dma, GFP_KERNEL);
+
+	*address = dma;
+	return memory;
+}
+
+void netmap_dma_free(struct device *dev, size_t size, void *memory, u64 address)
+{
+	dma_free_coherent(dev, size, memory, address);
+}
+
+void *netmap_dma_to_virt(struct device *dev, u64 address)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	phys_addr_t phys = domain ? iommu_iova_to_phys(domain, address) : dma_to_phys(dev, address);
+
+	return phys && pfn_valid(PHYS_PFN(phys)) ? phys_to_virt(phys) : NULL;
+}
+
+void netmap_dev_close(struct net_device *dev)
+{
+	dev_close(dev);
+}
+
+unsigned long netmap_irq_save(void)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	return flags;
+}
+
+void netmap_irq_restore(unsigned long flags)
+{
+	local_irq_restore(flags);
+}
+
+void netmap_sleep_us(unsigned long us)
+{
+	fsleep(us);
+}
+
+static const char *const takeovers[] = { "auto", "hot", "restart" };
+
+static int set_takeover(const char *word, const struct kernel_param *param)
+{
+	int found = sysfs_match_string(takeovers, word);
+
+	if (found < 0)
+		return found;
+	WRITE_ONCE(*(unsigned int *)param->arg, found);
+	return 0;
+}
+
+static int get_takeover(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%s\n", takeovers[READ_ONCE(*(unsigned int *)param->arg)]);
+}
+
+static const struct kernel_param_ops takeover_ops = {
+	.set = set_takeover,
+	.get = get_takeover,
+};
+
+unsigned int netmap_takeover;
+module_param_cb(takeover, &takeover_ops, &netmap_takeover, 0644);
+MODULE_PARM_DESC(takeover,
+		 "How queues are taken: hot, from the running driver; restart, around its stop and open; auto, the second where the first fails");
+
+bool netmap_e1000e_takeover;
+module_param_named(e1000e_takeover, netmap_e1000e_takeover, bool, 0644);
+MODULE_PARM_DESC(e1000e_takeover, "Take queues of 82574 and 82583 too: for virtual machines only");

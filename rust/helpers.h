@@ -41,6 +41,27 @@ void netmap_refuse(struct net_device *dev, struct netlink_ext_ack *extack, const
 struct netlink_ext_ack *netmap_bpf_extack(struct netdev_bpf *request);
 void netmap_pin_module(void);
 
+struct pci_dev *netmap_pci_dev(struct net_device *dev);
+phys_addr_t netmap_bar_start(struct pci_dev *pdev);
+size_t netmap_bar_len(struct pci_dev *pdev);
+int netmap_num_vf(struct pci_dev *pdev);
+bool netmap_xdp_attached(struct net_device *dev);
+bool netmap_xsk_bound(struct net_device *dev, u16 queue);
+int netmap_traffic_classes(struct net_device *dev);
+u16 netmap_rx_queues(struct net_device *dev);
+int netmap_ring_sizes(struct net_device *dev, u32 *tx, u32 *rx);
+bool netmap_tx_completed(struct net_device *dev, u16 queue);
+void netmap_napi_schedule(struct napi_struct *napi);
+void netmap_power_get(struct pci_dev *pdev);
+void netmap_power_put(struct pci_dev *pdev);
+void *netmap_dma_alloc(struct device *dev, size_t size, u64 *address);
+void netmap_dma_free(struct device *dev, size_t size, void *memory, u64 address);
+void *netmap_dma_to_virt(struct device *dev, u64 address);
+void netmap_dev_close(struct net_device *dev);
+unsigned long netmap_irq_save(void);
+void netmap_irq_restore(unsigned long flags);
+void netmap_sleep_us(unsigned long us);
+
 void netmap_skb_drop(struct sk_buff *skb);
 void netmap_skb_consume(struct sk_buff *skb);
 u16 netmap_skb_queue(struct sk_buff *skb);
@@ -68,5 +89,9 @@ extern unsigned int netmap_buf_size;
 extern unsigned int netmap_buf_num;
 extern unsigned int netmap_no_timestamp;
 extern unsigned int netmap_fwd;
+
+/* And ours. */
+extern unsigned int netmap_takeover;
+extern bool netmap_e1000e_takeover;
 
 #endif

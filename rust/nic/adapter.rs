@@ -2,9 +2,18 @@
 
 //! A network device whose hardware queues can be taken.
 
-use super::intercept::{self, Hooks};
+use super::{
+    e1000::E1000,
+    e1000e::E1000e,
+    family::Family,
+    igb::Igb,
+    intercept::{self, Hooks},
+    machine::Machine,
+    register::{Hardware, Reg, RCTL_DTYP}, //
+};
 use crate::{
-    mem::DmaMap,
+    bindings,
+    mem::{DmaMap, Region},
     port::kring::{Direction, Kring, Queue},
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl}, //
@@ -25,6 +34,13 @@ pub struct Refusal {
     pub errno: Error,
     /// For the log.
     pub reason: &'static CStr,
+}
+
+impl Refusal {
+    /// A refusal.
+    pub(super) const fn new(errno: Error, reason: &'static CStr) -> Self {
+        Self { errno, reason }
+    }
 }
 
 /// What a device has.
@@ -60,7 +76,12 @@ pub enum Policy {
 impl Policy {
     /// What the module's parameter says now.
     pub fn current() -> Self {
-        Policy::Auto
+        // SAFETY: A word that is written through sysfs.
+        match unsafe { (&raw const bindings::netmap_takeover).read_volatile() } {
+            1 => Policy::Hot,
+            2 => Policy::Restart,
+            _ => Policy::Auto,
+        }
     }
 }
 
@@ -72,56 +93,200 @@ pub struct Wanted {
     pub kring: Arc<Kring>,
     /// The buffers as the device sees them.
     pub dma: Arc<DmaMap>,
+    /// The buffers.
+    pub region: Arc<Region>,
+}
+
+/// What a [`Machine`] of any family does; see [`Adapter`] for what it means.
+pub(super) trait Device: Send + Sync {
+    fn limits(&self) -> Limits;
+    fn family(&self) -> &'static CStr;
+    fn max_buffer(&self, buf_size: u32) -> u32;
+    fn take(
+        &self,
+        wanted: &[Wanted],
+        policy: Policy,
+        hooks: &Hooks,
+        rtnl: &Rtnl,
+    ) -> Result<KVec<Arc<dyn Queue>>, Refusal>;
+    fn release(&self, ids: &[QueueId], hooks: &Hooks, rtnl: &Rtnl);
+    fn check(&self, hooks: &Hooks, rtnl: &Rtnl);
+    fn forget(&self);
 }
 
 /// A device of a family that we know.
-pub struct Adapter {}
+pub struct Adapter {
+    device: KBox<dyn Device>,
+}
 
 impl Adapter {
-    /// Identifies the device. `EOPNOTSUPP` if it is of no family that we know, or is in a state that we cannot serve.
-    pub fn open(_dev: &NetDev, _rtnl: &Rtnl) -> Result<Arc<Self>, Refusal> {
-        Err(Refusal {
-            errno: EOPNOTSUPP,
-            reason: c"no NIC family is supported yet",
-        })
+    /// Identifies the device.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if it is of no family that we know, or its driver is not the stock one, or the family is off;
+    /// `EBUSY` if something else than the driver has its rings; `ENODEV` if it does not answer; `ENOMEM`.
+    pub fn open(dev: &NetDev, rtnl: &Rtnl) -> Result<Arc<Self>, Refusal> {
+        let device = match Self::identify(dev)? {
+            Known::E1000 => Machine::<E1000>::open(dev, rtnl)?,
+            Known::E1000e => Machine::<E1000e>::open(dev, rtnl)?,
+            Known::Igb => Machine::<Igb>::open(dev, rtnl)?,
+        };
+        Arc::new(Self { device }, GFP_KERNEL).map_err(|_| Refusal::new(ENOMEM, c"out of memory"))
+    }
+
+    fn identify(dev: &NetDev) -> Result<Known, Refusal> {
+        const UNKNOWN: Refusal = Refusal::new(
+            EOPNOTSUPP,
+            c"not a NIC whose queues netmap knows how to take",
+        );
+        // SAFETY: The device is valid.
+        let pdev = unsafe { bindings::netmap_pci_dev(dev.as_ptr()) };
+        if pdev.is_null() {
+            return Err(UNKNOWN);
+        }
+        // SAFETY: The PCI device is valid. Its driver stays while the network device, which is its own, is registered:
+        // the RTNL mutex is held.
+        let (vendor, device, driver) = unsafe {
+            let driver = (*pdev).dev.driver;
+            if driver.is_null() {
+                return Err(UNKNOWN);
+            }
+            (
+                (*pdev).vendor,
+                (*pdev).device,
+                CStr::from_char_ptr((*driver).name),
+            )
+        };
+        if vendor != 0x8086 {
+            return Err(UNKNOWN);
+        }
+        fn is<F: Family>(device: u16, driver: &CStr) -> bool {
+            F::DEVICES.contains(&device) && driver == F::NAME
+        }
+        if is::<E1000>(device, driver) {
+            Ok(Known::E1000)
+        } else if is::<E1000e>(device, driver) {
+            Ok(Known::E1000e)
+        } else if is::<Igb>(device, driver) {
+            Ok(Known::Igb)
+        } else {
+            Err(UNKNOWN)
+        }
     }
 
     /// What the device has now.
     pub fn limits(&self) -> Limits {
-        unreachable!()
+        self.device.limits()
     }
 
     /// The family's name, which is the driver's.
     pub fn family(&self) -> &'static CStr {
-        c""
+        self.device.family()
     }
 
     /// What the driver must not be asked for while its queues are taken, with buffers of `buf_size` bytes.
-    pub fn hook_policy(&self, _buf_size: u32) -> intercept::Policy {
-        unreachable!()
+    pub fn hook_policy(&self, buf_size: u32) -> intercept::Policy {
+        const fn bit(bit: u32) -> u64 {
+            1 << bit
+        }
+        /// Ethernet header, VLAN tag, FCS.
+        const OVERHEAD: u32 = 14 + 4 + 4;
+        intercept::Policy {
+            masked: bit(bindings::NETIF_F_LRO_BIT),
+            frozen: bit(bindings::NETIF_F_RXCSUM_BIT)
+                | bit(bindings::NETIF_F_RXALL_BIT)
+                | bit(bindings::NETIF_F_RXFCS_BIT)
+                | bit(bindings::NETIF_F_RXHASH_BIT)
+                | bit(bindings::NETIF_F_NTUPLE_BIT)
+                | bit(bindings::NETIF_F_HW_VLAN_CTAG_RX_BIT)
+                | bit(bindings::NETIF_F_HW_VLAN_CTAG_TX_BIT),
+            coalesce: false,
+            max_mtu: self.device.max_buffer(buf_size).saturating_sub(OVERHEAD),
+        }
     }
 
     /// Takes queues, all or none; the result has their sides of the krings in the same order.
     ///
     /// The ring of each queue may have been used before: the kernel's slots (`[hwtail, hwcur)`) of a receive ring are
     /// handed to the hardware, and what a transmit ring had in flight is lost and so complete.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` as for [`Self::open`], `ENETDOWN` if the interface is down, `EINVAL` for a ring or buffer size that the
+    /// NIC has not, `ENOMEM`; `EAGAIN` if the driver could not be brought to rest, and then, unless `policy` is
+    /// [`Policy::Hot`], not by a restart either. The device is as it was.
     pub fn take(
         &self,
-        _wanted: &[Wanted],
-        _policy: Policy,
-        _hooks: &Hooks,
-        _rtnl: &Rtnl,
+        wanted: &[Wanted],
+        policy: Policy,
+        hooks: &Hooks,
+        rtnl: &Rtnl,
     ) -> Result<KVec<Arc<dyn Queue>>, Refusal> {
-        unreachable!()
+        self.device.take(wanted, policy, hooks, rtnl)
     }
 
-    /// Gives queues back. Falls back to a restart of the driver; does nothing after [`Self::forget`].
-    pub fn release(&self, _ids: &[QueueId], _hooks: &Hooks, _rtnl: &Rtnl) {}
+    /// Gives queues back; their krings are stopped. Falls back to a restart of the driver; does nothing after
+    /// [`Self::forget`].
+    pub fn release(&self, ids: &[QueueId], hooks: &Hooks, rtnl: &Rtnl) {
+        self.device.release(ids, hooks, rtnl);
+    }
 
     /// The carrier changed. With carrier up: checks whose rings the hardware has, and opens the tail gate for them, or
     /// takes them again.
-    pub fn carrier(&self, _up: bool, _hooks: &Hooks, _rtnl: &Rtnl) {}
+    pub fn carrier(&self, up: bool, hooks: &Hooks, rtnl: &Rtnl) {
+        if up {
+            self.device.check(hooks, rtnl);
+        }
+    }
 
-    /// The device is going away: no register is touched any more.
-    pub fn forget(&self) {}
+    /// The device is going away: no register is touched any more. The krings are dead or stopped.
+    pub fn forget(&self) {
+        self.device.forget();
+    }
+}
+
+/// The families.
+enum Known {
+    E1000,
+    E1000e,
+    Igb,
+}
+
+/// Whether something but the driver's own interrupt and transmit functions uses the rings, or the driver uses them in a
+/// way that we do not know.
+pub(super) fn conflict(hw: &Hardware) -> Result<(), Refusal> {
+    let dev = hw.dev().as_ptr();
+    // SAFETY: The devices are valid, and the RTNL mutex is held.
+    let (functions, xdp, classes, features) = unsafe {
+        (
+            bindings::netmap_num_vf(hw.pdev()),
+            bindings::netmap_xdp_attached(dev),
+            bindings::netmap_traffic_classes(dev),
+            bindings::netmap_features(dev),
+        )
+    };
+    let has = |bit: u32| features & (1 << bit) != 0;
+    // SAFETY: As above.
+    let queues = unsafe { bindings::netmap_rx_queues(dev).max(bindings::netmap_tx_queues(dev)) };
+    // SAFETY: As above, and the indices are of queues of the device.
+    let xsk = (0..queues).any(|queue| unsafe { bindings::netmap_xsk_bound(dev, queue) });
+    let reason = if functions != 0 {
+        c"the device has virtual functions (SR-IOV)"
+    } else if xdp {
+        c"an XDP program is attached"
+    } else if xsk {
+        c"an AF_XDP socket is bound"
+    } else if classes != 0 {
+        c"traffic classes are configured"
+    } else if has(bindings::NETIF_F_HW_L2FW_DOFFLOAD_BIT) {
+        c"macvlan offload is on"
+    } else if has(bindings::NETIF_F_RXALL_BIT) {
+        c"the feature rx-all is on"
+    } else if hw.read(Reg::RCTL) & RCTL_DTYP != 0 {
+        c"the driver splits packets"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::new(EBUSY, reason))
 }

@@ -3,11 +3,23 @@
 //! Hardware queues of live stock drivers, and standing between a driver and the network core.
 
 mod adapter;
+mod e1000;
+mod e1000e;
 mod ethtool;
 pub(crate) mod events;
+mod family;
+mod gate;
+mod igb;
 pub(crate) mod intercept;
+mod machine;
 mod napi;
 mod ops;
+mod register;
+mod rings;
+mod rx;
+mod switch;
 mod table;
+mod takeover;
+mod tx;
 
 pub(crate) use adapter::{Adapter, Policy, QueueId, Refusal, Wanted};

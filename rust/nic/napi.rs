@@ -83,3 +83,11 @@ pub(super) fn replace_poll(dev: &NetDev, from: Poll, to: Poll) {
 fn address(poll: Option<Poll>) -> usize {
     poll.map_or(0, |poll| poll as *const () as usize)
 }
+
+/// Has all instances polled soon.
+pub(super) fn schedule(dev: &NetDev) {
+    for_each(dev, |napi| {
+        // SAFETY: A valid instance, as long as the list is walked.
+        unsafe { bindings::netmap_napi_schedule(napi) };
+    });
+}

@@ -377,8 +377,8 @@ impl NicPort {
             let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
             if !kring.host {
                 let id = QueueId { direction, index: kring.index };
-                let (kring, dma) = (kring.clone(), dma.clone());
-                wanted.push(Wanted { id, kring, dma }, GFP_KERNEL)?;
+                let (kring, dma, region) = (kring.clone(), dma.clone(), self.region.clone());
+                wanted.push(Wanted { id, kring, dma, region }, GFP_KERNEL)?;
             }
         }
         if wanted.is_empty() {

@@ -5,6 +5,7 @@
 use super::rtnl::Rtnl;
 use crate::{abi::IFNAMSIZ, bindings, prelude::*};
 use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{fmt, str::BStr};
 
 /// A counted reference to a `struct net_device`.
 ///
@@ -55,6 +56,11 @@ impl NetDev {
                 .copy_from_nonoverlapping((&raw const (*self.as_ptr()).name).cast(), IFNAMSIZ);
         }
         name
+    }
+
+    /// Its name, to print.
+    pub fn label(&self, rtnl: &Rtnl) -> Label {
+        Label(self.name(rtnl))
     }
 
     /// Whether the link is up.
@@ -122,5 +128,15 @@ impl Drop for AddressLock<'_> {
     fn drop(&mut self) {
         // SAFETY: Locked by this thread when `self` was made.
         unsafe { bindings::netmap_addr_unlock(self.dev.as_ptr()) };
+    }
+}
+
+/// The name of a device, to print.
+pub struct Label([u8; IFNAMSIZ]);
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0.split(|byte| *byte == 0).next().unwrap_or(&[]);
+        fmt::Display::fmt(BStr::from_bytes(name), f)
     }
 }

@@ -28,3 +28,20 @@ pub(crate) fn killed() -> bool {
     // SAFETY: Callable from any process context.
     unsafe { ours::netmap_killed() }
 }
+
+/// Sleeps for `us` microseconds or a little longer.
+pub(crate) fn sleep_us(us: usize) {
+    // SAFETY: Callable from any process context that may sleep.
+    unsafe { crate::bindings::netmap_sleep_us(us) };
+}
+
+/// Looks at `done` every 50 microseconds until it is true, for `ms` milliseconds at least; says whether it became so.
+pub(crate) fn wait_until(ms: u32, mut done: impl FnMut() -> bool) -> bool {
+    for _ in 0..ms * 20 {
+        if done() {
+            return true;
+        }
+        sleep_us(50);
+    }
+    done()
+}

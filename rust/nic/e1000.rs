@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! 8254x, the stock driver `e1000`: one queue each way, legacy descriptors.
+
+use super::{
+    family::Family,
+    register::{Block, Reg},
+    switch::Unit, //
+};
+use crate::{logic::desc::Legacy, prelude::*};
+
+/// 82540, 82545, 82546 and 82541. Not the 82542 to 82544, and not the 82547 with its FIFO workaround.
+pub struct E1000;
+
+/// Receive control: buffer size in bytes, 16 times as large with [`BSEX`].
+const BSIZE: [(u32, u32); 7] = [
+    (16384, BSEX | (1 << 16)),
+    (8192, BSEX | (2 << 16)),
+    (4096, BSEX | (3 << 16)),
+    (2048, 0),
+    (1024, 1 << 16),
+    (512, 2 << 16),
+    (256, 3 << 16),
+];
+const BSEX: u32 = 1 << 25;
+
+/// The buffer size in the receive control register, as for [`Family::rx_mode_bits`].
+pub(super) const BSIZE_MASK: u32 = BSEX | (3 << 16);
+
+/// As [`Family::rx_mode_bits`], where the size stands in the receive control register.
+pub(super) fn bsize(size: u32) -> Option<(u32, u32)> {
+    let (taken, bits) = BSIZE.into_iter().find(|&(taken, _)| taken <= size)?;
+    Some((bits, taken))
+}
+
+impl Family for E1000 {
+    const NAME: &'static CStr = c"e1000";
+    const DEVICES: &'static [u16] = &[
+        0x100e, 0x100f, 0x1010, 0x1011, 0x1012, 0x1013, 0x1014, 0x1015, 0x1016, 0x1017, 0x1018,
+        0x101d, 0x101e, 0x1026, 0x1027, 0x1028, 0x1076, 0x1077, 0x1078, 0x1079, 0x107a, 0x107b,
+        0x107c, 0x108a, 0x1099, 0x10b5,
+    ];
+    const MAX_QUEUES: u16 = 1;
+
+    type Switch = Unit;
+    type Tx = Legacy;
+    type Rx = Legacy;
+
+    fn rx_block(_queue: u16) -> Block {
+        const { Block::new(0x2800) }
+    }
+
+    fn tx_block(_queue: u16) -> Block {
+        const { Block::new(0x3800) }
+    }
+
+    fn rx_mode(_block: Block) -> Reg {
+        Reg::RCTL
+    }
+
+    const RX_MODE_MASK: u32 = BSIZE_MASK;
+
+    fn rx_mode_bits(size: u32) -> Option<(u32, u32)> {
+        bsize(size)
+    }
+
+    const CONTROL: (u32, u32) = (0, 0);
+
+    fn is_full(gap: u32) -> bool {
+        // The tail is the last descriptor that is filled, and one more stays empty.
+        gap == 2
+    }
+
+    fn full_tail(count: u32) -> u32 {
+        count - 2
+    }
+}

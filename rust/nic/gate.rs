@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The gate before every tail write of a sync.
+//!
+//! A driver may re-initialise its device behind our back: after an error on the bus, for its own watchdog, for an
+//! SR-IOV change. From then on the queue runs the driver's ring, and a tail of ours would send garbage or hand the NIC
+//! memory that nobody gave it. Whatever the reason, the driver first sets the carrier off, which the core counts at
+//! once, and milliseconds pass before it programs a base. So a tail may be written while the carrier is on, was neither
+//! lost nor found since the rings were last known to be ours, and the device is there; with interrupts off, so that no
+//! millisecond can pass between test and write.
+
+use crate::{bindings, sys::netdev::NetDev};
+use core::sync::atomic::{AtomicI32, Ordering};
+
+/// The gate of a device.
+pub struct Gate {
+    dev: NetDev,
+    ups: AtomicI32,
+    downs: AtomicI32,
+}
+
+impl Gate {
+    /// A gate that is open now if the carrier is on. The caller knows the rings, or will before the first write.
+    pub fn new(dev: &NetDev) -> Self {
+        let gate = Self {
+            dev: dev.clone(),
+            ups: AtomicI32::new(0),
+            downs: AtomicI32::new(0),
+        };
+        gate.renew();
+        gate
+    }
+
+    #[inline]
+    fn counts(&self) -> (i32, i32) {
+        let dev = self.dev.as_ptr();
+        // SAFETY: The device is valid; the counters are words that others change at any time.
+        unsafe {
+            (
+                (&raw const (*dev).carrier_up_count.counter).read_volatile(),
+                (&raw const (*dev).carrier_down_count.counter).read_volatile(),
+            )
+        }
+    }
+
+    /// Opens the gate: the rings are known to be ours. To be called with the RTNL mutex held, before that is found out.
+    pub fn renew(&self) {
+        let (ups, downs) = self.counts();
+        self.ups.store(ups, Ordering::Relaxed);
+        self.downs.store(downs, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn is_open(&self) -> bool {
+        const THERE: usize = 1 << bindings::netdev_state_t___LINK_STATE_PRESENT;
+        const NO_CARRIER: usize = 1 << bindings::netdev_state_t___LINK_STATE_NOCARRIER;
+        // SAFETY: The device is valid; the state is a word that others change at any time.
+        let state = unsafe { (&raw const (*self.dev.as_ptr()).state).read_volatile() } as usize;
+        let (ups, downs) = self.counts();
+        state & (THERE | NO_CARRIER) == THERE
+            && ups == self.ups.load(Ordering::Relaxed)
+            && downs == self.downs.load(Ordering::Relaxed)
+    }
+
+    /// Runs `write`, a short one, if the gate is open; says whether it was.
+    #[inline]
+    pub fn pass(&self, write: impl FnOnce()) -> bool {
+        // SAFETY: Enabled again below, as they were.
+        let flags = unsafe { bindings::netmap_irq_save() };
+        let open = self.is_open();
+        if open {
+            write();
+        }
+        // SAFETY: The flags are those from above.
+        unsafe { bindings::netmap_irq_restore(flags) };
+        open
+    }
+}

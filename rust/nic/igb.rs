@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! 82575 and its successors, the stock driver `igb`: several queues, advanced descriptors.
+
+use super::{
+    family::Family,
+    register::{Block, Reg},
+    switch::PerQueue, //
+};
+use crate::{
+    logic::desc::{Advanced, Extended},
+    prelude::*, //
+};
+
+/// 82576, 82580, I350, I354, I210, I211.
+///
+/// Not the 82575, whose heads can be written and which keeps them over a stop, as nobody has tried it.
+pub struct Igb;
+
+/// Split and replication control: buffer size in KiB.
+const BSIZEPKT: u32 = 0x7f;
+/// A time stamp before the packet; from the 82580 on.
+const TIMESTAMP: u32 = 1 << 30;
+/// Without a free descriptor, drop: else the other queues wait too.
+const DROP_EN: u32 = 1 << 31;
+
+/// The first four queues also stand where the older controllers have them, and there the driver uses them.
+fn block(queue: u16, old: u32, new: u32) -> Block {
+    let queue = u32::from(queue);
+    Block::new(if queue < 4 {
+        old + 0x100 * queue
+    } else {
+        new + 0x40 * queue
+    })
+}
+
+impl Family for Igb {
+    const NAME: &'static CStr = c"igb";
+    const DEVICES: &'static [u16] = &[
+        0x10c9, 0x10e6, 0x10e7, 0x10e8, 0x1526, 0x150a, 0x1518, 0x150d, 0x150e, 0x150f, 0x1510,
+        0x1511, 0x1516, 0x1527, 0x0438, 0x043a, 0x043c, 0x0440, 0x1521, 0x1522, 0x1523, 0x1524,
+        0x1533, 0x1536, 0x1537, 0x1538, 0x157b, 0x157c, 0x1539, 0x1f40, 0x1f41, 0x1f45,
+    ];
+    const MAX_QUEUES: u16 = 16;
+
+    type Switch = PerQueue;
+    type Tx = Advanced;
+    type Rx = Extended;
+
+    fn rx_block(queue: u16) -> Block {
+        block(queue, 0x2800, 0xc000)
+    }
+
+    fn tx_block(queue: u16) -> Block {
+        block(queue, 0x3800, 0xe000)
+    }
+
+    fn rx_mode(block: Block) -> Reg {
+        block.split()
+    }
+
+    const RX_MODE_MASK: u32 = DROP_EN | TIMESTAMP | BSIZEPKT;
+
+    fn rx_mode_bits(size: u32) -> Option<(u32, u32)> {
+        // More than 16 KiB is more than any frame.
+        let kib = (size / 1024).min(16);
+        (kib != 0).then_some((DROP_EN | kib, kib * 1024))
+    }
+
+    // Write back each descriptor at once, not 4 or 16 together.
+    const CONTROL: (u32, u32) = (0x1f << 16, 1 << 16);
+
+    fn is_full(gap: u32) -> bool {
+        gap == 1
+    }
+
+    fn full_tail(count: u32) -> u32 {
+        count - 1
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory of descriptor rings: ours, and a driver's.
+
+use super::register::Hardware;
+use crate::{bindings, prelude::*};
+use core::ptr::NonNull;
+use kernel::page::PAGE_SIZE;
+
+/// Bytes of a descriptor.
+pub const DESCRIPTOR: u32 = 16;
+
+/// A descriptor ring of our own.
+///
+/// Whoever drops it has made sure that no queue has it any more.
+///
+/// # Invariants
+///
+/// `start` points to `count` descriptors of coherent DMA memory of the device of `hw`, which sees them at `address`.
+pub struct Descriptors {
+    hw: Arc<Hardware>,
+    start: NonNull<u64>,
+    address: u64,
+    count: u32,
+}
+
+// SAFETY: The memory is not bound to a thread.
+unsafe impl Send for Descriptors {}
+// SAFETY: The memory is only accessed by volatile reads and writes of words.
+unsafe impl Sync for Descriptors {}
+
+impl Descriptors {
+    /// A ring of `count` zeroed descriptors; `ENOMEM`.
+    pub fn new(hw: &Arc<Hardware>, count: u32) -> Result<Self> {
+        let mut address = 0;
+        let bytes = (count * DESCRIPTOR) as usize;
+        // SAFETY: The device is valid.
+        let start = unsafe { bindings::netmap_dma_alloc(hw.device(), bytes, &mut address) };
+        // INVARIANT: Just allocated; the allocator zeroes it.
+        Ok(Self {
+            hw: hw.clone(),
+            start: NonNull::new(start.cast()).ok_or(ENOMEM)?,
+            address,
+            count,
+        })
+    }
+
+    /// The number of descriptors.
+    #[inline]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Bytes of all descriptors.
+    pub fn bytes(&self) -> u32 {
+        self.count * DESCRIPTOR
+    }
+
+    /// Where the device sees the ring.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// The first word of descriptor `index`.
+    ///
+    /// # Safety
+    ///
+    /// `index` must be below [`Self::count`].
+    #[inline]
+    pub unsafe fn at(&self, index: u32) -> *mut u64 {
+        // SAFETY: By the requirement it is within the ring.
+        unsafe { self.start.as_ptr().add(2 * index as usize) }
+    }
+
+    /// Zeroes all descriptors.
+    pub fn clear(&self) {
+        for word in 0..2 * self.count as usize {
+            // SAFETY: Within the ring, by the type's invariant.
+            unsafe { self.start.as_ptr().add(word).write_volatile(0) };
+        }
+    }
+}
+
+impl Drop for Descriptors {
+    fn drop(&mut self) {
+        // SAFETY: Allocated in `new` with these values, and no queue has it any more.
+        unsafe {
+            bindings::netmap_dma_free(
+                self.hw.device(),
+                self.bytes() as usize,
+                self.start.as_ptr().cast(),
+                self.address,
+            )
+        };
+    }
+}
+
+/// The descriptor ring of a driver, found through the registers that the driver wrote.
+///
+/// # Invariants
+///
+/// The pages are the ring's, in order, and stay as long as the driver has its rings.
+pub struct DriverRing {
+    pages: KVec<NonNull<u8>>,
+    offset: usize,
+    count: u32,
+}
+
+impl DriverRing {
+    /// The ring of `bytes` bytes that the device sees at `address`.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if the address does not lead to memory, `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// They must be what the driver programmed a queue with, and the driver must not free its rings before `self` is
+    /// dropped: the caller holds the RTNL mutex.
+    pub unsafe fn find(hw: &Hardware, address: u64, bytes: u32) -> Result<Self> {
+        let offset = (address % PAGE_SIZE as u64) as usize;
+        let mut pages = KVec::new();
+        let mut page = address - offset as u64;
+        while page < address + u64::from(bytes) {
+            // SAFETY: The device is valid. The shim looks the address up in the device's IOMMU domain, if it has one.
+            let virt = unsafe { bindings::netmap_dma_to_virt(hw.device(), page) };
+            pages.push(NonNull::new(virt.cast()).ok_or(EFAULT)?, GFP_KERNEL)?;
+            page += PAGE_SIZE as u64;
+        }
+        // INVARIANT: Each page was looked up.
+        Ok(Self {
+            pages,
+            offset,
+            count: bytes / DESCRIPTOR,
+        })
+    }
+
+    /// The number of descriptors.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    fn word(&self, descriptor: u32, word: usize) -> *mut u64 {
+        assert!(descriptor < self.count);
+        let byte = self.offset + (descriptor * DESCRIPTOR) as usize + 8 * word;
+        let page = self.pages[byte / PAGE_SIZE];
+        // SAFETY: Within the page.
+        unsafe { page.as_ptr().add(byte % PAGE_SIZE).cast() }
+    }
+
+    /// Reads a word of a descriptor: 0 or 1.
+    pub fn read(&self, descriptor: u32, word: usize) -> u64 {
+        // SAFETY: Part of the ring, by the type's invariant; 8-byte aligned, as rings are 128-byte aligned.
+        u64::from_le(unsafe { self.word(descriptor, word).read_volatile() })
+    }
+
+    /// Writes a word of a descriptor: 0 or 1.
+    pub fn write(&self, descriptor: u32, word: usize, value: u64) {
+        // SAFETY: As above. That the driver and the hardware can do with the value is the caller's business.
+        unsafe { self.word(descriptor, word).write_volatile(value.to_le()) }
+    }
+}

@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A taken receive queue.
+//!
+//! Per packet: read the word that the NIC wrote, write length and flags of the slot. Per slot given back: check the
+//! index, write a descriptor. Per batch: write the tail. The slot before `hwcur` has a descriptor that the hardware
+//! does not get yet, so that head and tail never meet.
+//!
+//! - A frame in several descriptors is published when its last one is there, with `NS_MOREFRAG` in all but that.
+//! - The FCS, where the NIC stores it, is cut off; the last slot of a frame is empty if it held nothing else.
+//! - A VLAN tag that the NIC took out is put back in. Turning that off in the NIC would be simpler, and would also turn
+//!   off the insertion of tags for what the host sends on queues of its own.
+//! - A damaged frame, of which the NIC stores some only if it was told to, is published with length 0 and counted.
+
+use super::{
+    family::Family,
+    gate::Gate,
+    register::{Block, Hardware},
+    rings::Descriptors, //
+};
+use crate::{
+    abi::slot_flags::NS_MOREFRAG,
+    logic::{
+        desc::{Offset, Receive},
+        ring::{self, Span},
+        slot::Slot, //
+    },
+    mem::{DmaMap, Region},
+    port::kring::{Counters, Inner, Kring, Queue, SyncError},
+    prelude::*, //
+};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    ptr::copy,
+    sync::atomic::{fence, Ordering}, //
+};
+
+/// Bytes of an FCS.
+const FCS: u16 = 4;
+/// Bytes of a VLAN tag.
+const TAG: usize = 4;
+/// Where a VLAN tag stands in a frame: after the addresses.
+const TAG_AT: usize = 12;
+
+/// A receive queue behind a kring.
+///
+/// # Invariants
+///
+/// `live` is accessed by the holder of the kring's busy flag alone.
+pub struct RxQueue<F: Family> {
+    hw: Arc<Hardware>,
+    gate: Arc<Gate>,
+    dma: Arc<DmaMap>,
+    region: Arc<Region>,
+    block: Block,
+    live: UnsafeCell<Option<Live>>,
+    family: PhantomData<F>,
+}
+
+// SAFETY: `live` is accessed by one thread at a time, by the type's invariant; the rest is `Send` and `Sync`.
+unsafe impl<F: Family> Send for RxQueue<F> {}
+// SAFETY: As above.
+unsafe impl<F: Family> Sync for RxQueue<F> {}
+
+/// What there is while the hardware has our ring.
+///
+/// # Invariants
+///
+/// `offset` is of rings of `ring.count()` slots, and the kring has as many.
+struct Live {
+    ring: Descriptors,
+    offset: Offset,
+    /// The descriptor after the last one that was handed over.
+    tail: u32,
+    /// Bytes of an FCS that the NIC stores.
+    fcs: u16,
+}
+
+/// A frame that is complete.
+struct Frame {
+    slots: u32,
+    bytes: u32,
+    damaged: bool,
+}
+
+impl<F: Family> RxQueue<F> {
+    /// A queue without a ring.
+    pub fn new(
+        hw: &Arc<Hardware>,
+        gate: &Arc<Gate>,
+        dma: &Arc<DmaMap>,
+        region: &Arc<Region>,
+        block: Block,
+    ) -> Self {
+        Self {
+            hw: hw.clone(),
+            gate: gate.clone(),
+            dma: dma.clone(),
+            region: region.clone(),
+            block,
+            live: UnsafeCell::new(None),
+            family: PhantomData,
+        }
+    }
+
+    /// Gives the queue a ring, for a kring that stands as `held` says, with the buffers that its shadow says.
+    ///
+    /// Descriptor 0 becomes the slot at `hwtail`. `fcs` says whether the NIC stores the FCS.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the ring is not as large as the kring or a buffer does not exist.
+    ///
+    /// # Safety
+    ///
+    /// The kring is stopped, and the caller holds it.
+    pub unsafe fn arm(&self, ring: Descriptors, held: &Inner, fcs: bool) -> Result {
+        let count = ring.count();
+        let cursors = &held.cursors;
+        if cursors.num_slots() != count {
+            return Err(EINVAL);
+        }
+        let offset = Offset::new(cursors.hwtail(), count).ok_or(EINVAL)?;
+        ring.clear();
+        let vacant = cursors.vacant();
+        let tail = offset.descriptor(vacant.end());
+        // The last one is not handed over yet, but becomes so when the program gives slots back.
+        for descriptor in 0..=tail {
+            let slot = offset.slot(descriptor);
+            let index = *held.shadow.get(slot as usize).ok_or(EINVAL)?;
+            let address = self.dma.get(index).ok_or(EINVAL)?;
+            if self.dma.need_sync() {
+                self.dma.sync_for_device(index, held.buf_size as usize);
+            }
+            // SAFETY: A slot's descriptor is within the ring.
+            unsafe { ring.at(descriptor).write_volatile(address.to_le()) };
+        }
+        let live = Live {
+            ring,
+            offset,
+            tail,
+            fcs: if fcs { FCS } else { 0 },
+        };
+        // SAFETY: By the requirement nobody else accesses it.
+        unsafe { *self.live.get() = Some(live) };
+        Ok(())
+    }
+
+    /// Takes the ring out.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::arm`].
+    pub unsafe fn disarm(&self) -> Option<Descriptors> {
+        // SAFETY: By the requirement nobody else accesses it.
+        let live = unsafe { (*self.live.get()).take() };
+        live.map(|live| live.ring)
+    }
+
+    /// Writes the tail, for the first time or again after the gate was closed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::arm`].
+    pub unsafe fn kick(&self) {
+        // SAFETY: By the requirement nobody else accesses it.
+        if let Some(live) = unsafe { &*self.live.get() } {
+            self.gate.pass(|| self.block.set_tail(&self.hw, live.tail));
+        }
+    }
+
+    /// Writes the tail whether the gate is open or not, with the queue just programmed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::arm`], and the queue has our ring.
+    pub unsafe fn start(&self) {
+        // SAFETY: By the requirement nobody else accesses it.
+        if let Some(live) = unsafe { &*self.live.get() } {
+            self.block.set_tail(&self.hw, live.tail);
+        }
+    }
+
+    /// Publishes frames from `slot` on in up to `run` slots, as long as each is complete and plain. Returns how many,
+    /// and their bytes.
+    ///
+    /// # Safety
+    ///
+    /// Neither ring wraps within the run.
+    #[inline(always)]
+    unsafe fn collect<const SYNC: bool>(
+        &self,
+        live: &Live,
+        held: &Inner,
+        slot: u32,
+        run: u32,
+    ) -> (u32, u64) {
+        let ring = held.ring;
+        let fcs = live.fcs;
+        let first = live.offset.descriptor(slot);
+        let mut bytes = 0u64;
+        for i in 0..run {
+            let at = slot.wrapping_add(i);
+            // SAFETY: The run ends before the rings do.
+            let word =
+                unsafe { u64::from_le(live.ring.at(first.wrapping_add(i)).add(1).read_volatile()) };
+            if !F::Rx::is_plain(word) {
+                return (i, bytes);
+            }
+            let len = F::Rx::length(word).wrapping_sub(fcs);
+            if SYNC {
+                self.sync_for_cpu(held, at, len);
+            }
+            // SAFETY: As above.
+            unsafe { ring.write_len_flags(at, len, 0) };
+            bytes = bytes.wrapping_add(u64::from(len));
+        }
+        (run, bytes)
+    }
+
+    fn sync_for_cpu(&self, held: &Inner, slot: u32, len: u16) {
+        if let Some(&index) = held.shadow.get(slot as usize) {
+            self.dma.sync_for_cpu(index, usize::from(len));
+        }
+    }
+
+    /// Publishes the frame that begins in `slot`, if it is complete in `left` slots.
+    #[cold]
+    #[inline(never)]
+    fn collect_frame(&self, live: &Live, held: &Inner, slot: u32, left: u32) -> Option<Frame> {
+        let n = live.ring.count();
+        let word = |i: u32| {
+            let descriptor = live.offset.descriptor(ring::add(slot, i, n));
+            // SAFETY: A slot's descriptor is within the ring.
+            u64::from_le(unsafe { live.ring.at(descriptor).add(1).read_volatile() })
+        };
+        let mut slots = 0;
+        let mut bytes = 0;
+        let mut last = 0;
+        while slots < left {
+            last = word(slots);
+            if !F::Rx::is_done(last) {
+                return None;
+            }
+            slots += 1;
+            bytes += u32::from(F::Rx::length(last));
+            if last & F::Rx::END != 0 {
+                break;
+            }
+        }
+        if slots == 0 || (last & F::Rx::END == 0 && slots < n - 1) {
+            return None;
+        }
+        // What fills the whole ring without an end is no frame.
+        let damaged = last & (F::Rx::ERRORS | F::Rx::END) != F::Rx::END;
+        // Bytes still to be published; the FCS may lie in two descriptors.
+        let mut rest = if damaged {
+            0
+        } else {
+            bytes.saturating_sub(u32::from(live.fcs))
+        };
+        bytes = rest;
+        for i in 0..slots {
+            let at = ring::add(slot, i, n);
+            let stored = F::Rx::length(word(i));
+            if self.dma.need_sync() {
+                self.sync_for_cpu(held, at, stored);
+            }
+            let len = rest.min(u32::from(stored));
+            rest -= len;
+            let more = if i + 1 < slots { NS_MOREFRAG } else { 0 };
+            // SAFETY: Within the ring, as `slot` is.
+            unsafe { held.ring.write_len_flags(at, len as u16, more) };
+        }
+        let mut frame = Frame {
+            slots,
+            bytes,
+            damaged,
+        };
+        if !damaged && last & F::Rx::TAG != 0 {
+            if self.insert_tag(held, slot, slots, F::Rx::tag(last)) {
+                frame.bytes += TAG as u32;
+            } else {
+                frame.damaged = true;
+                for i in 0..slots {
+                    // SAFETY: As above.
+                    unsafe { held.ring.write_len_flags(ring::add(slot, i, n), 0, 0) };
+                }
+            }
+        }
+        Some(frame)
+    }
+
+    /// Puts a VLAN tag into the frame in `slots` slots from `slot` on, moving what follows it from buffer to buffer.
+    /// Returns false, with the frame spoilt, if it does not fit.
+    fn insert_tag(&self, held: &Inner, slot: u32, slots: u32, tag: u16) -> bool {
+        let n = held.ring.num_slots();
+        let size = held.buf_size as usize;
+        let [high, low] = tag.to_be_bytes();
+        // What goes in at the front of the rest of a buffer, and where that rest begins.
+        let mut carry = [0x81, 0x00, high, low];
+        let mut from = TAG_AT;
+        let mut carried = TAG;
+        for i in 0..slots {
+            let at = ring::add(slot, i, n);
+            let Some(buffer) = held
+                .shadow
+                .get(at as usize)
+                .and_then(|&index| self.region.buf_ptr(index))
+            else {
+                return false;
+            };
+            // SAFETY: Within the ring, as `slot` is.
+            let found = Slot::from_raw(unsafe { held.ring.read(at) });
+            // The slot is the kernel's, but a program may have changed it all the same.
+            let len = usize::from(found.len).min(size);
+            if len < from {
+                return false;
+            }
+            let over = (len + carried).saturating_sub(size);
+            let mut next = [0; TAG];
+            // SAFETY: All within the buffer of `size` bytes: `from <= len`, and `len + carried - over <= size`. A
+            // program may write it at the same time, to its own harm: bytes are moved, and none decides anything.
+            unsafe {
+                let start = buffer.as_ptr();
+                copy(start.add(len - over), next.as_mut_ptr(), over);
+                copy(
+                    start.add(from),
+                    start.add(from + carried),
+                    len - over - from,
+                );
+                copy(carry.as_ptr(), start.add(from), carried);
+                held.ring
+                    .write_len_flags(at, (len + carried - over) as u16, found.flags);
+            }
+            if over == 0 {
+                return true;
+            }
+            (carry, carried, from) = (next, over, 0);
+        }
+        false
+    }
+
+    /// Publishes what has arrived.
+    #[inline(always)]
+    fn receive<const SYNC: bool>(&self, live: &Live, held: &mut Inner, kring: &Kring) {
+        let n = live.ring.count();
+        let vacant = held.cursors.vacant();
+        let mut slot = vacant.begin();
+        let mut left = vacant.len();
+        let mut bytes = 0u64;
+        let mut damaged = 0u64;
+        while left != 0 {
+            let run = live.offset.run(slot, left);
+            // SAFETY: `Offset::run` keeps within both rings.
+            let (mut done, sum) = unsafe { self.collect::<SYNC>(live, held, slot, run) };
+            bytes = bytes.wrapping_add(sum);
+            let ended = done < run;
+            if ended {
+                let at = ring::add(slot, done, n);
+                match self.collect_frame(live, held, at, left.wrapping_sub(done)) {
+                    Some(frame) => {
+                        done = done.wrapping_add(frame.slots);
+                        bytes = bytes.wrapping_add(u64::from(frame.bytes));
+                        damaged = damaged.wrapping_add(u64::from(frame.damaged));
+                    }
+                    None => left = done,
+                }
+            }
+            slot = ring::add(slot, done, n);
+            left = left.wrapping_sub(done);
+        }
+        if slot == vacant.begin() {
+            return;
+        }
+        // What the NIC wrote before it wrote the descriptors is read after them.
+        fence(Ordering::Acquire);
+        let got = ring::distance(vacant.begin(), slot, n);
+        // Not more than is vacant.
+        let _ = held.cursors.publish(got);
+        Counters::add(&kring.counters.packets, u64::from(got));
+        Counters::add(&kring.counters.bytes, bytes);
+        if damaged != 0 {
+            Counters::add(&kring.counters.errors, damaged);
+        }
+    }
+
+    /// Fills descriptors for `run` slots from `slot` on, as long as their buffers exist. Returns how many.
+    ///
+    /// # Safety
+    ///
+    /// Neither ring wraps within the run.
+    #[inline(always)]
+    unsafe fn refill<const SYNC: bool>(
+        &self,
+        live: &Live,
+        held: &mut Inner,
+        slot: u32,
+        run: u32,
+    ) -> u32 {
+        let dma = &*self.dma;
+        let ring = held.ring;
+        let shadow = held.shadow.as_mut_ptr();
+        let first = live.offset.descriptor(slot);
+        for i in 0..run {
+            let at = slot.wrapping_add(i);
+            // SAFETY: The run ends before the rings do.
+            let index = Slot::from_raw(unsafe { ring.read(at) }).buf_idx;
+            let Some(address) = dma.get(index) else {
+                return i;
+            };
+            if SYNC {
+                dma.sync_for_device(index, held.buf_size as usize);
+            }
+            // SAFETY: As above, and `shadow` has as many entries as the ring has slots.
+            unsafe {
+                shadow.add(at as usize).write(index);
+                let desc = live.ring.at(first.wrapping_add(i));
+                desc.write_volatile(address.to_le());
+                desc.add(1).write_volatile(0);
+            }
+        }
+        run
+    }
+
+    /// Hands the slots of `span` to the hardware, up to the first one that is impossible.
+    #[inline(always)]
+    fn give_back<const SYNC: bool>(
+        &self,
+        live: &mut Live,
+        held: &mut Inner,
+        span: &Span,
+    ) -> Result<(), SyncError> {
+        let n = live.ring.count();
+        let mut slot = span.begin();
+        let mut left = span.len();
+        let mut fault = None;
+        while left != 0 {
+            let run = live.offset.run(slot, left);
+            // SAFETY: `Offset::run` keeps within both rings.
+            let done = unsafe { self.refill::<SYNC>(live, held, slot, run) };
+            slot = ring::add(slot, done, n);
+            left = left.wrapping_sub(done);
+            if done < run {
+                fault = Some(slot);
+                break;
+            }
+        }
+        if slot != span.begin() {
+            live.tail = live.offset.descriptor(ring::prev(slot, n));
+            self.gate.pass(|| self.block.set_tail(&self.hw, live.tail));
+            // It lies between `hwcur` and the program's head, where the span is.
+            let _ = held.cursors.release(slot);
+        }
+        match fault {
+            None => Ok(()),
+            slot => Err(SyncError::BadRing { slot }),
+        }
+    }
+
+    #[inline(always)]
+    fn sync<const SYNC: bool>(
+        &self,
+        live: &mut Live,
+        held: &mut Inner,
+        kring: &Kring,
+        span: &Span,
+    ) -> Result<(), SyncError> {
+        self.receive::<SYNC>(live, held, kring);
+        if span.is_empty() {
+            return Ok(());
+        }
+        self.give_back::<SYNC>(live, held, span)
+    }
+}
+
+impl<F: Family> Queue for RxQueue<F> {
+    fn rxsync(
+        &self,
+        held: &mut Inner,
+        kring: &Kring,
+        span: Span,
+        _flags: u32,
+    ) -> Result<(), SyncError> {
+        // SAFETY: We are called with the busy flag held.
+        let Some(live) = (unsafe { &mut *self.live.get() }) else {
+            return Err(SyncError::Gone);
+        };
+        if self.dma.need_sync() {
+            self.sync::<true>(live, held, kring, &span)
+        } else {
+            self.sync::<false>(live, held, kring, &span)
+        }
+    }
+
+    fn txsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
+        Err(SyncError::Gone)
+    }
+}

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Taking a hardware queue from a live driver and giving it back: `Stock` -> `Frozen` -> `Taken` -> `Frozen` -> `Stock`.
+//!
+//! Heads are read-only in these NICs, and a queue that is started begins at 0. So whoever gets the queue must begin at
+//! 0 too, or be brought to where he stands:
+//!
+//! - Receive: when the queue is frozen, the driver is fed damaged frames, one for each descriptor up to the end of its
+//!   ring, which it drops and refills. Then it stands at 0, with all descriptors filled, and its poll finds nothing to do
+//!   as long as the queue is ours. Giving back needs nothing of it.
+//! - Transmit: the driver is not given anything to send. It stands where its ring ran empty, and when the queue is given
+//!   back, the hardware is sent there through descriptors that send nothing.
+//!
+//! That the driver's ring is empty (transmit) or full (receive) is never assumed but seen: in the queue's accounting of
+//! bytes, and in the distance of head and tail.
+
+use super::{
+    adapter::{QueueId, Refusal},
+    family::Family,
+    napi,
+    register::{Block, Hardware, Reg, Stopped, RCTL_SBP},
+    rings::{Descriptors, DriverRing, DESCRIPTOR},
+    switch::Switch, //
+};
+use crate::{
+    bindings,
+    logic::desc::{Receive, Transmit},
+    port::kring::Direction,
+    prelude::*,
+    sys::{rtnl::Rtnl, sched}, //
+};
+use core::marker::PhantomData;
+
+/// How long a driver has to finish what it has begun.
+const PATIENCE_MS: u32 = 500;
+
+/// Largest payload with which every frame fits the smallest buffer that the drivers use.
+const PLAIN_MTU: u32 = 1500;
+
+/// A step that failed.
+pub struct Stuck {
+    /// Why.
+    pub refusal: Refusal,
+    /// Whether the queue is left stopped or half way: only a restart of the driver helps.
+    pub spoilt: bool,
+}
+
+impl Stuck {
+    const fn new(errno: Error, reason: &'static CStr, spoilt: bool) -> Self {
+        Self {
+            refusal: Refusal { errno, reason },
+            spoilt,
+        }
+    }
+
+    fn again(reason: &'static CStr) -> Self {
+        Self::new(EAGAIN, reason, false)
+    }
+
+    fn spoilt(reason: &'static CStr) -> Self {
+        Self::new(EAGAIN, reason, true)
+    }
+}
+
+impl From<Error> for Stuck {
+    fn from(errno: Error) -> Self {
+        Self::new(errno, c"no memory, or a ring that does not fit", false)
+    }
+}
+
+/// The registers of the queue `id`.
+pub fn block<F: Family>(id: QueueId) -> Block {
+    match id.direction {
+        Direction::Tx => F::tx_block(id.index),
+        Direction::Rx => F::rx_block(id.index),
+    }
+}
+
+/// A queue as its driver runs it.
+pub struct Stock<F: Family> {
+    hw: Arc<Hardware>,
+    id: QueueId,
+    block: Block,
+    family: PhantomData<F>,
+}
+
+impl<F: Family> Stock<F> {
+    /// The queue `id`, which must have `count` descriptors by what the driver says, and be on.
+    pub fn new(hw: &Arc<Hardware>, id: QueueId, count: u32) -> Result<Self, Stuck> {
+        let block = block::<F>(id);
+        if block.bytes(hw) != count * DESCRIPTOR {
+            return Err(Stuck::again(c"a ring is not as large as its driver says"));
+        }
+        if !F::Switch::is_on(hw, block, id.direction) {
+            return Err(Stuck::again(c"a queue is off"));
+        }
+        Ok(Self {
+            hw: hw.clone(),
+            id,
+            block,
+            family: PhantomData,
+        })
+    }
+
+    /// Stops the queue with the driver's ring at rest. The gate of a transmit queue is closed.
+    pub fn freeze(self, rtnl: &Rtnl) -> Result<Frozen<F>, Stuck> {
+        match self.id.direction {
+            Direction::Tx => self.freeze_tx(),
+            Direction::Rx => self.freeze_rx(rtnl),
+        }
+    }
+
+    fn freeze_tx(self) -> Result<Frozen<F>, Stuck> {
+        let Self { hw, id, block, .. } = self;
+        if !sched::wait_until(PATIENCE_MS, || block.head(&hw) == block.tail(&hw)) {
+            return Err(Stuck::again(c"a transmit queue does not run empty"));
+        }
+        F::write_back(&hw);
+        let completed = || {
+            // SAFETY: The device is valid, and the queue is one of its own.
+            unsafe { bindings::netmap_tx_completed(hw.dev().as_ptr(), id.index) }
+        };
+        let done = sched::wait_until(PATIENCE_MS, || {
+            completed() || {
+                napi::schedule(hw.dev());
+                completed()
+            }
+        });
+        if !done {
+            return Err(Stuck::again(c"a driver does not complete what it has sent"));
+        }
+        let frozen = Frozen::stop(&hw, id, block)?;
+        if block.head(&hw) != block.tail(&hw) {
+            return Err(Stuck::spoilt(c"a stopped transmit queue moves"));
+        }
+        Ok(frozen)
+    }
+
+    fn freeze_rx(self, _rtnl: &Rtnl) -> Result<Frozen<F>, Stuck> {
+        let Self { hw, id, block, .. } = self;
+        let base = block.base(&hw);
+        let bytes = block.bytes(&hw);
+        // SAFETY: The driver wrote them, and the RTNL mutex is held: it does not free its rings.
+        let ring = unsafe { DriverRing::find(&hw, base, bytes)? };
+        let count = ring.count();
+        F::write_back(&hw);
+        let frozen = Frozen::stop(&hw, id, block)?;
+        let full = sched::wait_until(PATIENCE_MS, || {
+            let gap = (block.head(&hw) + count - block.tail(&hw)) % count;
+            F::is_full(gap) || {
+                napi::schedule(hw.dev());
+                false
+            }
+        });
+        if !full {
+            return frozen.go_on(Stuck::again(c"a driver does not refill its receive ring"));
+        }
+        frozen.rewind(&ring)?;
+        Ok(frozen)
+    }
+}
+
+/// What a driver had programmed.
+struct Saved {
+    base: u64,
+    bytes: u32,
+    /// Where a transmit ring ran empty.
+    at: u32,
+    mode: u32,
+    control: u32,
+}
+
+/// A queue that is stopped, its driver's ring at rest. A receive ring stands at 0.
+pub struct Frozen<F: Family> {
+    id: QueueId,
+    stopped: Stopped<F::Switch>,
+    saved: Saved,
+}
+
+impl<F: Family> Frozen<F> {
+    fn stop(hw: &Arc<Hardware>, id: QueueId, block: Block) -> Result<Self, Stuck> {
+        let saved = Saved {
+            base: block.base(hw),
+            bytes: block.bytes(hw),
+            at: block.tail(hw),
+            mode: hw.read(Self::mode(id, block)),
+            control: hw.read(block.control()),
+        };
+        let stopped = Stopped::stop(hw, block, id.direction)
+            .map_err(|_| Stuck::spoilt(c"a queue does not stop"))?;
+        Ok(Self { id, stopped, saved })
+    }
+
+    fn mode(id: QueueId, block: Block) -> Reg {
+        match id.direction {
+            Direction::Rx => F::rx_mode(block),
+            // Only read.
+            Direction::Tx => block.control(),
+        }
+    }
+
+    /// Lets the queue go on as if nothing had happened, where that is possible, and passes on what went wrong.
+    fn go_on(self, stuck: Stuck) -> Result<Self, Stuck> {
+        let resumed = F::Switch::RESUMES && self.stopped.start().is_ok();
+        Err(Stuck {
+            spoilt: !resumed,
+            ..stuck
+        })
+    }
+
+    /// Has the driver of a full receive ring move on to descriptor 0.
+    fn rewind(&self, ring: &DriverRing) -> Result<(), Stuck> {
+        let hw = self.stopped.hw();
+        let count = ring.count();
+        let first = self.stopped.block().head(hw);
+        if first >= count {
+            return Err(Stuck::spoilt(c"a head is not within its ring"));
+        }
+        if first == 0 {
+            // SAFETY: The device is valid.
+            let mtu = unsafe { (&raw const (*hw.dev().as_ptr()).mtu).read_volatile() };
+            if mtu <= PLAIN_MTU {
+                return Ok(());
+            }
+            // Half of a long frame may have been seen: one lap, whose first damaged descriptor ends it.
+        }
+        // The one before the first is empty, and filled when the first one is done with.
+        let empty = first.saturating_sub(1);
+        ring.write(empty, 0, 0);
+        // Descending, so that the driver finds the first one when all are in place.
+        for i in (first..count).rev() {
+            ring.write(i, 0, 0);
+            ring.write(i, 1, F::Rx::DAMAGED);
+        }
+        let refilled = sched::wait_until(PATIENCE_MS, || {
+            napi::schedule(hw.dev());
+            (empty..count - 1).all(|i| ring.read(i, 0) != 0)
+        });
+        if !refilled {
+            return Err(Stuck::spoilt(
+                c"a driver does not go through its receive ring",
+            ));
+        }
+        // Some drivers clear but the status, and some hardware sets no more than that.
+        for i in first..count {
+            ring.write(i, 1, 0);
+        }
+        Ok(())
+    }
+
+    /// Programs our ring and starts. `buf_size` is that of our buffers.
+    pub fn program(self, address: u64, bytes: u32, buf_size: u32) -> Result<Taken<F>, Stuck> {
+        let Self { id, stopped, saved } = self;
+        let block = stopped.block();
+        stopped.set_ring(address, bytes);
+        if id.direction == Direction::Rx {
+            let Some((bits, _)) = F::rx_mode_bits(buf_size) else {
+                return Err(Stuck::spoilt(c"no such buffer size"));
+            };
+            stopped.set_bits(F::rx_mode(block), F::RX_MODE_MASK, bits);
+        }
+        let (mask, bits) = F::CONTROL;
+        if mask != 0 {
+            stopped.set_bits(block.control(), mask, bits);
+        }
+        stopped
+            .start()
+            .map_err(|_| Stuck::spoilt(c"a queue does not start"))?;
+        Ok(Taken {
+            id,
+            hw: stopped.hw().clone(),
+            block,
+            saved,
+            family: PhantomData,
+        })
+    }
+
+    /// Gives the queue back to the driver, and so ends.
+    fn resume(self) -> Result<(), Stuck> {
+        let Self { id, stopped, saved } = self;
+        let hw = stopped.hw();
+        let block = stopped.block();
+        stopped.set_ring(saved.base, saved.bytes);
+        if id.direction == Direction::Rx {
+            stopped.set_bits(F::rx_mode(block), F::RX_MODE_MASK, saved.mode);
+        }
+        let (mask, _) = F::CONTROL;
+        if mask != 0 {
+            stopped.set_bits(block.control(), mask, saved.control);
+        }
+        stopped
+            .start()
+            .map_err(|_| Stuck::spoilt(c"a queue does not start"))?;
+        let count = saved.bytes / DESCRIPTOR;
+        match id.direction {
+            Direction::Rx => {
+                block.set_tail(hw, F::full_tail(count));
+                Ok(())
+            }
+            Direction::Tx => Self::walk(hw, block, &saved),
+        }
+    }
+
+    /// Sends the hardware to where the driver stands in its empty transmit ring.
+    fn walk(hw: &Arc<Hardware>, block: Block, saved: &Saved) -> Result<(), Stuck> {
+        if saved.at == 0 {
+            return Ok(());
+        }
+        // SAFETY: The driver had programmed them, and has its rings as long as the queue is ours: it gets the queue
+        // back before it frees them.
+        let ring = unsafe { DriverRing::find(hw, saved.base, saved.bytes) }
+            .map_err(|_| Stuck::spoilt(c"a driver's ring is not found any more"))?;
+        let [low, high] = F::Tx::NOTHING;
+        for i in 0..saved.at {
+            ring.write(i, 0, low);
+            ring.write(i, 1, high);
+        }
+        block.set_tail(hw, saved.at);
+        let there = sched::wait_until(100, || block.head(hw) == saved.at);
+        if !there {
+            return Err(Stuck::spoilt(c"a transmit queue does not move"));
+        }
+        for i in 0..saved.at {
+            ring.write(i, 0, 0);
+            ring.write(i, 1, 0);
+        }
+        Ok(())
+    }
+}
+
+/// A queue that runs our ring.
+pub struct Taken<F: Family> {
+    id: QueueId,
+    hw: Arc<Hardware>,
+    block: Block,
+    saved: Saved,
+    family: PhantomData<F>,
+}
+
+impl<F: Family> Taken<F> {
+    /// Whether the hardware still has the ring at `address`.
+    pub fn is_ours(&self, address: u64) -> bool {
+        self.block.base(&self.hw) == address
+    }
+
+    /// Gives the queue back to its driver. What is handed over for transmission has a moment to leave.
+    ///
+    /// # Errors
+    ///
+    /// If the queue may be neither ours nor the driver's: the driver must be restarted before the memory of our ring is
+    /// freed.
+    pub fn give_back(self, _rtnl: &Rtnl) -> Result<(), Stuck> {
+        let Self {
+            id,
+            hw,
+            block,
+            saved,
+            ..
+        } = self;
+        if id.direction == Direction::Tx && hw.dev().carrier() {
+            sched::wait_until(20, || block.head(&hw) == block.tail(&hw));
+        }
+        let stopped = Stopped::stop(&hw, block, id.direction)
+            .map_err(|_| Stuck::spoilt(c"a queue does not stop"))?;
+        Frozen::<F> { id, stopped, saved }.resume()
+    }
+}
+
+/// Whether the NIC stores damaged frames.
+pub fn stores_damaged(hw: &Hardware) -> bool {
+    hw.read(Reg::RCTL) & RCTL_SBP != 0
+}
+
+/// A ring for `count` slots.
+pub fn ring(hw: &Arc<Hardware>, count: u32) -> Result<Descriptors, Stuck> {
+    Descriptors::new(hw, count)
+        .map_err(|errno| Stuck::new(errno, c"no memory for a descriptor ring", false))
+}

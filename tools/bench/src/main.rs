@@ -6,6 +6,7 @@
 
 mod bpf;
 mod clock;
+mod link;
 mod mapping;
 mod netmap_rings;
 mod packet;
@@ -95,7 +96,7 @@ struct Args {
     #[arg(long, default_value_t = 0)]
     queue: u32,
 
-    /// Frames that may be under way (pair) [default: the batch, or 256 where frames arrive in blocks].
+    /// Frames that may be under way (pair) [default: 127, or less than a batch; 256 where frames come in blocks].
     #[arg(long)]
     window: Option<u64>,
 
@@ -103,11 +104,20 @@ struct Args {
     #[arg(long, value_name = "MS", default_value_t = 2000)]
     patience: u64,
 
+    /// Milliseconds to wait for a link that opening an interface has brought down.
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    wait_link: u64,
+
+    /// Milliseconds to wait after that.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    settle: u64,
+
     /// Source on the link.
     #[arg(short = 'S', long, default_value = "02:00:00:00:00:01")]
     source_mac: Mac,
 
-    /// Destination on the link.
+    /// Destination on the link. One that nobody has, and a receiver in promiscuous mode, spare the network stack
+    /// of the receiver the work on these frames, which is no part of what is timed.
     #[arg(short = 'D', long, default_value_t = Mac::BROADCAST)]
     destination_mac: Mac,
 }
@@ -206,31 +216,41 @@ fn open<T>(name: Option<&str>, open: impl Fn(&str) -> io::Result<T>) -> io::Resu
 /// Runs the loop that the direction names.
 fn go<const LEN: usize, S: Sender, R: Receiver>(
     args: &Args,
-    sender: Option<S>,
-    receiver: Option<R>,
+    mut sender: Option<S>,
+    mut receiver: Option<R>,
 ) -> io::Result<Report> {
-    let blocks = if args.api == Api::PacketRing { 256 } else { 0 };
+    let window = match args.api {
+        Api::PacketRing => 256,
+        _ => 127.max(u64::from(args.batch) - 1),
+    };
     let plan = Plan {
         count: args.count,
         batch: args.batch,
-        window: args
-            .window
-            .unwrap_or_else(|| blocks.max(u64::from(args.batch) - 1)),
+        window: args.window.unwrap_or(window),
         patience: Duration::from_millis(args.patience),
     };
     let mut source =
         Source::<LEN>::new(args.source_mac, args.destination_mac, args.len, plan.count)
             .map_err(io::Error::other)?;
     let mut sink = Sink::<LEN>::default();
+    for name in [Some(&args.interface), args.peer.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        link::wait(name, Duration::from_millis(args.wait_link))?;
+    }
+    std::thread::sleep(Duration::from_millis(args.settle));
     let idle = clock::idle()?;
-    let times: Times = match (sender, receiver) {
-        (Some(mut sender), None) => run::tx(&mut sender, &mut source, &plan)?,
-        (None, Some(mut receiver)) => run::rx(&mut receiver, &mut sink, &plan)?,
-        (Some(mut sender), Some(mut receiver)) => {
-            run::pair(&mut sender, &mut receiver, &mut source, &mut sink, &plan)?
+    let times: Times = match (&mut sender, &mut receiver) {
+        (Some(sender), None) => run::tx(sender, &mut source, &plan)?,
+        (None, Some(receiver)) => run::rx(receiver, &mut sink, &plan)?,
+        (Some(sender), Some(receiver)) => {
+            run::pair(sender, receiver, &mut source, &mut sink, &plan)?
         }
         (None, None) => return Err(io::Error::other("nothing to do")),
     };
+    // Before the interfaces are closed: a driver may take its time over that.
+    let idle = clock::idle()? - idle;
     let received = args.dir != Direction::Tx;
     Ok(Report {
         api: args.api,
@@ -251,7 +271,7 @@ fn go<const LEN: usize, S: Sender, R: Receiver>(
         start_ns: times.start,
         end_ns: times.end,
         ns: times.end - times.start,
-        idle_ns: clock::idle()? - idle,
+        idle_ns: idle,
         native: None,
     })
 }

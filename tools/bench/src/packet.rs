@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Frames that one call of the plural kind can carry.
 const MOST: usize = 1024;
 
+/// Octets that may wait in a socket, the kernel's own bookkeeping included.
+const RECEIVE_BUFFER: i32 = 16 << 20;
+
 /// The result of a system call, or its error.
 pub fn check(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
@@ -49,22 +52,24 @@ pub fn set_option<T>(fd: &OwnedFd, level: i32, option: i32, value: &T) -> io::Re
 /// `EPERM` without `CAP_NET_RAW`, `ENODEV` if there is no such interface.
 pub fn open(interface: &str, receives: bool) -> io::Result<OwnedFd> {
     let index = ifindex(interface)?;
-    let fd = socket(interface, index, 0)?;
+    let fd = socket(index)?;
     if receives {
         bind(&fd, index, (libc::ETH_P_ALL as u16).to_be())?;
         let own = 1i32;
         set_option(&fd, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &own)?;
+        set_option(&fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER)?;
     }
     Ok(fd)
 }
 
-fn socket(_interface: &str, index: u32, protocol: u16) -> io::Result<OwnedFd> {
+/// A raw socket, bound to an interface but to no protocol.
+fn socket(index: u32) -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
     let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
     check(fd as isize)?;
     // SAFETY: a new descriptor, owned by nobody else.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    bind(&fd, index, protocol)?;
+    bind(&fd, index, 0)?;
     Ok(fd)
 }
 
@@ -209,8 +214,8 @@ pub struct Several {
     fd: OwnedFd,
     rooms: Vec<Room>,
     // Point into `rooms`, which is never resized.
-    _vectors: Vec<libc::iovec>,
-    // Point into `_vectors`, as above.
+    vectors: Vec<libc::iovec>,
+    // Point into `vectors`, as above.
     headers: Vec<libc::mmsghdr>,
 }
 
@@ -242,13 +247,13 @@ impl Several {
         Ok(Several {
             fd: open(interface, receives)?,
             rooms,
-            _vectors: vectors,
+            vectors,
             headers,
         })
     }
 
     fn set_len(&mut self, len: usize) {
-        self._vectors
+        self.vectors
             .iter_mut()
             .for_each(|vector| vector.iov_len = len);
     }

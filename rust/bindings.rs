@@ -16,7 +16,7 @@
     improper_ctypes
 )]
 
-use kernel::ffi;
+use kernel::{bindings::tracepoint, ffi};
 
 type __kernel_size_t = usize;
 type __kernel_ssize_t = isize;

@@ -23,3 +23,4 @@
 #include <net/xdp_sock_drv.h>
 
 #include "helpers.h"
+#include "trace.h"

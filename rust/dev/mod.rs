@@ -37,10 +37,10 @@ use crate::{
         binding::Binding,
         forward::Forward,
         registry,
-        sync::{self, Failure}, //
+        sync, //
     },
     prelude::*,
-    sys::log::{self, Shown}, //
+    sys::{self, trace}, //
 };
 use core::{
     ptr::null_mut,
@@ -106,6 +106,7 @@ impl Drop for OpenFile {
         if !binding.is_null() {
             // SAFETY: By the type's invariant the reference is ours.
             let binding = unsafe { Arc::from_raw(binding) };
+            trace::unbind(&binding.label);
             registry::unbind(&binding);
         }
     }
@@ -132,6 +133,8 @@ impl Pending<'_> {
     /// Lets the file be used.
     fn publish(mut self) {
         if let Some(binding) = self.binding.take() {
+            let (tx, rx) = (binding.tx.len(), binding.rx.len());
+            trace::bind(&binding.label, tx, rx, binding.reply.offset);
             let binding = Arc::into_raw(binding).cast_mut();
             // INVARIANT: `claimed` is ours, and stays set from now on.
             self.file.binding.store(binding, Ordering::Release);
@@ -172,7 +175,7 @@ impl Device {
     /// Makes the device and its files in debugfs appear.
     pub(crate) fn register() -> impl PinInit<Self, Error> {
         // Poll works without it, if slower, so a failure is none of the device's.
-        let _ = crate::sys::poll::init();
+        let _ = sys::poll::init();
         try_pin_init!(Self {
             // First, because nothing after the registration may fail.
             debug <- debug::Files::new(),
@@ -291,8 +294,8 @@ fn sync_transmit(open: &OpenFile) -> Result {
     let binding = open.binding().ok_or(ENXIO)?;
     let mut result = Ok(());
     for kring in binding.tx.iter() {
-        if let Err(failure) = sync::txsync(kring, &binding.region, sync::FORCE) {
-            result = Err(report(binding, kring, failure));
+        if let Err(failure) = sync::txsync(binding, kring, sync::FORCE) {
+            result = Err(failure.into());
         }
     }
     result
@@ -304,34 +307,16 @@ fn sync_receive(open: &OpenFile) -> Result {
     let mut result = Ok(());
     let mut forward = Forward::new(binding);
     for kring in binding.rx.iter() {
-        if let Err(failure) = sync::rxsync(kring, &binding.region, &mut forward, sync::FORCE) {
-            result = Err(report(binding, kring, failure));
+        if let Err(failure) = sync::rxsync(binding, kring, &mut forward, sync::FORCE) {
+            result = Err(failure.into());
         }
     }
     if forward.finish() {
         for kring in binding.tx.iter() {
-            if let Err(failure) = sync::txflush(kring, &binding.region, 0) {
-                result = Err(report(binding, kring, failure));
+            if let Err(failure) = sync::txflush(binding, kring, 0) {
+                result = Err(failure.into());
             }
         }
     }
     result
-}
-
-/// The errno of a failed sync, and a line in the log if the program is to blame.
-#[cold]
-fn report(binding: &Binding, kring: &crate::port::kring::Kring, failure: Failure) -> Error {
-    if let Failure::Reinit(fault) = failure {
-        if log::allowed() {
-            pr_warn!(
-                "{}: {}{} ring {}: {}, reinitialised\n",
-                Shown(binding.label),
-                if kring.host { "host " } else { "" },
-                Shown(kring.direction),
-                kring.index,
-                Shown(fault)
-            );
-        }
-    }
-    failure.into()
 }

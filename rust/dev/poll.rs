@@ -8,12 +8,11 @@
 //!
 //! No wake-up is lost: the caller is on the wait queues before the sync that finds nothing.
 
-use super::{open_file, report};
+use super::open_file;
 use crate::{
     port::{
         binding::Binding,
         forward::Forward,
-        kring::Kring,
         sync::{self, Failure}, //
     },
     sys::poll::Poll, //
@@ -59,11 +58,11 @@ fn sync_rings(binding: &Binding, events: u32) -> u32 {
         for kring in binding.tx.iter() {
             // Once there is room somewhere, other rings are visited only if there is something to send.
             let result = if output != 0 {
-                sync::txsync(kring, &binding.region, 0)
+                sync::txsync(binding, kring, 0)
             } else {
-                sync::txflush(kring, &binding.region, 0)
+                sync::txflush(binding, kring, 0)
             };
-            if found(binding, kring, result, &mut ready) {
+            if found(result, &mut ready) {
                 ready |= output;
                 output = 0;
             }
@@ -74,8 +73,7 @@ fn sync_rings(binding: &Binding, events: u32) -> u32 {
         // All of them, or the last ones starve.
         let mut forward = Forward::new(binding);
         for kring in binding.rx.iter() {
-            let result = sync::rxsync(kring, &binding.region, &mut forward, 0);
-            if found(binding, kring, result, &mut ready) {
+            if found(sync::rxsync(binding, kring, &mut forward, 0), &mut ready) {
                 ready |= input;
             }
         }
@@ -90,19 +88,14 @@ fn sync_rings(binding: &Binding, events: u32) -> u32 {
 #[cold]
 fn flush(binding: &Binding, ready: &mut u32) {
     for kring in binding.tx.iter() {
-        let result = sync::txflush(kring, &binding.region, 0);
-        found(binding, kring, result, ready);
+        found(sync::txflush(binding, kring, 0), ready);
     }
 }
 
 #[inline]
-fn found(binding: &Binding, kring: &Kring, result: Result<bool, Failure>, ready: &mut u32) -> bool {
-    match result {
-        Ok(found) => found,
-        Err(failure) => {
-            report(binding, kring, failure);
-            *ready |= bindings::POLLERR;
-            false
-        }
-    }
+fn found(result: Result<bool, Failure>, ready: &mut u32) -> bool {
+    result.unwrap_or_else(|_| {
+        *ready |= bindings::POLLERR;
+        false
+    })
 }

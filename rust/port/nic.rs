@@ -27,7 +27,7 @@ use crate::{
         Adapter, Policy, QueueId, Refusal, Wanted, //
     },
     prelude::*,
-    sys::{netdev::NetDev, rtnl::Rtnl}, //
+    sys::{netdev::NetDev, rtnl::Rtnl, trace}, //
 };
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::{
@@ -401,6 +401,7 @@ impl NicPort {
             if let Some(attached) = wanted.kring.stop().attached() {
                 attached.queue = queue;
             }
+            trace::takeover(&state.name, wanted.id.direction == Direction::Tx, wanted.id.index);
             state.ring(wanted.id.direction, u32::from(wanted.id.index))?.taken = true;
         }
         Ok(())
@@ -439,6 +440,9 @@ impl NicPort {
         if let Some(live) = &state.live {
             if let Some(hooks) = live.hooks.as_ref().filter(|_| !ids.is_empty()) {
                 live.adapter.release(&ids, hooks, rtnl);
+                for id in ids.iter() {
+                    trace::release(&state.name, id.direction == Direction::Tx, id.index);
+                }
                 if !state.any_taken() {
                     hooks.set_active(false, rtnl);
                 }

@@ -8,58 +8,42 @@
 //!
 //! Counters: `syncs` and `reinits` are counted here, packets and all that is known about them by the queue.
 
-use super::forward::Forward;
-use super::kring::{Attached, Direction, Held, Inner, Kring, NotHeld, SharedRing, SyncError};
+use super::{
+    binding::Binding,
+    forward::Forward,
+    kring::{Attached, Counters, Direction, Held, Inner, Kring, NotHeld, SharedRing, SyncError}, //
+};
 use crate::{
     abi,
-    logic::{
-        ring::{Prologue, RingFault},
-        slot::Slot, //
-    },
-    mem::Region,
+    logic::{ring::RingFault, slot::Slot},
     prelude::*,
-    sys, //
+    sys::{
+        self,
+        log::{self, Shown},
+        trace, //
+    }, //
 };
 use core::{fmt, sync::atomic::Ordering};
 
 /// Flag of a sync that a program asked for by `ioctl`: work that poll may put off (transmit: reclaim completed slots;
 /// receive: look at the hardware even if no interrupt was seen) is done.
-pub const FORCE: u32 = 1;
+pub(crate) const FORCE: u32 = 1;
 
 /// Why a sync failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The program wrote something impossible; the ring was reinitialised and is usable.
-    Reinit(Impossible),
+    Reinit,
     /// The port is gone for good.
     Gone,
     /// The task was killed while it waited for another one's sync of the same ring.
     Killed,
 }
 
-/// What the program wrote.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Impossible {
-    /// A cursor.
-    Cursor(RingFault),
-    /// A slot; the cursors if the queue cannot say which.
-    Slot(Option<u32>),
-}
-
-impl fmt::Display for Impossible {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cursor(fault) => fault.fmt(f),
-            Self::Slot(Some(slot)) => write!(f, "impossible slot {slot}"),
-            Self::Slot(None) => f.write_str("impossible slots"),
-        }
-    }
-}
-
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Reinit(_) => EINVAL,
+            Failure::Reinit => EINVAL,
             Failure::Gone => ENXIO,
             Failure::Killed => EINTR,
         }
@@ -70,21 +54,21 @@ impl From<Failure> for Error {
 ///
 /// True if the program has slots that it has not seen yet, as poll reports it.
 #[inline]
-pub fn txsync(kring: &Kring, region: &Region, flags: u32) -> Result<bool, Failure> {
+pub(crate) fn txsync(binding: &Binding, kring: &Kring, flags: u32) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
     match held.as_mut().and_then(Held::attached) {
-        Some(attached) => transmit(kring, region, attached, flags),
+        Some(attached) => run::<true>(binding, kring, None, attached, flags),
         None => Ok(false),
     }
 }
 
 /// [`txsync`], if the program has released something.
 #[inline]
-pub fn txflush(kring: &Kring, region: &Region, flags: u32) -> Result<bool, Failure> {
+pub(crate) fn txflush(binding: &Binding, kring: &Kring, flags: u32) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
     match held.as_mut().and_then(Held::attached) {
         Some(attached) if attached.inner.ring.head() != attached.inner.cursors.hwcur() => {
-            transmit(kring, region, attached, flags)
+            run::<true>(binding, kring, None, attached, flags)
         }
         _ => Ok(false),
     }
@@ -95,69 +79,71 @@ pub fn txflush(kring: &Kring, region: &Region, flags: u32) -> Result<bool, Failu
 /// True if there are packets that the program has not seen yet, as poll reports it. What it released to be forwarded
 /// goes to `forward`.
 #[inline]
-pub fn rxsync(
+pub(crate) fn rxsync(
+    binding: &Binding,
     kring: &Kring,
-    region: &Region,
     forward: &mut Forward<'_>,
     flags: u32,
 ) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
     match held.as_mut().and_then(Held::attached) {
-        Some(attached) => receive(kring, region, forward, attached, flags),
+        Some(attached) => run::<false>(binding, kring, Some(forward), attached, flags),
         None => Ok(false),
     }
 }
 
-#[inline]
-fn transmit(
+#[inline(always)]
+fn run<const TX: bool>(
+    binding: &Binding,
     kring: &Kring,
-    region: &Region,
+    forward: Option<&mut Forward<'_>>,
     attached: &mut Attached,
     flags: u32,
 ) -> Result<bool, Failure> {
     let Attached { inner, queue } = attached;
     let (head, cur, tail) = inner.ring.user_cursors();
-    let Prologue { span, .. } = match inner.cursors.tx_prologue(head, cur, tail) {
-        Ok(prologue) => prologue,
-        Err(fault) => return Err(reinit(kring, region, inner, Impossible::Cursor(fault))),
+    let prologue = if TX {
+        inner.cursors.tx_prologue(head, cur, tail)
+    } else {
+        inner.cursors.rx_prologue(head, cur, tail)
     };
-    let result = queue.txsync(inner, kring, span, flags);
-    super::kring::Counters::add(&kring.counters.syncs, 1);
-    match result {
-        Ok(()) => {
-            inner.ring.publish(inner.cursors.finalize());
-            Ok(inner.cursors.is_ready())
-        }
-        Err(error) => Err(failed(kring, region, inner, error)),
+    let span = match prologue {
+        Ok(prologue) => prologue.span,
+        Err(fault) => return Err(reinit(binding, kring, inner, Impossible::Cursor(fault))),
+    };
+    if let Some(forward) = forward {
+        forward.before_rxsync(kring, inner, &span);
     }
-}
-
-#[inline]
-fn receive(
-    kring: &Kring,
-    region: &Region,
-    forward: &mut Forward<'_>,
-    attached: &mut Attached,
-    flags: u32,
-) -> Result<bool, Failure> {
-    let Attached { inner, queue } = attached;
-    let (head, cur, tail) = inner.ring.user_cursors();
-    let Prologue { span, .. } = match inner.cursors.rx_prologue(head, cur, tail) {
-        Ok(prologue) => prologue,
-        Err(fault) => return Err(reinit(kring, region, inner, Impossible::Cursor(fault))),
+    let result = if TX {
+        queue.txsync(inner, kring, span, flags)
+    } else {
+        queue.rxsync(inner, kring, span, flags)
     };
-    forward.before_rxsync(kring, inner, &span);
-    let result = queue.rxsync(inner, kring, span, flags);
-    super::kring::Counters::add(&kring.counters.syncs, 1);
+    Counters::add(&kring.counters.syncs, 1);
+    trace::sync(|| trace::Sync {
+        port: &binding.label,
+        transmit: TX,
+        host: kring.host,
+        ring: kring.index,
+        flags,
+        head,
+        hwcur: inner.cursors.hwcur(),
+        hwtail: inner.cursors.hwtail(),
+    });
     match result {
         Ok(()) => {
             let before = inner.cursors.rtail();
             let now = inner.cursors.finalize();
-            stamp(inner.ring, before != now);
+            if !TX {
+                stamp(inner.ring, before != now);
+            }
             inner.ring.publish(now);
             Ok(inner.cursors.is_ready())
         }
-        Err(error) => Err(failed(kring, region, inner, error)),
+        Err(SyncError::BadRing { slot }) => {
+            Err(reinit(binding, kring, inner, Impossible::Slot(slot)))
+        }
+        Err(SyncError::Gone) => Err(Failure::Gone),
     }
 }
 
@@ -206,18 +192,29 @@ fn hold_slow(kring: &Kring, mut why: NotHeld) -> Result<Option<Held<'_>>, Failur
     }
 }
 
-#[cold]
-fn failed(kring: &Kring, region: &Region, inner: &mut Inner, error: SyncError) -> Failure {
-    match error {
-        SyncError::BadRing { slot } => reinit(kring, region, inner, Impossible::Slot(slot)),
-        SyncError::Gone => Failure::Gone,
+/// What the program wrote.
+enum Impossible {
+    /// A cursor.
+    Cursor(RingFault),
+    /// A slot; the cursors if the queue cannot say which.
+    Slot(Option<u32>),
+}
+
+impl fmt::Display for Impossible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cursor(fault) => fault.fmt(f),
+            Self::Slot(Some(slot)) => write!(f, "impossible slot {slot}"),
+            Self::Slot(None) => f.write_str("impossible slots"),
+        }
     }
 }
 
 /// Sets the program back to where the kernel stands, and makes every slot name a buffer again.
 #[cold]
-fn reinit(kring: &Kring, region: &Region, inner: &mut Inner, fault: Impossible) -> Failure {
+fn reinit(binding: &Binding, kring: &Kring, inner: &mut Inner, fault: Impossible) -> Failure {
     kring.counters.reinits.fetch_add(1, Ordering::Relaxed);
+    let region = &binding.region;
     for (index, &known) in (0u32..inner.ring.num_slots()).zip(inner.shadow.iter()) {
         // SAFETY: The index is below the number of slots.
         let mut slot = Slot::from_raw(unsafe { inner.ring.read(index) });
@@ -234,7 +231,17 @@ fn reinit(kring: &Kring, region: &Region, inner: &mut Inner, fault: Impossible) 
     }
     let to = inner.cursors.reinit();
     inner.ring.set_cursors(to.head, to.cur, to.tail);
-    Failure::Reinit(fault)
+    if log::allowed() {
+        pr_warn!(
+            "{}: {}{} ring {}: {}, reinitialised\n",
+            Shown(binding.label),
+            if kring.host { "host " } else { "" },
+            Shown(kring.direction),
+            kring.index,
+            Shown(fault)
+        );
+    }
+    Failure::Reinit
 }
 
 impl fmt::Display for Direction {

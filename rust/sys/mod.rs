@@ -11,4 +11,5 @@ pub(crate) mod rtnl;
 pub(crate) mod sched;
 pub(crate) mod skb;
 pub(crate) mod time;
+pub(crate) mod trace;
 pub(crate) mod wait;

@@ -25,8 +25,6 @@ use kernel::bindings as kernel_bindings;
 pub struct Reg(u32);
 
 impl Reg {
-    /// Device control.
-    pub const CTRL: Reg = Reg(0x0000);
     /// Device status.
     pub const STATUS: Reg = Reg(0x0008);
     /// Receive control.
@@ -43,8 +41,6 @@ impl Reg {
 pub const RCTL_EN: u32 = 1 << 1;
 /// Receive control: descriptor type; anything but 0 splits packets.
 pub const RCTL_DTYP: u32 = 3 << 10;
-/// Receive control: damaged frames are stored.
-pub const RCTL_SBP: u32 = 1 << 2;
 /// Receive control: the FCS is not stored.
 pub const RCTL_SECRC: u32 = 1 << 26;
 /// Transmit control: the transmitter is on.

@@ -140,23 +140,30 @@ impl DriverRing {
         self.count
     }
 
-    fn word(&self, descriptor: u32, word: usize) -> *mut u64 {
-        assert!(descriptor < self.count);
+    /// A word of a descriptor, 0 or 1; [`None`] if there is no such descriptor.
+    fn word(&self, descriptor: u32, word: usize) -> Option<*mut u64> {
+        if descriptor >= self.count {
+            return None;
+        }
         let byte = self.offset + (descriptor * DESCRIPTOR) as usize + 8 * word;
-        let page = self.pages[byte / PAGE_SIZE];
+        let page = self.pages.get(byte / PAGE_SIZE)?;
         // SAFETY: Within the page.
-        unsafe { page.as_ptr().add(byte % PAGE_SIZE).cast() }
+        Some(unsafe { page.as_ptr().add(byte % PAGE_SIZE).cast() })
     }
 
-    /// Reads a word of a descriptor: 0 or 1.
+    /// Reads a word of a descriptor, 0 or 1; 0 if there is no such descriptor.
     pub fn read(&self, descriptor: u32, word: usize) -> u64 {
-        // SAFETY: Part of the ring, by the type's invariant; 8-byte aligned, as rings are 128-byte aligned.
-        u64::from_le(unsafe { self.word(descriptor, word).read_volatile() })
+        self.word(descriptor, word).map_or(0, |word| {
+            // SAFETY: Part of the ring, by the type's invariant; 8-byte aligned, as rings are 128-byte aligned.
+            u64::from_le(unsafe { word.read_volatile() })
+        })
     }
 
-    /// Writes a word of a descriptor: 0 or 1.
+    /// Writes a word of a descriptor, 0 or 1, if there is such a descriptor.
     pub fn write(&self, descriptor: u32, word: usize, value: u64) {
-        // SAFETY: As above. That the driver and the hardware can do with the value is the caller's business.
-        unsafe { self.word(descriptor, word).write_volatile(value.to_le()) }
+        if let Some(word) = self.word(descriptor, word) {
+            // SAFETY: As above. What the driver and the hardware make of the value is the caller's business.
+            unsafe { word.write_volatile(value.to_le()) }
+        }
     }
 }

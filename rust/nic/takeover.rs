@@ -18,13 +18,16 @@ use super::{
     adapter::{QueueId, Refusal},
     family::Family,
     napi,
-    register::{Block, Hardware, Reg, Stopped, RCTL_SBP},
+    register::{Block, Hardware, Reg, Stopped},
     rings::{Descriptors, DriverRing, DESCRIPTOR},
     switch::Switch, //
 };
 use crate::{
     bindings,
-    logic::desc::{Receive, Transmit},
+    logic::{
+        desc::{Receive, Transmit},
+        ring::distance, //
+    },
     port::kring::Direction,
     prelude::*,
     sys::{rtnl::Rtnl, sched}, //
@@ -146,8 +149,8 @@ impl<F: Family> Stock<F> {
         F::write_back(&hw);
         let frozen = Frozen::stop(&hw, id, block)?;
         let full = sched::wait_until(PATIENCE_MS, || {
-            let gap = (block.head(&hw) + count - block.tail(&hw)) % count;
-            F::is_full(gap) || {
+            let (head, tail) = (block.head(&hw), block.tail(&hw));
+            (head < count && tail < count && F::is_full(distance(tail, head, count))) || {
                 napi::schedule(hw.dev());
                 false
             }
@@ -364,11 +367,6 @@ impl<F: Family> Taken<F> {
             .map_err(|_| Stuck::spoilt(c"a queue does not stop"))?;
         Frozen::<F> { id, stopped, saved }.resume()
     }
-}
-
-/// Whether the NIC stores damaged frames.
-pub fn stores_damaged(hw: &Hardware) -> bool {
-    hw.read(Reg::RCTL) & RCTL_SBP != 0
 }
 
 /// A ring for `count` slots.

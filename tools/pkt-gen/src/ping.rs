@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// How long an answer may take before it counts as lost.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
+/// Longest round trip that is told from longer ones, in nanoseconds: none is waited for as long.
+const LONGEST: u64 = 10_000_000_000;
+
 /// Stream number of ping packets.
 const STREAM: u16 = 0xffff;
 
@@ -99,8 +102,8 @@ struct Times {
 
 impl Default for Times {
     fn default() -> Self {
-        // Three digits, any duration: these arguments are in the range that the histogram takes.
-        let histogram = Histogram::new(3).expect("three digits are possible");
+        // The arguments are in the range that the histogram takes.
+        let histogram = Histogram::new_with_bounds(1, LONGEST, 3).expect("bounds in order");
         Times {
             under_way: HashMap::new(),
             lost: 0,
@@ -267,14 +270,17 @@ mod tests {
         let mut times = Times::default();
         times.sent(0);
         times.sent(1);
-        times.back(0, Instant::now());
-        times.back(0, Instant::now());
+        let late = Instant::now() + Duration::from_millis(7);
+        times.back(0, late);
+        times.back(0, late);
         assert!(!times.all_back());
         times.give_up();
         times.back(1, Instant::now());
         let report = times.report();
         assert_eq!((report.replies, report.lost), (1, 1));
-        assert!(report.rtt_ns.is_some());
+        let rtt = report.rtt_ns.unwrap();
+        assert!((7_000_000..LONGEST).contains(&rtt.min));
+        assert!(rtt.p50 >= rtt.min && rtt.max >= rtt.p999);
         assert!(Times::default().report().rtt_ns.is_none());
     }
 }

@@ -294,13 +294,15 @@ impl Summary {
                 self.bytes / self.packets,
                 self.seconds
             ));
-            let seconds = self.seconds.max(1e-6);
+        }
+        // One batch alone has no duration, and so no speed.
+        if self.seconds > 0.0 {
             let wire = self.bytes + self.packets * FRAMING;
             lines.push(format!(
                 "Speed: {}pps Bandwidth: {}bps (raw {}bps). Average batch: {:.2} pkts",
                 scaled(self.pps, plain),
-                scaled(self.bytes as f64 * 8.0 / seconds, plain),
-                scaled(wire as f64 * 8.0 / seconds, plain),
+                scaled(self.bytes as f64 * 8.0 / self.seconds, plain),
+                scaled(wire as f64 * 8.0 / self.seconds, plain),
                 self.packets as f64 / self.batches.max(1) as f64,
             ));
         }
@@ -369,6 +371,7 @@ mod tests {
         );
         let nothing = Summary {
             packets: 0,
+            seconds: 0.0,
             function: "rx",
             ..summary()
         };

@@ -101,9 +101,9 @@ unsafe fn bpf_fd<T>(command: i32, attribute: &T) -> io::Result<OwnedFd> {
 
 /// One instruction: operation, destination and source registers, offset, immediate value.
 fn insn(op: u8, dst: u8, src: u8, offset: i16, value: i32) -> u64 {
-    let registers = u64::from(src << 4 | dst);
+    let registers = u64::from((src << 4) | dst);
     let offset = u64::from(offset as u16);
-    u64::from(op) | registers << 8 | offset << 16 | u64::from(value as u32) << 32
+    u64::from(op) | (registers << 8) | (offset << 16) | (u64::from(value as u32) << 32)
 }
 
 /// Where the descriptor of a map fits.

@@ -104,7 +104,7 @@ struct Args {
     #[arg(long, value_name = "MS", default_value_t = 2000)]
     patience: u64,
 
-    /// Milliseconds to wait for a link that opening an interface has brought down.
+    /// Milliseconds to wait for the links, before interfaces are opened and, as that can reset a NIC, after.
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     wait_link: u64,
 
@@ -171,6 +171,7 @@ fn main() -> ExitCode {
 
 /// Opens what the interface needs and runs.
 fn run<const LEN: usize>(args: &Args) -> io::Result<Report> {
+    wait_for_links(args)?;
     let (sends, receives) = (args.dir != Direction::Rx, args.dir != Direction::Tx);
     let near = &args.interface;
     let far = args.peer.as_deref().unwrap_or(near);
@@ -209,6 +210,15 @@ fn run<const LEN: usize>(args: &Args) -> io::Result<Report> {
     Ok(report)
 }
 
+/// Waits for the link of each NIC: an interface that has just been brought up cannot be used yet.
+fn wait_for_links(args: &Args) -> io::Result<()> {
+    let limit = Duration::from_millis(args.wait_link);
+    link::wait(&args.interface, limit)?;
+    args.peer
+        .as_deref()
+        .map_or(Ok(()), |peer| link::wait(peer, limit))
+}
+
 fn open<T>(name: Option<&str>, open: impl Fn(&str) -> io::Result<T>) -> io::Result<Option<T>> {
     name.map(open).transpose()
 }
@@ -233,12 +243,7 @@ fn go<const LEN: usize, S: Sender, R: Receiver>(
         Source::<LEN>::new(args.source_mac, args.destination_mac, args.len, plan.count)
             .map_err(io::Error::other)?;
     let mut sink = Sink::<LEN>::default();
-    for name in [Some(&args.interface), args.peer.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        link::wait(name, Duration::from_millis(args.wait_link))?;
-    }
+    wait_for_links(args)?;
     std::thread::sleep(Duration::from_millis(args.settle));
     let idle = clock::idle()?;
     let times: Times = match (&mut sender, &mut receiver) {

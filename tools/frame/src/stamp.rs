@@ -44,7 +44,7 @@ pub enum Verdict {
 ///
 /// If the frame is shorter than [`STAMPED_MIN`].
 pub fn stamp(frame: &mut [u8], stream: u16, sequence: u64) {
-    let numbers = u64::from(stream) << 48 | (sequence & MAX_SEQUENCE);
+    let numbers = (u64::from(stream) << 48) | (sequence & MAX_SEQUENCE);
     frame[HEADERS..NUMBERS].copy_from_slice(&MAGIC);
     frame[NUMBERS..PATTERN].copy_from_slice(&numbers.to_be_bytes());
     let mut pattern = Pattern(numbers);

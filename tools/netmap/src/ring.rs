@@ -401,7 +401,7 @@ impl SlotView<'_> {
     /// Writes length and flags with one store.
     #[inline(always)]
     fn set(&mut self, len: u16, flags: u16) {
-        let both = u32::from(len) | u32::from(flags) << 16;
+        let both = u32::from(len) | (u32::from(flags) << 16);
         let both = if cfg!(target_endian = "little") {
             both
         } else {

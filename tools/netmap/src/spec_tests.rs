@@ -139,7 +139,7 @@ proptest! {
     fn what_is_printed_parses_back(
         name in name(), rings in rings(), letters in 0..64usize, mem_id: u16,
     ) {
-        let chosen = FLAGS.iter().enumerate().filter(|(bit, _)| letters >> bit & 1 != 0);
+        let chosen = FLAGS.iter().enumerate().filter(|(bit, _)| (letters >> bit) & 1 != 0);
         let flags = chosen.fold(0, |flags, (_, (_, flag))| flags | flag);
         let spec = PortSpec { name, rings, flags, mem_id };
         prop_assert_eq!(spec.to_string().parse::<PortSpec>(), Ok(spec));

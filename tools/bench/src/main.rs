@@ -9,6 +9,7 @@ mod clock;
 mod link;
 mod mapping;
 mod netmap_rings;
+mod nothing;
 mod packet;
 mod packet_ring;
 mod payload;
@@ -46,6 +47,10 @@ enum Api {
     XdpCopy,
     /// AF_XDP, without copies.
     XdpZerocopy,
+    /// Nothing: frames are copied to memory and back.
+    Program,
+    /// The same with one system call per batch, which does nothing.
+    Syscall,
 }
 
 /// What to time.
@@ -204,6 +209,10 @@ fn run<const LEN: usize>(args: &Args) -> io::Result<Report> {
             let (tx, rx) = (open(tx_if, socket)?, open(rx_if, socket)?);
             native = tx.as_ref().or(rx.as_ref()).map(Socket::is_native);
             go::<LEN, _, _>(args, tx, rx)
+        }
+        Api::Program | Api::Syscall => {
+            let (tx, rx) = nothing::ends(args.api == Api::Syscall);
+            go::<LEN, _, _>(args, sends.then_some(tx), receives.then_some(rx))
         }
     }?;
     report.native = native;

@@ -90,7 +90,7 @@ impl Registry {
         }
         self.ports.reserve(1, GFP_KERNEL)?;
         let region = self.region(request.mem_id)?;
-        let port = NicPort::new(dev, &request.geometry, region, rtnl)?;
+        let port = NicPort::new(dev, &request.geometry, region, rtnl).inspect_err(|_| self.trim())?;
         self.ports.push(port.clone(), GFP_KERNEL)?;
         Ok(port)
     }

@@ -8,13 +8,19 @@ pub(crate) use kernel::{
     sync::Arc, //
 };
 
-/// Operation not supported: the number that programs know, which the crate of older kernels has no constant for.
-pub(crate) const EOPNOTSUPP: Error = {
-    let errno = match core::num::NonZeroI32::new(-(kernel::bindings::EOPNOTSUPP as i32)) {
+/// The error of a number that the crate of older kernels has no constant for.
+const fn error(number: u32) -> Error {
+    let errno = match core::num::NonZeroI32::new(-(number as i32)) {
         Some(errno) => errno,
         None => panic!("an error number is not zero"),
     };
     // SAFETY: `Error` is a struct of one field, a `NonZeroI32` that holds a negative error number; another size would
     // not compile. Its constructor cannot be called in a constant.
     unsafe { core::mem::transmute::<core::num::NonZeroI32, Error>(errno) }
-};
+}
+
+/// Operation not supported.
+pub(crate) const EOPNOTSUPP: Error = error(kernel::bindings::EOPNOTSUPP);
+
+/// The interface is down.
+pub(crate) const ENETDOWN: Error = error(kernel::bindings::ENETDOWN);

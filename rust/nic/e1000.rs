@@ -4,7 +4,7 @@
 
 use super::{
     family::Family,
-    register::{Block, Reg},
+    register::{Block, Reg, RCTL_SECRC},
     switch::Unit, //
 };
 use crate::{logic::desc::Legacy, prelude::*};
@@ -24,13 +24,14 @@ const BSIZE: [(u32, u32); 7] = [
 ];
 const BSEX: u32 = 1 << 25;
 
-/// The buffer size in the receive control register, as for [`Family::rx_mode_bits`].
-pub(super) const BSIZE_MASK: u32 = BSEX | (3 << 16);
+/// The bits of the receive control register that we change: buffer size, and that the FCS is stripped. The driver
+/// strips it in software, which would leave an empty last slot where it lies in a descriptor of its own.
+pub(super) const RCTL_MASK: u32 = BSEX | (3 << 16) | RCTL_SECRC;
 
 /// As [`Family::rx_mode_bits`], where the size stands in the receive control register.
-pub(super) fn bsize(size: u32) -> Option<(u32, u32)> {
+pub(super) fn rctl_bits(size: u32) -> Option<(u32, u32)> {
     let (taken, bits) = BSIZE.into_iter().find(|&(taken, _)| taken <= size)?;
-    Some((bits, taken))
+    Some((RCTL_SECRC | bits, taken))
 }
 
 impl Family for E1000 {
@@ -58,10 +59,11 @@ impl Family for E1000 {
         Reg::RCTL
     }
 
-    const RX_MODE_MASK: u32 = BSIZE_MASK;
+    const RX_MODE_MASK: u32 = RCTL_MASK;
+    const STRIPS_FCS: bool = true;
 
     fn rx_mode_bits(size: u32) -> Option<(u32, u32)> {
-        bsize(size)
+        rctl_bits(size)
     }
 
     const CONTROL: (u32, u32) = (0, 0);

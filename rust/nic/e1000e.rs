@@ -49,10 +49,11 @@ impl Family for E1000e {
         Reg::RCTL
     }
 
-    const RX_MODE_MASK: u32 = e1000::BSIZE_MASK;
+    const RX_MODE_MASK: u32 = e1000::RCTL_MASK;
+    const STRIPS_FCS: bool = true;
 
     fn rx_mode_bits(size: u32) -> Option<(u32, u32)> {
-        e1000::bsize(size)
+        e1000::rctl_bits(size)
     }
 
     // Write back each descriptor, not four at once.

@@ -38,6 +38,8 @@ pub trait Family: Send + Sync + Sized + 'static {
     fn rx_mode(block: Block) -> Reg;
     /// The bits of it that we change.
     const RX_MODE_MASK: u32;
+    /// Whether these bits have the NIC store no FCS. If not, the driver decides for all queues.
+    const STRIPS_FCS: bool;
     /// What these bits are for buffers of `size` bytes, and as how large the hardware then takes them: at most `size`.
     /// [`None`] if there is no such setting.
     fn rx_mode_bits(size: u32) -> Option<(u32, u32)>;

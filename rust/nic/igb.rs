@@ -60,6 +60,7 @@ impl Family for Igb {
     }
 
     const RX_MODE_MASK: u32 = DROP_EN | TIMESTAMP | BSIZEPKT;
+    const STRIPS_FCS: bool = false;
 
     fn rx_mode_bits(size: u32) -> Option<(u32, u32)> {
         // More than 16 KiB is more than any frame.

@@ -114,7 +114,9 @@ impl<F: Family> Ours<F> {
                     queue.arm(ring, &inner.cursors, inner.buf_size)?;
                 }
                 Side::Rx(queue) => {
-                    queue.arm(ring, inner, hw.read(Reg::RCTL) & RCTL_SECRC == 0)?;
+                    let stores_fcs =
+                        !F::STRIPS_FCS && hw.read(Reg::RCTL) & RCTL_SECRC == 0;
+                    queue.arm(ring, inner, stores_fcs)?;
                 }
             }
         }

@@ -7,7 +7,8 @@
 //! does not get yet, so that head and tail never meet.
 //!
 //! - A frame in several descriptors is published when its last one is there, with `NS_MOREFRAG` in all but that.
-//! - The FCS, where the NIC stores it, is cut off; the last slot of a frame is empty if it held nothing else.
+//! - The FCS, where the driver has the NIC store it, is cut off; the last slot of a frame is empty if it held nothing
+//!   else.
 //! - A VLAN tag that the NIC took out is put back in. Turning that off in the NIC would be simpler, and would also turn
 //!   off the insertion of tags for what the host sends on queues of its own.
 //! - A damaged frame, of which the NIC stores some only if it was told to, is published with length 0 and counted.

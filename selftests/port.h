@@ -150,4 +150,25 @@ static inline long region_count(const char *pool, const char *key)
 	return count;
 }
 
+/* The sum of the counter KEY over the rings of a bound file, as its fdinfo says; -1 if there is none. */
+static inline long port_count(const struct port *port, const char *key)
+{
+	char path[64], line[256];
+	long count = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", port->fd);
+	file = fopen(path, "r");
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file)) {
+		char *at = strstr(line, key);
+
+		if (at && !strncmp(line, "netmap-", 7))
+			count = (count < 0 ? 0 : count) + strtol(at + strlen(key), NULL, 10);
+	}
+	fclose(file);
+	return count;
+}
+
 #endif

@@ -34,15 +34,27 @@ pub(super) unsafe extern "C" fn poll(
         return bindings::POLLERR;
     };
     let events = caller.events();
+    let (mut input, mut output) = (true, true);
     if caller.is_transient() {
         // Such a caller needs no wake-up if something is ready, and mostly something is.
         let ready = sync_rings(binding, events);
         if ready != 0 {
             return ready;
         }
+        // It says each time what it waits for; others may change that without telling.
+        input = events & INPUT != 0 || events & OUTPUT == 0;
+        output = events & OUTPUT != 0;
     }
-    for kring in Iterator::chain(binding.rx.iter(), binding.tx.iter()) {
-        caller.register(&kring.wait);
+    // A file may have rings of one direction alone, and errors concern it too.
+    if input || binding.tx.is_empty() {
+        for kring in binding.rx.iter() {
+            caller.register(&kring.wait);
+        }
+    }
+    if output || binding.rx.is_empty() {
+        for kring in binding.tx.iter() {
+            caller.register(&kring.wait);
+        }
     }
     sync_rings(binding, events)
 }

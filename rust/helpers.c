@@ -88,6 +88,17 @@ void netmap_device_put(struct device *dev)
 	put_device(dev);
 }
 
+/*
+ * Under CONFIG_DMA_API_DEBUG every buffer is synchronised, and looked up by a search through the 8 KiB pieces of its
+ * mapping: which therefore have to be few.
+ */
+size_t netmap_dma_largest(struct device *dev)
+{
+	size_t largest = dma_max_mapping_size(dev);
+
+	return IS_ENABLED(CONFIG_DMA_API_DEBUG) ? min_t(size_t, largest, SZ_8K) : largest;
+}
+
 bool netmap_dma_need_sync(struct device *dev)
 {
 	return dma_dev_need_sync(dev);

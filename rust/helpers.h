@@ -22,6 +22,7 @@ void netmap_vunmap(void *address);
 
 void netmap_device_hold(struct device *dev);
 void netmap_device_put(struct device *dev);
+size_t netmap_dma_largest(struct device *dev);
 bool netmap_dma_need_sync(struct device *dev);
 int netmap_dma_map(struct device *dev, struct page *page, unsigned int order, u64 *address);
 void netmap_dma_unmap(struct device *dev, u64 address, size_t size);

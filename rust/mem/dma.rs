@@ -62,7 +62,7 @@ impl DmaMap {
             users: AtomicUsize::new(0),
             need_sync: AtomicBool::new(false),
             // SAFETY: The device is valid.
-            largest: unsafe { bindings::dma_max_mapping_size(device) },
+            largest: unsafe { bindings::netmap_dma_largest(device) },
         })
     }
 

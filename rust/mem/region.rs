@@ -123,9 +123,12 @@ impl Region {
         &self.buffers.table
     }
 
-    /// The kernel's address of a buffer; [`None`] for an index without a buffer.
+    /// The kernel's address of a buffer; [`None`] for an index without a buffer or of a reserved one.
     #[inline]
     pub(crate) fn buf_ptr(&self, index: u32) -> Option<NonNull<u8>> {
+        if index < buffers::RESERVED {
+            return None;
+        }
         self.buffers.table.get(index)
     }
 

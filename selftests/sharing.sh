@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# A NIC with several queues: netmap has queue 1, the host's TCP goes on with the others.
+set -u
+. ./wire.sh
+
+# queue_packets DIRECTION QUEUE: what the driver has moved for the stack.
+queue_packets() {
+	ethtool -S "$TEST_IF" | awk -v name="$1_queue_$2_packets:" '$1 == name { print $2 }'
+}
+
+stack_packets() {
+	cat "/sys/class/net/$TEST_IF/statistics/$1_packets"
+}
+
+# transfer SECONDS: TCP both ways for so long; fails if a connection is reset.
+transfer() {
+	iperf3 -c $peer_address -t "$1" --bidir -P 2 --json >/tmp/iperf
+}
+
+received() {
+	grep -A 8 "\"$1\":" /tmp/iperf | sed -n 's/.*"bytes":[^0-9]*\([0-9]*\).*/\1/p' | head -n 1
+}
+
+listens() {
+	in_peer ss -ltnH "sport = 5201" | grep -q .
+}
+
+plan 12
+make_hosts
+# Without this, a flow may well be hashed to queue 1, as it should.
+ethtool -X "$TEST_IF" equal 1
+in_peer iperf3 -s -D --pidfile /tmp/iperf.pid
+wait_for listens
+changes=$(carrier_changes)
+mark_log
+
+set_takeover hot
+# Ten times taken and given back under the transfer, and traffic of its own in between.
+transfer 15 &
+transfer=$!
+sum=0
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	./port cycle "netmap:$TEST_IF-1" 3 >/tmp/cycle || sum=1
+	timeout 30 nm-pkt-gen -i "netmap:$TEST_IF-1" -f tx -n 20000 -l 60 >/dev/null 2>&1 || sum=1
+done
+check $sum "queue 1 is taken, sends and is given back 40 times"
+sed 's/^/# /' /tmp/cycle
+wait $transfer
+check $? "no TCP connection is reset"
+say "bytes sent $(received sum_sent), back $(received sum_sent_bidir_reverse)"
+[ "$(received sum_received)" -gt 100000 ] && [ "$(received sum_received_bidir_reverse)" -gt 100000 ]
+check $? "both directions moved"
+
+# While it is taken, the stack's counters count what the stack sends.
+start_holding "netmap:$TEST_IF-1"
+check $? "queue 1 is taken"
+all=$(stack_packets tx) first=$(queue_packets tx 0) second=$(queue_packets tx 1)
+timeout 60 nm-pkt-gen -i "netmap:$TEST_IF-1/T" -f tx -n 50000 -l 60 >/dev/null 2>&1
+check $? "netmap sends 50000 packets on it"
+transfer 2
+check $? "TCP passes meanwhile"
+# The driver adds up its counters every two seconds.
+settled() {
+	[ "$(stack_packets tx)" = "$(($(queue_packets tx 0) + $(queue_packets tx 1)))" ]
+}
+wait_for settled
+check $? "ip -s and ethtool -S agree"
+[ "$(queue_packets tx 1)" = "$second" ]
+check $? "the stack's packets keep off the taken queue"
+[ "$(queue_packets tx 0)" -gt "$first" ] && [ "$(stack_packets tx)" -gt "$all" ]
+check $? "and go through the other one"
+stop_holding
+check $? "it is given back"
+[ "$(carrier_changes)" = "$changes" ]
+check $? "the carrier never changed"
+check_that "the driver has nothing to say" quiet_log
+kill "$(tr -d '\0' </tmp/iperf.pid)"
+ethtool -X "$TEST_IF" default
+unmake_hosts
+finish_test

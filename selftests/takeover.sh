@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Queues are taken from a live driver and given back: the link, the driver and the other queues do not notice.
+set -u
+. ./wire.sh
+
+driver=$TEST_NIC
+identity() {
+	readlink -f "/sys/class/net/$TEST_IF/device/driver"
+	ethtool -i "$TEST_IF"
+	cat "/sys/module/$driver/sections/.text" "/sys/class/net/$TEST_IF/ifindex"
+}
+
+features() {
+	ethtool -k "$TEST_IF"
+}
+
+all_queues() {
+	find "/sys/class/net/$TEST_IF/queues/" -name '[rt]x-*' | wc -l
+}
+
+sent_by_stack() {
+	cat "/sys/class/net/$TEST_IF/statistics/tx_packets"
+}
+
+plan 17
+make_hosts
+check $? "the hosts talk before"
+changes=$(carrier_changes) before=$(identity) before_features=$(features)
+mark_log
+
+set_takeover hot
+start_holding "netmap:$TEST_IF"
+check $? "all queues are taken"
+[ "$(taken "$TEST_IF")" = "$(all_queues)" ]
+check $? "debugfs says so"
+log_since | grep -q "$TEST_IF: native ($driver), [0-9]* tx + [0-9]* rx queues, [0-9]* slots, buffers of 2048"
+check $? "and so does the log"
+! timeout 2 ping -c 1 -W 1 $peer_address >/dev/null
+check $? "the host's own traffic does not pass"
+[ "$(identity)" = "$before" ]
+check $? "the driver is the same, never reloaded"
+stop_holding
+check $? "the program dies of a signal"
+[ "$(taken "$TEST_IF")" = 0 ]
+check $? "its queues are given back"
+wait_for hosts_talk
+check $? "the hosts talk after"
+[ "$(features)" = "$before_features" ]
+check $? "the features are as before"
+
+# In each of the ways that a program may leave a ring: something unsent in it, something received and not taken.
+for _ in 1 2 3; do
+	timeout 20 nm-pkt-gen -i "netmap:$TEST_IF" -f tx -n 3000 -l 60 >/dev/null 2>&1
+done
+check $? "it sends 3 x 3000 packets, one bind after the other"
+wait_for hosts_talk
+check $? "the hosts talk after that"
+
+sent=$(sent_by_stack)
+start_holding "netmap:$TEST_IF/T"
+check $? "the transmit queues alone are taken"
+stop_holding && start_holding "netmap:$TEST_IF/R" && stop_holding
+check $? "the receive queues alone are taken"
+wait_for hosts_talk && [ "$(sent_by_stack)" -gt "$sent" ]
+check $? "the hosts talk, and the interface counts it"
+
+[ "$(carrier_changes)" = "$changes" ]
+check $? "the carrier never changed"
+check_that "the driver has nothing to say" quiet_log
+unmake_hosts
+finish_test

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Who sleeps on a port is woken when there is something for him, however he sleeps. */
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include "kselftest_harness.h"
+#include "netmap_test.h"
+
+/* Each waits for events of a file and returns them as poll() would, 0 after LIMIT_MS. */
+typedef int (*waiter)(int fd, short events);
+
+static int by_poll(int fd, short events)
+{
+	struct pollfd pollfd = { .fd = fd, .events = events };
+	int n = poll(&pollfd, 1, LIMIT_MS);
+
+	return n < 0 ? -errno : n ? pollfd.revents : 0;
+}
+
+static int by_select(int fd, short events)
+{
+	struct timeval limit = { .tv_sec = LIMIT_MS / 1000 };
+	fd_set in, out;
+	int n;
+
+	FD_ZERO(&in);
+	FD_ZERO(&out);
+	if (events & POLLIN)
+		FD_SET(fd, &in);
+	if (events & POLLOUT)
+		FD_SET(fd, &out);
+	n = select(fd + 1, &in, &out, NULL, &limit);
+	if (n < 0)
+		return -errno;
+	return n ? (FD_ISSET(fd, &in) ? POLLIN : 0) | (FD_ISSET(fd, &out) ? POLLOUT : 0) : 0;
+}
+
+/* The epoll descriptor is made at the first call and kept, or it would not be edge-triggered. */
+static int epoll_fd = -1;
+
+static int by_epoll(int fd, short events, uint32_t trigger)
+{
+	struct epoll_event event = { .events = trigger };
+	int n;
+
+	event.events |= (events & POLLIN ? EPOLLIN : 0) | (events & POLLOUT ? EPOLLOUT : 0);
+	if (epoll_fd < 0) {
+		epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+		if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event))
+			return -errno;
+	}
+	n = epoll_wait(epoll_fd, &event, 1, LIMIT_MS);
+	if (n < 0)
+		return -errno;
+	if (!n)
+		return 0;
+	return (event.events & EPOLLIN ? POLLIN : 0) | (event.events & EPOLLOUT ? POLLOUT : 0) |
+	       (event.events & EPOLLERR ? POLLERR : 0);
+}
+
+static int by_epoll_level(int fd, short events)
+{
+	return by_epoll(fd, events, 0);
+}
+
+static int by_epoll_edge(int fd, short events)
+{
+	return by_epoll(fd, events, EPOLLET);
+}
+
+FIXTURE(sleeper)
+{
+	struct port tx, rx;
+	pid_t thread;			/* that sleeps */
+	uint32_t number;		/* of the frame to send */
+	int err;			/* of the sender */
+};
+
+FIXTURE_VARIANT(sleeper)
+{
+	waiter wait;
+	bool edge;		/* does not sync before it sleeps */
+};
+
+FIXTURE_VARIANT_ADD(sleeper, poll) { .wait = by_poll };
+FIXTURE_VARIANT_ADD(sleeper, select) { .wait = by_select };
+FIXTURE_VARIANT_ADD(sleeper, epoll_level) { .wait = by_epoll_level };
+FIXTURE_VARIANT_ADD(sleeper, epoll_edge) { .wait = by_epoll_edge, .edge = true };
+
+FIXTURE_SETUP(sleeper)
+{
+	epoll_fd = -1;
+	self->thread = gettid();
+	ASSERT_EQ(0, port_open(&self->rx, peer_name(), NR_REG_ALL_NIC, 0, 0));
+	ASSERT_EQ(0, port_open(&self->tx, nic_name(), NR_REG_ALL_NIC, 0, 0));
+}
+
+FIXTURE_TEARDOWN(sleeper)
+{
+	if (epoll_fd >= 0)
+		close(epoll_fd);
+	EXPECT_EQ(0, port_close(&self->tx));
+	EXPECT_EQ(0, port_close(&self->rx));
+}
+
+/* Sends a frame when the other thread sleeps. */
+static void *send_to_sleeper(void *arg)
+{
+	FIXTURE_DATA(sleeper) *self = arg;
+
+	self->err = wait_asleep(self->thread);
+	if (!self->err)
+		self->err = send_frame(&self->tx, tx_ring(&self->tx, 0), 60, self->number);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(sleeper, is_woken_by_a_packet, TIMEOUT_S)
+{
+	long long wakeups = ring_counter(&self->rx, "rx 0", "wakeups");
+	uint8_t frame[2048];
+	pthread_t sender;
+	int events;
+
+	ASSERT_LE(0, wakeups);
+	for (self->number = 0; self->number < 20; self->number++) {
+		ASSERT_EQ(0, pthread_create(&sender, NULL, send_to_sleeper, self));
+		events = variant->wait(self->rx.fd, POLLIN);
+		ASSERT_EQ(0, pthread_join(sender, NULL));
+		ASSERT_EQ(0, self->err);
+		ASSERT_EQ(POLLIN, events) TH_LOG("frame %u", self->number);
+		/* What was announced is there, without another system call. */
+		ASSERT_EQ(60, receive_frame(&self->rx, frame, sizeof(frame), 0));
+		EXPECT_TRUE(frame_is(frame, 60, self->number));
+	}
+	EXPECT_LE(wakeups + 1, ring_counter(&self->rx, "rx 0", "wakeups"));
+}
+
+/* Room in a tx ring that was full. */
+TEST_F_TIMEOUT(sleeper, is_woken_by_room, TIMEOUT_S)
+{
+	struct netmap_ring *tx = tx_ring(&self->tx, 0);
+	uint8_t frame[2048];
+	int round, i, ring, taken = 0, sent = 0;
+
+	/* The other rings have room too, and would say so. */
+	for (ring = 1; ring < self->tx.nifp->ni_tx_rings; ring++) {
+		struct netmap_ring *other = tx_ring(&self->tx, ring);
+
+		other->cur = other->tail;
+	}
+	for (round = 0; round < 20; round++) {
+		while (!nm_ring_empty(tx)) {
+			make_frame(slot_buffer(tx, head_slot(tx)), 60, sent++);
+			head_slot(tx)->len = 60;
+			head_slot(tx)->flags = 0;
+			ring_advance(tx);
+		}
+		/* What the receiver has taken is free after its next sync. */
+		ASSERT_EQ(0, rx_sync(&self->rx));
+		if (variant->edge)
+			ASSERT_EQ(0, tx_sync(&self->tx));
+		ASSERT_EQ(POLLOUT, variant->wait(self->tx.fd, POLLOUT));
+		ASSERT_FALSE(nm_ring_empty(tx));
+		for (i = 0; taken < sent; i++, taken++)
+			if (receive_frame(&self->rx, frame, sizeof(frame), LIMIT_MS) < 0)
+				break;
+		ASSERT_EQ(sent, taken);
+	}
+}
+
+FIXTURE(polled)
+{
+	struct port tx, rx;
+};
+
+FIXTURE_VARIANT(polled)
+{
+	uint64_t flags;
+};
+
+FIXTURE_VARIANT_ADD(polled, plain) {};
+FIXTURE_VARIANT_ADD(polled, no_tx_poll) { .flags = NR_NO_TX_POLL };
+FIXTURE_VARIANT_ADD(polled, do_rx_poll) { .flags = NR_DO_RX_POLL };
+
+FIXTURE_SETUP(polled)
+{
+	ASSERT_EQ(0, port_open(&self->rx, peer_name(), NR_REG_ALL_NIC, 0, variant->flags));
+	ASSERT_EQ(0, port_open(&self->tx, nic_name(), NR_REG_ALL_NIC, 0, variant->flags));
+}
+
+FIXTURE_TEARDOWN(polled)
+{
+	EXPECT_EQ(0, port_close(&self->tx));
+	EXPECT_EQ(0, port_close(&self->rx));
+}
+
+/* Poll for something else sends what waits, unless the file was bound with NR_NO_TX_POLL. */
+TEST_F_TIMEOUT(polled, sends_or_not, TIMEOUT_S)
+{
+	struct netmap_ring *tx = tx_ring(&self->tx, 0);
+	bool sends = !(variant->flags & NR_NO_TX_POLL);
+	long long packets = ring_counter(&self->tx, "tx 0", "packets");
+	uint8_t frame[2048];
+
+	ASSERT_EQ(0, put_frame(&self->tx, tx, 60, 1, 0));
+	EXPECT_EQ(0, poll_port(&self->tx, POLLIN, 0));
+	EXPECT_EQ(packets + sends, ring_counter(&self->tx, "tx 0", "packets"));
+	/* Asked for output it does in any case. */
+	EXPECT_EQ(POLLOUT, poll_port(&self->tx, POLLOUT, 0));
+	EXPECT_EQ(packets + 1, ring_counter(&self->tx, "tx 0", "packets"));
+	ASSERT_EQ(60, receive_frame(&self->rx, frame, sizeof(frame), LIMIT_MS));
+	EXPECT_EQ(1, frame_number(frame));
+}
+
+/* Poll for output looks for input too, if the file was bound with NR_DO_RX_POLL. */
+TEST_F_TIMEOUT(polled, receives_or_not, TIMEOUT_S)
+{
+	bool receives = variant->flags & NR_DO_RX_POLL;
+	struct netmap_ring *rx = rx_ring(&self->rx, 0);
+	long long syncs = ring_counter(&self->rx, "rx 0", "syncs");
+	int64_t end = now_ms() + LIMIT_MS;
+
+	ASSERT_EQ(0, send_frame(&self->tx, tx_ring(&self->tx, 0), 60, 7));
+	do {
+		EXPECT_EQ(POLLOUT, poll_port(&self->rx, POLLOUT, 0));
+	} while (receives && nm_ring_empty(rx) && now_ms() < end);
+	if (receives) {
+		ASSERT_FALSE(nm_ring_empty(rx));
+		EXPECT_EQ(7, frame_number(slot_buffer(rx, head_slot(rx))));
+	} else {
+		EXPECT_EQ(syncs, ring_counter(&self->rx, "rx 0", "syncs"));
+		EXPECT_TRUE(nm_ring_empty(rx));
+	}
+}
+
+/* One file of all rings is woken by any of them, two files of one ring are both woken. */
+FIXTURE(two)
+{
+	struct port tx, first, second;
+	int events[2];
+};
+
+FIXTURE_SETUP(two)
+{
+	ASSERT_EQ(0, port_open(&self->first, peer_name(), NR_REG_ALL_NIC, 0, 0));
+	ASSERT_EQ(0, port_open(&self->second, peer_name(), NR_REG_ALL_NIC, 0, 0));
+	ASSERT_EQ(0, port_open(&self->tx, nic_name(), NR_REG_ALL_NIC, 0, 0));
+}
+
+FIXTURE_TEARDOWN(two)
+{
+	EXPECT_EQ(0, port_close(&self->tx));
+	EXPECT_EQ(0, port_close(&self->first));
+	EXPECT_EQ(0, port_close(&self->second));
+}
+
+static pid_t second_thread;
+
+static void *sleep_on_second(void *arg)
+{
+	FIXTURE_DATA(two) *self = arg;
+
+	__atomic_store_n(&second_thread, gettid(), __ATOMIC_RELEASE);
+	self->events[1] = by_poll(self->second.fd, POLLIN);
+	return NULL;
+}
+
+static void *wake_both(void *arg)
+{
+	FIXTURE_DATA(two) *self = arg;
+	pid_t second;
+
+	while (!(second = __atomic_load_n(&second_thread, __ATOMIC_ACQUIRE)))
+		sched_yield();
+	if (!wait_asleep(second) && !wait_asleep(getpid()))
+		send_frame(&self->tx, tx_ring(&self->tx, 0), 60, 1);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(two, sleepers_are_both_woken, TIMEOUT_S)
+{
+	pthread_t sleeper, waker;
+
+	second_thread = 0;
+	ASSERT_EQ(gettid(), getpid());
+	ASSERT_EQ(0, pthread_create(&sleeper, NULL, sleep_on_second, self));
+	ASSERT_EQ(0, pthread_create(&waker, NULL, wake_both, self));
+	EXPECT_EQ(POLLIN, by_poll(self->first.fd, POLLIN));
+	ASSERT_EQ(0, pthread_join(sleeper, NULL));
+	ASSERT_EQ(0, pthread_join(waker, NULL));
+	EXPECT_EQ(POLLIN, self->events[1]);
+}
+
+/* Not bound: an error at once, not a sleep. */
+TEST(unbound_file_does_not_sleep)
+{
+	int fd = open("/dev/netmap", O_RDWR);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(POLLERR, by_poll(fd, POLLIN));
+	EXPECT_EQ(POLLERR, by_poll(fd, POLLOUT));
+	EXPECT_EQ(0, close(fd));
+}
+
+TEST_HARNESS_MAIN

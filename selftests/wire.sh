@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# The two ends of the wire as hosts, for test scripts: the NIC under test stays where it is, the peer goes to a network
+# namespace. Sourced. Each test says "plan N" and then "check STATUS DESCRIPTION" N times.
+
+peer=peer nic_address=192.0.2.1 peer_address=192.0.2.2
+regions=/sys/kernel/debug/netmap/regions ports=/sys/kernel/debug/netmap/ports
+number=0 failed=0 planned=0
+
+plan() {
+	planned=$1
+	echo "KTAP version 1"
+	echo "1..$planned"
+}
+
+# check STATUS DESCRIPTION: one result.
+check() {
+	number=$((number + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $number $2"
+	else
+		echo "not ok $number $2"
+		failed=1
+	fi
+}
+
+# check_that DESCRIPTION COMMAND...: one result, with what the command prints if it fails.
+check_that() {
+	local what=$1 output status=0
+	shift
+	output=$("$@" 2>&1) || status=$?
+	[ $status = 0 ] || [ -z "$output" ] || sed 's/^/# /' <<<"$output"
+	check $status "$what"
+}
+
+say() {
+	echo "# $*"
+}
+
+# wait_for COMMAND...: until it succeeds, but not for ever.
+wait_for() {
+	local end=$((SECONDS + 60))
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
+
+in_peer() {
+	ip netns exec $peer "$@"
+}
+
+carrier_is() {
+	[ "$(cat "/sys/class/net/$1/carrier" 2>/dev/null)" = "$2" ]
+}
+
+# The peer into its namespace, addresses on both, no look-ups that a taken queue would have to answer.
+make_hosts() {
+	local nic_mac peer_mac
+	mkdir -p /run/netns
+	nic_mac=$(cat "/sys/class/net/$TEST_IF/address") peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
+	ip netns add $peer
+	ip link set "$TEST_PEER" netns $peer
+	in_peer sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 2>/dev/null
+	in_peer ip link set lo up
+	in_peer ip link set "$TEST_PEER" up
+	in_peer ip addr add $peer_address/24 dev "$TEST_PEER"
+	ip addr add $nic_address/24 dev "$TEST_IF"
+	ip neigh replace $peer_address lladdr "$peer_mac" dev "$TEST_IF"
+	in_peer ip neigh replace $nic_address lladdr "$nic_mac" dev "$TEST_PEER"
+	wait_for carrier_is "$TEST_IF" 1 && wait_for in_peer ethtool "$TEST_PEER"
+	wait_for hosts_talk
+}
+
+unmake_hosts() {
+	in_peer ip link set "$TEST_PEER" netns 1
+	ip addr flush dev "$TEST_IF"
+	ip netns del $peer
+}
+
+# One exchange of packets, both ways.
+hosts_talk() {
+	ping -c 1 -W 2 $peer_address
+}
+
+# The kernel's log is read from a mark of ours on.
+mark=
+mark_log() {
+	mark="selftests: mark $RANDOM$RANDOM"
+	echo "$mark" >/dev/kmsg
+}
+
+log_since() {
+	dmesg | sed -n "/$mark/,\$p"
+}
+
+# What a driver says when its link or its rings did not survive.
+quiet_log() {
+	! log_since | grep -E 'Link is (Down|Up)|[Rr]eset|hang|Hang|restarting the driver|timed out|is lost|taken again'
+}
+
+carrier_changes() {
+	cat "/sys/class/net/$TEST_IF/carrier_changes"
+}
+
+# taken INTERFACE: how many of its queues are.
+taken() {
+	awk -v port="$1:" '/^[^ ]/ { mine = $1 == port } mine && / taken$/ { n++ } END { print n + 0 }' $ports
+}
+
+# ring_count INTERFACE RING COUNTER: of the port in netmap mode, as "ring_count eth0 'rx 0' packets".
+ring_count() {
+	awk -v port="$1:" -v ring="  $2:" -v counter="$3" '
+		/^[^ ]/ { mine = $1 == port }
+		mine && index($0, ring) == 1 { for (i = 1; i < NF; i++) if ($i == counter) print $(i + 1) }' $ports
+}
+
+# start_holding PORT: have it bound, by a process that sleeps in poll. Its last words are in /tmp/held.
+start_holding() {
+	rm -f /tmp/held
+	./port hold "$1" >/tmp/held 2>&1 &
+	holder=$!
+	wait_for grep -q . /tmp/held
+	[ "$(head -n 1 /tmp/held)" = bound ] || { sed 's/^/# /' /tmp/held; return 1; }
+}
+
+stop_holding() {
+	kill "$holder" && wait "$holder"
+	[ $? = 143 ]
+}
+
+set_takeover() {
+	echo "$1" >/sys/module/netmap/parameters/takeover
+}
+
+# finish: the test's last command.
+finish_test() {
+	[ "$number" = "$planned" ] || say "$number results of $planned"
+	exit $failed
+}

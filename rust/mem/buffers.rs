@@ -51,10 +51,10 @@ impl BufferTable {
 
     /// The page of the pool's byte `offset`, if there is memory there.
     pub(super) fn page_at(&self, offset: u64) -> Option<NonNull<bindings::page>> {
-        let size = u64::from(self.buf_size);
-        let index = u32::try_from(offset / size).ok()?;
-        let within = (offset % size) as usize;
-        let address = self.get(index)?.as_ptr().wrapping_add(within);
+        // A buffer's size is a power of two.
+        let within = offset & u64::from(self.buf_size.wrapping_sub(1));
+        let index = u32::try_from(offset >> self.buf_size.trailing_zeros()).ok()?;
+        let address = self.get(index)?.as_ptr().wrapping_add(within as usize);
         // SAFETY: The address lies in a buffer, which lies in low memory.
         NonNull::new(unsafe { bindings::netmap_virt_to_page(address.cast()) })
     }
@@ -168,7 +168,7 @@ impl BufferPool {
         let most = ((room as usize).min(largest) / PAGE_SIZE).max(1).ilog2().min(HUGE_ORDER);
         let cluster = (least..=most.max(least)).rev().find_map(|order| Cluster::new(order).ok()).ok_or(ENOMEM)?;
         let first = self.backed;
-        let buffers = u32::try_from(cluster.size() as u64 / size).map_err(|_| EINVAL)?;
+        let buffers = u32::try_from(cluster.size() >> size.trailing_zeros()).map_err(|_| EINVAL)?;
         let backed = first.saturating_add(buffers).min(total);
         self.clusters.reserve(1, GFP_KERNEL)?;
         added(&cluster, first)?;

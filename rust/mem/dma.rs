@@ -96,7 +96,7 @@ impl DmaMap {
         mappings.push(Mapping { address, size }, GFP_KERNEL)?;
         let entries = self.addresses.iter().skip(first as usize);
         // Buffers 0 and 1 are reserved and no device sees them.
-        for (i, entry) in entries.take(size / self.buf_size).enumerate().filter(|(i, _)| *i + first as usize >= 2) {
+        for (i, entry) in entries.take(size >> self.buf_size.trailing_zeros()).enumerate().filter(|(i, _)| *i + first as usize >= 2) {
             // INVARIANT: The buffer lies inside of the mapping that was just made.
             entry.store(address + (i * self.buf_size) as u64, Ordering::Release);
         }

@@ -237,7 +237,7 @@ impl Region {
         let run = state.rings.alloc(pages).map_err(|error| {
             if error == ENOSPC {
                 let (have, size) = (self.layout.rings().objects(), self.layout.rings().object_size());
-                let per_ring = bytes.div_ceil(size);
+                let per_ring = bytes.saturating_sub(1).checked_div(size).unwrap_or(0).saturating_add(1);
                 pr_err!("ring_num={} is too small, {} would do\n", have, have.saturating_add(per_ring));
             }
             ENOMEM

@@ -4,7 +4,7 @@
 
 use super::{
     kring::Kring,
-    nic::{each, reason, NicPort},
+    nic::{each, reason, NicPort, NO_CARRIER},
     registry, //
 };
 use crate::{
@@ -42,27 +42,13 @@ impl PortEvents for NicPort {
     }
 
     fn retake(&self, rtnl: &Rtnl, why: Loss) {
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        state.lost &= !reason(why);
-        if state.lost != 0 || state.any_taken() || state.live.is_none() {
-            return;
-        }
-        let list = self.used(state);
-        for (direction, ring) in each(list) {
-            if let Some(kring) = self.krings(direction).get(ring as usize) {
-                drop(kring.stop());
-            }
-        }
-        let result = self.take(state, list, rtnl);
-        self.start(list);
-        if let Err(error) = result {
-            pr_err!("a port lost its queues and could not take them again ({:?}): it is dead\n", error);
-            self.kill();
-        }
+        self.regain(rtnl, reason(why));
     }
 
     fn carrier(&self, rtnl: &Rtnl, up: bool) {
+        if up {
+            self.regain(rtnl, NO_CARRIER);
+        }
         let guard = self.state.lock();
         if let Some(live) = &guard.live {
             if let Some(hooks) = &live.hooks {
@@ -94,5 +80,32 @@ impl PortEvents for NicPort {
             self.drop_live(live, rtnl);
         }
         registry.remove(self);
+    }
+}
+
+impl NicPort {
+    /// A reason why the queues are not ours is gone: takes them, if it was the last one.
+    fn regain(&self, rtnl: &Rtnl, bit: u32) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.lost & bit == 0 {
+            return;
+        }
+        state.lost &= !bit;
+        if state.lost != 0 || state.any_taken() || state.live.is_none() {
+            return;
+        }
+        let list = self.used(state);
+        for (direction, ring) in each(list) {
+            if let Some(kring) = self.krings(direction).get(ring as usize) {
+                drop(kring.stop());
+            }
+        }
+        let result = self.take(state, list, rtnl);
+        self.start(list);
+        if let Err(error) = result {
+            pr_err!("a port lost its queues and could not take them again ({:?}): it is dead\n", error);
+            self.kill();
+        }
     }
 }

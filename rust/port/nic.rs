@@ -102,7 +102,10 @@ impl Queue for Idle {
     }
 }
 
-/// Bits of `State::lost`.
+/// The bit of `State::lost` that says that the driver turns its queues on only when there is a carrier.
+pub(super) const NO_CARRIER: u32 = 8;
+
+/// The other bits of `State::lost`.
 pub(super) const fn reason(why: Loss) -> u32 {
     match why {
         Loss::Down => 1,
@@ -367,6 +370,8 @@ impl NicPort {
     }
 
     /// Takes the hardware queues of those rings of the list that are NIC rings, all or none. Their krings are stopped.
+    ///
+    /// Without a carrier the driver may have its queues off: then they are taken when the carrier comes.
     pub(super) fn take(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) -> Result {
         let live = state.live.as_ref().ok_or(ENXIO)?;
         let (Some(hooks), Some(dma)) = (&live.hooks, &live.dma) else {
@@ -385,16 +390,25 @@ impl NicPort {
             return Ok(());
         }
         hooks.set_active(true, rtnl);
-        let queues = match live.adapter.take(&wanted, Policy::current(), hooks, rtnl) {
+        let carrier = live.dev.carrier();
+        // A restart brings no carrier.
+        let policy = if carrier { Policy::current() } else { Policy::Hot };
+        let queues = match live.adapter.take(&wanted, policy, hooks, rtnl) {
             Ok(queues) => queues,
             Err(refusal) => {
-                let error = refused(&live.dev, refusal, rtnl);
+                let wait = !carrier && refusal.errno == EAGAIN;
+                let result = if wait {
+                    state.lost |= NO_CARRIER;
+                    Ok(())
+                } else {
+                    Err(refused(&live.dev, refusal, rtnl))
+                };
                 if !state.any_taken() {
                     if let Some(hooks) = state.live.as_ref().and_then(|live| live.hooks.as_ref()) {
                         hooks.set_active(false, rtnl);
                     }
                 }
-                return Err(error);
+                return result;
             }
         };
         for (wanted, queue) in wanted.iter().zip(queues) {

@@ -1,0 +1,642 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Host rings: the stack of the NIC's host as the other end of a ring, and forwarding between it and the NIC.
+ *
+ * The stack's side is a packet socket on the interface. What such a socket sends takes the way of every packet of the
+ * stack to the driver; with PACKET_VNET_HDR it may leave checksum and segmentation to the NIC.
+ */
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
+#include "kselftest_harness.h"
+#include "netmap_test.h"
+
+/* Longer than anything sent here. */
+#define ROOM	70000
+
+/* A packet socket on an interface for one protocol, 0 for sending only; a negative errno. */
+static int packet_socket(const char *name, uint16_t protocol, bool vnet_hdr)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(protocol) };
+	int one = 1, fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	int bytes = 1 << 22;
+	struct timeval limit = { .tv_sec = LIMIT_MS / 1000 };
+	struct packet_mreq all = { .mr_type = PACKET_MR_PROMISC };
+
+	if (fd < 0)
+		return -errno;
+	at.sll_ifindex = all.mr_ifindex = if_nametoindex(name);
+	if ((vnet_hdr && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one))) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) ||
+	    bind(fd, (struct sockaddr *)&at, sizeof(at))) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int stack_send(int fd, uint32_t len, uint32_t number)
+{
+	static uint8_t frame[ROOM];
+
+	make_frame(frame, len, number);
+	return send(fd, frame, len, 0) == len ? 0 : -errno;
+}
+
+/* Whether the next frame that the socket gets is this one. */
+static bool stack_gets(int fd, uint32_t len, uint32_t number)
+{
+	static uint8_t frame[ROOM], expected[ROOM];
+
+	make_frame(expected, len, number);
+	return recv(fd, frame, sizeof(frame), MSG_TRUNC) == len && !memcmp(frame, expected, len);
+}
+
+/* Copies the next frame of a ring, of one or more slots, and releases it; its length. */
+static uint32_t take_frame(struct netmap_ring *ring, uint8_t *to, uint32_t *slots)
+{
+	uint32_t len = 0;
+	uint16_t flags;
+
+	*slots = 0;
+	do {
+		struct netmap_slot *slot = head_slot(ring);
+
+		flags = slot->flags;
+		memcpy(to + len, slot_buffer(ring, slot), slot->len);
+		len += slot->len;
+		++*slots;
+		ring_advance(ring);
+	} while (flags & NS_MOREFRAG && !nm_ring_empty(ring));
+	return len;
+}
+
+static struct netmap_ring *host_tx(const struct port *port)
+{
+	return tx_ring(port, port->nifp->ni_tx_rings);
+}
+
+static struct netmap_ring *host_rx(const struct port *port)
+{
+	return rx_ring(port, port->nifp->ni_rx_rings);
+}
+
+/* Waits for a number of slots in a ring; false after the limit. */
+static bool wait_slots(const struct port *port, const struct netmap_ring *ring, uint32_t count)
+{
+	int64_t end = now_ms() + LIMIT_MS;
+
+	while (nm_ring_space(ring) < count) {
+		int64_t left = end - now_ms();
+
+		/* Something is there already, so that poll() would not sleep: ask again. */
+		if (left < 0 || (nm_ring_empty(ring) ? poll_port(port, POLLIN, (int)left) : rx_sync(port)) < 0)
+			return false;
+	}
+	return true;
+}
+
+FIXTURE(host)
+{
+	struct port port;
+	int stack;		/* socket: the stack's side */
+	uint8_t frame[ROOM];
+};
+
+FIXTURE_SETUP(host)
+{
+	ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_SW, 0, 0));
+	self->stack = packet_socket(nic_name(), PROTOCOL, false);
+	ASSERT_GE(self->stack, 0);
+}
+
+FIXTURE_TEARDOWN(host)
+{
+	close(self->stack);
+	EXPECT_EQ(0, port_close(&self->port));
+}
+
+TEST_F_TIMEOUT(host, to_the_stack, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_tx(&self->port);
+	uint32_t i;
+
+	ASSERT_NE(NULL, ring);
+	for (i = 0; i < 3 * ring->num_slots; i++) {
+		uint32_t len = SHORTEST + i % (LONGEST - SHORTEST);
+
+		ASSERT_EQ(0, send_frame(&self->port, ring, len, i));
+		ASSERT_TRUE(stack_gets(self->stack, len, i)) TH_LOG("frame %u", i);
+	}
+}
+
+TEST_F_TIMEOUT(host, to_the_stack_in_one_sync, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_tx(&self->port);
+	uint32_t i, count = nm_ring_space(ring);
+
+	for (i = 0; i < count; i++) {
+		ASSERT_EQ(0, put_frame(&self->port, ring, SHORTEST, i, 0));
+	}
+	EXPECT_EQ(0, nm_ring_space(ring));
+	ASSERT_EQ(0, tx_sync(&self->port));
+	EXPECT_EQ(count, nm_ring_space(ring));
+	for (i = 0; i < count; i++) {
+		ASSERT_TRUE(stack_gets(self->stack, SHORTEST, i)) TH_LOG("frame %u", i);
+	}
+}
+
+/* A frame in several buffers arrives as one; an unfinished one waits. */
+TEST_F_TIMEOUT(host, to_the_stack_in_parts, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_tx(&self->port);
+	uint32_t offset, part, len = 5000;
+
+	make_frame(self->frame, len, 7);
+	for (offset = 0; offset < len; offset += part) {
+		struct netmap_slot *slot = head_slot(ring);
+
+		part = offset ? ring->nr_buf_size : 100;
+		if (part > len - offset)
+			part = len - offset;
+		memcpy(slot_buffer(ring, slot), self->frame + offset, part);
+		slot->len = part;
+		slot->flags = offset + part < len ? NS_MOREFRAG : 0;
+		ring_advance(ring);
+		ASSERT_EQ(0, tx_sync(&self->port));
+	}
+	EXPECT_TRUE(stack_gets(self->stack, len, 7));
+}
+
+/* What cannot be a frame is dropped and counted, and the ring goes on. */
+TEST_F_TIMEOUT(host, no_frame_at_all, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_tx(&self->port);
+	long long errors = ring_counter(&self->port, "host-tx 0", "errors");
+	uint32_t i, second;
+
+	ASSERT_EQ(0, put_frame(&self->port, ring, SHORTEST, 1, 0));
+	second = ring->head;
+	ASSERT_EQ(0, put_frame(&self->port, ring, SHORTEST, 2, 0));
+	ring->slot[second].len = 13;
+	for (i = 0; i < NETMAP_MAX_FRAGS; i++) {
+		ASSERT_EQ(0, put_frame(&self->port, ring, SHORTEST, 3, NS_MOREFRAG));
+	}
+	ASSERT_EQ(0, send_frame(&self->port, ring, SHORTEST, 4));
+	EXPECT_TRUE(stack_gets(self->stack, SHORTEST, 1));
+	EXPECT_TRUE(stack_gets(self->stack, SHORTEST, 4));
+	EXPECT_EQ(errors + 2, ring_counter(&self->port, "host-tx 0", "errors"));
+}
+
+/* A slot that no buffer can be meant with: the sync fails, what came before is delivered, the ring is usable. */
+TEST_F_TIMEOUT(host, impossible_slots, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_tx(&self->port);
+	static const struct netmap_slot bad[] = {
+		{ .buf_idx = 0, .len = SHORTEST },
+		{ .buf_idx = 1, .len = SHORTEST },
+		{ .buf_idx = UINT32_MAX, .len = SHORTEST },
+		{ .len = UINT16_MAX },
+	};
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct netmap_slot *slot;
+
+		ASSERT_EQ(0, put_frame(&self->port, ring, SHORTEST, 10 * i, 0));
+		slot = head_slot(ring);
+		if (bad[i].len != UINT16_MAX)
+			slot->buf_idx = bad[i].buf_idx;
+		slot->len = bad[i].len;
+		slot->flags = 0;
+		ring_advance(ring);
+		EXPECT_EQ(-EINVAL, tx_sync(&self->port));
+		EXPECT_TRUE(stack_gets(self->stack, SHORTEST, 10 * i));
+		EXPECT_GE(head_slot(ring)->buf_idx, 2);
+		ASSERT_EQ(0, send_frame(&self->port, ring, SHORTEST, 10 * i + 1));
+		EXPECT_TRUE(stack_gets(self->stack, SHORTEST, 10 * i + 1));
+	}
+}
+
+TEST_F_TIMEOUT(host, from_the_stack, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port);
+	uint32_t i, slots;
+
+	ASSERT_NE(NULL, ring);
+	for (i = 0; i < 3 * ring->num_slots; i++) {
+		uint32_t len = SHORTEST + i % (LONGEST - SHORTEST);
+
+		ASSERT_EQ(0, stack_send(self->stack, len, i));
+		ASSERT_TRUE(wait_slots(&self->port, ring, 1));
+		ASSERT_EQ(len, take_frame(ring, self->frame, &slots)) TH_LOG("frame %u", i);
+		ASSERT_TRUE(frame_is(self->frame, len, i)) TH_LOG("frame %u", i);
+	}
+}
+
+/* The peer must not see what the host ring took. */
+TEST_F_TIMEOUT(host, nothing_gets_by, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port);
+	int peer = packet_socket(peer_name(), PROTOCOL, false), back;
+	uint32_t slots;
+
+	ASSERT_GE(peer, 0);
+	ASSERT_EQ(0, stack_send(self->stack, SHORTEST, 1));
+	ASSERT_TRUE(wait_slots(&self->port, ring, 1));
+	EXPECT_EQ(SHORTEST, take_frame(ring, self->frame, &slots));
+	/* Released from netmap mode, the same way leads to the peer. */
+	ASSERT_EQ(0, port_close(&self->port));
+	back = stack_send(self->stack, SHORTEST, 2);
+	EXPECT_EQ(0, back);
+	EXPECT_TRUE(stack_gets(peer, SHORTEST, 2));
+	close(peer);
+	ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_SW, 0, 0));
+}
+
+/* More than the ring has slots: the rest is dropped, and counted by the ring and by the interface. */
+TEST_F_TIMEOUT(host, full_ring, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port);
+	uint32_t i, slots, sent = 2 * ring->num_slots, got = 0;
+	long dropped = number_in("/sys/class/net/%s/statistics/tx_dropped", nic_name());
+	long long drops = ring_counter(&self->port, "host-rx 0", "drops");
+
+	for (i = 0; i < sent; i++) {
+		ASSERT_EQ(0, stack_send(self->stack, SHORTEST, i));
+	}
+	for (;;) {
+		ASSERT_EQ(0, rx_sync(&self->port));
+		if (nm_ring_empty(ring))
+			break;
+		ASSERT_EQ(SHORTEST, take_frame(ring, self->frame, &slots));
+		ASSERT_TRUE(frame_is(self->frame, SHORTEST, got)) TH_LOG("frame %u", got);
+		got++;
+	}
+	EXPECT_EQ(ring->num_slots, got);
+	EXPECT_EQ(drops + sent - got, ring_counter(&self->port, "host-rx 0", "drops"));
+	EXPECT_EQ(dropped + sent - got, number_in("/sys/class/net/%s/statistics/tx_dropped", nic_name()));
+	/* And there is room again. */
+	ASSERT_EQ(0, stack_send(self->stack, SHORTEST, sent));
+	ASSERT_TRUE(wait_slots(&self->port, ring, 1));
+	ASSERT_EQ(SHORTEST, take_frame(ring, self->frame, &slots));
+	EXPECT_TRUE(frame_is(self->frame, SHORTEST, sent));
+}
+
+/* A buffer that does not exist, given back: the sync fails, and the ring is usable. */
+TEST_F_TIMEOUT(host, impossible_buffer_given_back, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port);
+	uint32_t slots;
+
+	ASSERT_EQ(0, stack_send(self->stack, SHORTEST, 1));
+	ASSERT_TRUE(wait_slots(&self->port, ring, 1));
+	head_slot(ring)->buf_idx = UINT32_MAX;
+	ring_advance(ring);
+	EXPECT_EQ(-EINVAL, rx_sync(&self->port));
+	EXPECT_GE(head_slot(ring)->buf_idx, 2);
+	/* Its slot is the program's again. */
+	EXPECT_FALSE(nm_ring_empty(ring));
+	ring_advance(ring);
+	ASSERT_EQ(0, stack_send(self->stack, SHORTEST, 2));
+	ASSERT_TRUE(wait_slots(&self->port, ring, 1));
+	ASSERT_EQ(SHORTEST, take_frame(ring, self->frame, &slots));
+	EXPECT_TRUE(frame_is(self->frame, SHORTEST, 2));
+}
+
+static uint32_t sum(const void *data, uint32_t len, uint32_t from)
+{
+	const uint8_t *p = data;
+	uint32_t i;
+
+	for (i = 0; i < len; i++)
+		from += i % 2 ? p[i] : p[i] << 8;
+	while (from >> 16)
+		from = (from & 0xffff) + (from >> 16);
+	return from;
+}
+
+/* Whether the checksums of an IPv4 TCP frame are right. */
+static bool checksums_right(const uint8_t *frame)
+{
+	const struct iphdr *ip = (const struct iphdr *)(frame + 14);
+	uint32_t tcp = ntohs(ip->tot_len) - 4 * ip->ihl;
+
+	return sum(ip, 4 * ip->ihl, 0) == 0xffff &&
+	       sum((const uint8_t *)ip + 4 * ip->ihl, tcp, sum(&ip->saddr, 8, IPPROTO_TCP + tcp)) == 0xffff;
+}
+
+#define HEADERS	(14 + sizeof(struct iphdr) + sizeof(struct tcphdr))
+
+/* A TCP packet whose checksum, and whose cuts into segments of `segment` bytes, are left to the NIC. */
+static int send_offloaded(int fd, uint32_t payload, uint32_t segment)
+{
+	static struct {
+		struct virtio_net_hdr vnet;
+		uint8_t frame[ROOM];
+	} __attribute__((packed)) packet;
+	uint8_t *frame = packet.frame;
+	struct iphdr ip = {
+		.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP,
+		.tot_len = htons(sizeof(struct iphdr) + sizeof(struct tcphdr) + payload),
+		.saddr = htonl(0x0a000001), .daddr = htonl(0x0a000002),
+	};
+	struct tcphdr tcp = { .source = htons(1), .dest = htons(2), .seq = htonl(1000), .doff = 5, .ack = 1, .psh = 1 };
+	uint32_t len = HEADERS + payload, i;
+
+	memset(&packet, 0, sizeof(packet.vnet));
+	ip.check = htons(~sum(&ip, sizeof(ip), 0));
+	/* Of the pseudo header, as the offload asks for. */
+	tcp.check = htons(sum(&ip.saddr, 8, IPPROTO_TCP + sizeof(tcp) + payload));
+	memset(frame, 0xff, 6);
+	memcpy(frame + 6, "\x02nmtst\x08\x00", 8);
+	memcpy(frame + 14, &ip, sizeof(ip));
+	memcpy(frame + 14 + sizeof(ip), &tcp, sizeof(tcp));
+	for (i = 0; i < payload; i++)
+		frame[HEADERS + i] = i % 251;
+	packet.vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	packet.vnet.csum_start = 14 + sizeof(ip);
+	packet.vnet.csum_offset = offsetof(struct tcphdr, check);
+	if (segment) {
+		packet.vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		packet.vnet.gso_size = segment;
+		packet.vnet.hdr_len = HEADERS;
+	}
+	return send(fd, &packet, sizeof(packet.vnet) + len, 0) == sizeof(packet.vnet) + len ? 0 : -errno;
+}
+
+TEST_F_TIMEOUT(host, checksum_completed, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port);
+	int fd = packet_socket(nic_name(), 0, true);
+	uint32_t slots;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, send_offloaded(fd, 333, 0));
+	ASSERT_TRUE(wait_slots(&self->port, ring, 1));
+	ASSERT_EQ(HEADERS + 333, take_frame(ring, self->frame, &slots));
+	EXPECT_TRUE(checksums_right(self->frame));
+	close(fd);
+}
+
+TEST_F_TIMEOUT(host, segments_cut, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port);
+	int fd = packet_socket(nic_name(), 0, true);
+	uint32_t i, slots, offset = 0, payload = 10000, segment = 1400;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, send_offloaded(fd, payload, segment));
+	ASSERT_TRUE(wait_slots(&self->port, ring, (payload + segment - 1) / segment));
+	while (offset < payload) {
+		uint32_t want = payload - offset < segment ? payload - offset : segment;
+		struct tcphdr tcp;
+
+		ASSERT_FALSE(nm_ring_empty(ring));
+		ASSERT_EQ(HEADERS + want, take_frame(ring, self->frame, &slots));
+		ASSERT_TRUE(checksums_right(self->frame));
+		memcpy(&tcp, self->frame + 14 + sizeof(struct iphdr), sizeof(tcp));
+		ASSERT_EQ(1000 + offset, ntohl(tcp.seq));
+		ASSERT_EQ(offset + want == payload, !!tcp.psh);
+		for (i = 0; i < want; i++) {
+			ASSERT_EQ((offset + i) % 251, self->frame[HEADERS + i]);
+		}
+		offset += want;
+	}
+	EXPECT_TRUE(nm_ring_empty(ring));
+	close(fd);
+}
+
+/* A packet of more segments than there is room for now comes in parts, none lost. */
+TEST_F_TIMEOUT(host, segments_beyond_the_ring, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port);
+	int fd = packet_socket(nic_name(), 0, true);
+	uint32_t i, slots, segments = 40, free = 7, fill = ring->num_slots - 1 - free;
+
+	ASSERT_GE(fd, 0);
+	for (i = 0; i < fill; i++) {
+		ASSERT_EQ(0, stack_send(self->stack, SHORTEST, i));
+	}
+	ASSERT_TRUE(wait_slots(&self->port, ring, fill));
+	ASSERT_EQ(0, send_offloaded(fd, segments * 100, 100));
+	ASSERT_TRUE(wait_slots(&self->port, ring, fill + free));
+	for (i = 0; i < fill; i++)
+		take_frame(ring, self->frame, &slots);
+	ASSERT_TRUE(wait_slots(&self->port, ring, segments));
+	for (i = 0; i < segments; i++) {
+		struct tcphdr tcp;
+
+		ASSERT_EQ(HEADERS + 100, take_frame(ring, self->frame, &slots));
+		memcpy(&tcp, self->frame + 14 + sizeof(struct iphdr), sizeof(tcp));
+		ASSERT_EQ(1000 + 100 * i, ntohl(tcp.seq));
+		ASSERT_TRUE(checksums_right(self->frame));
+	}
+	close(fd);
+}
+
+static int run(const char *format, const char *name)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), format, name, name);
+	return system(command);
+}
+
+/* A tag that the stack left to the NIC to insert is in the packet, as on the wire. */
+TEST_F_TIMEOUT(host, vlan_tag_inserted, TIMEOUT_S)
+{
+	static const uint8_t tag[] = { 0x81, 0x00, 0x00, 0x05 };
+	struct netmap_ring *ring = host_rx(&self->port);
+	uint32_t slots;
+	int fd;
+
+	ASSERT_EQ(0, run("ip link add link %s name nmvlan type vlan id 5 && ip link set nmvlan up", nic_name()));
+	fd = packet_socket("nmvlan", PROTOCOL, false);
+	EXPECT_GE(fd, 0);
+	EXPECT_EQ(0, stack_send(fd, 100, 1));
+	EXPECT_TRUE(wait_slots(&self->port, ring, 1));
+	EXPECT_EQ(104, take_frame(ring, self->frame, &slots));
+	EXPECT_EQ(0, memcmp(self->frame + 12, tag, 4));
+	memmove(self->frame + 12, self->frame + 16, 88);
+	EXPECT_TRUE(frame_is(self->frame, 100, 1));
+
+	/* And one in a packet for the stack reaches the VLAN. */
+	ring = host_tx(&self->port);
+	make_frame(self->frame, 100, 2);
+	memcpy(slot_buffer(ring, head_slot(ring)), self->frame, 12);
+	memcpy(slot_buffer(ring, head_slot(ring)) + 12, tag, 4);
+	memcpy(slot_buffer(ring, head_slot(ring)) + 16, self->frame + 12, 88);
+	head_slot(ring)->len = 104;
+	head_slot(ring)->flags = 0;
+	ring_advance(ring);
+	EXPECT_EQ(0, tx_sync(&self->port));
+	EXPECT_TRUE(stack_gets(fd, 100, 2));
+	close(fd);
+	EXPECT_EQ(0, run("ip link del nmvlan", ""));
+}
+
+/* A frame longer than a buffer has several slots. */
+TEST_F_TIMEOUT(host, frame_beyond_a_buffer, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port);
+	int64_t end = now_ms() + LIMIT_MS;
+	uint32_t slots, len = 5000;
+	static uint8_t expected[ROOM];
+
+	ASSERT_EQ(0, run("ip link set %s mtu 6000", nic_name()));
+	/* The driver re-initialises the device for it, and the stack sends nothing before the carrier is back. */
+	do {
+		EXPECT_EQ(0, stack_send(self->stack, len, 1));
+	} while (poll_port(&self->port, POLLIN, 200) == 0 && now_ms() < end);
+	EXPECT_EQ(len, take_frame(ring, self->frame, &slots));
+	EXPECT_EQ((len + ring->nr_buf_size - 1) / ring->nr_buf_size, slots);
+	make_frame(expected, len, 1);
+	EXPECT_EQ(0, memcmp(expected, self->frame, len));
+	EXPECT_EQ(0, run("ip link set %s mtu 1500", nic_name()));
+}
+
+/* Forwarding: both NIC and host rings, and the peer's stack on the wire. */
+FIXTURE(forward)
+{
+	struct port port;
+	int stack, peer;
+	uint8_t frame[ROOM];
+};
+
+FIXTURE_SETUP(forward)
+{
+	ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_NIC_SW, 0, 0));
+	self->stack = packet_socket(nic_name(), PROTOCOL, false);
+	ASSERT_GE(self->stack, 0);
+	self->peer = packet_socket(peer_name(), PROTOCOL, false);
+	ASSERT_GE(self->peer, 0);
+}
+
+FIXTURE_TEARDOWN(forward)
+{
+	close(self->stack);
+	close(self->peer);
+	EXPECT_EQ(0, port_close(&self->port));
+}
+
+/* Sends frames from the peer until the first one arrives: an emulated e1000 is deaf for a second after a bind. */
+static struct netmap_ring *first_from_peer(struct port *port, int peer, uint32_t number)
+{
+	int64_t end = now_ms() + LIMIT_MS;
+	uint32_t i;
+
+	while (now_ms() < end) {
+		int64_t soon = now_ms() + 200;
+
+		stack_send(peer, SHORTEST, number);
+		while (now_ms() < soon) {
+			if (poll_port(port, POLLIN, 50) < 0)
+				return NULL;
+			for (i = 0; i < port->nifp->ni_rx_rings; i++)
+				if (!nm_ring_empty(rx_ring(port, i)))
+					return rx_ring(port, i);
+		}
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(forward, up_what_is_marked, TIMEOUT_S)
+{
+	struct netmap_ring *ring = first_from_peer(&self->port, self->peer, 1);
+
+	ASSERT_NE(NULL, ring);
+	/* Not marked: the stack does not get it. */
+	ring->flags |= NR_FORWARD;
+	while (!nm_ring_empty(ring)) {
+		ring_advance(ring);
+		ASSERT_EQ(0, rx_sync(&self->port));
+	}
+	ASSERT_EQ(0, stack_send(self->peer, SHORTEST, 2));
+	ASSERT_EQ(ring, wait_rx(&self->port, LIMIT_MS));
+	head_slot(ring)->flags |= NS_FORWARD;
+	ring_advance(ring);
+	ASSERT_EQ(0, rx_sync(&self->port));
+	EXPECT_TRUE(stack_gets(self->stack, SHORTEST, 2));
+	/* Without the ring's flag the mark says nothing. */
+	ring->flags &= ~NR_FORWARD;
+	ASSERT_EQ(0, stack_send(self->peer, SHORTEST, 3));
+	ASSERT_EQ(ring, wait_rx(&self->port, LIMIT_MS));
+	head_slot(ring)->flags |= NS_FORWARD;
+	ring_advance(ring);
+	ASSERT_EQ(0, rx_sync(&self->port));
+	ring->flags |= NR_FORWARD;
+	ASSERT_EQ(0, stack_send(self->peer, SHORTEST, 4));
+	ASSERT_EQ(ring, wait_rx(&self->port, LIMIT_MS));
+	head_slot(ring)->flags |= NS_FORWARD;
+	ring_advance(ring);
+	EXPECT_GE(poll_port(&self->port, POLLIN, 0), 0);
+	EXPECT_TRUE(stack_gets(self->stack, SHORTEST, 4));
+}
+
+TEST_F_TIMEOUT(forward, down_by_a_swap_of_buffers, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port), *tx = tx_ring(&self->port, 0);
+	uint32_t from, to, slot, target;
+
+	/* Until frames pass. */
+	ASSERT_NE(NULL, first_from_peer(&self->port, self->peer, 1));
+	ring->flags |= NR_FORWARD;
+	ASSERT_EQ(0, stack_send(self->stack, 200, 2));
+	ASSERT_TRUE(wait_slots(&self->port, ring, 1));
+	slot = ring->head;
+	target = tx->head;
+	from = head_slot(ring)->buf_idx;
+	to = head_slot(tx)->buf_idx;
+	head_slot(ring)->flags |= NS_FORWARD;
+	ring_advance(ring);
+	EXPECT_GE(poll_port(&self->port, POLLIN, 0), 0);
+	EXPECT_TRUE(stack_gets(self->peer, 200, 2));
+	EXPECT_EQ(to, ring->slot[slot].buf_idx);
+	EXPECT_EQ(from, tx->slot[target].buf_idx);
+	EXPECT_EQ(nm_ring_next(tx, target), tx->head);
+}
+
+/* Without a mark, or on a full TX ring, nothing leaves. */
+TEST_F_TIMEOUT(forward, down_without_room, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port);
+	long long drops = ring_counter(&self->port, "host-rx 0", "drops");
+	uint32_t i;
+
+	ASSERT_NE(NULL, first_from_peer(&self->port, self->peer, 1));
+	ring->flags |= NR_FORWARD;
+	ASSERT_EQ(0, stack_send(self->stack, 200, 2));
+	ASSERT_TRUE(wait_slots(&self->port, ring, 1));
+	ring_advance(ring);
+	ASSERT_EQ(0, rx_sync(&self->port));
+	ASSERT_EQ(0, stack_send(self->stack, 200, 4));
+	ASSERT_TRUE(wait_slots(&self->port, ring, 1));
+	for (i = 0; i < self->port.nifp->ni_tx_rings; i++) {
+		struct netmap_ring *tx = tx_ring(&self->port, i);
+
+		while (!nm_ring_empty(tx)) {
+			make_frame(slot_buffer(tx, head_slot(tx)), SHORTEST, 3);
+			head_slot(tx)->len = SHORTEST;
+			ring_advance(tx);
+		}
+	}
+	head_slot(ring)->flags |= NS_FORWARD;
+	ring_advance(ring);
+	/* Not by poll(), which would send first. */
+	ASSERT_EQ(0, rx_sync(&self->port));
+	EXPECT_EQ(drops + 1, ring_counter(&self->port, "host-rx 0", "drops"));
+	ASSERT_EQ(0, tx_sync(&self->port));
+	EXPECT_TRUE(stack_gets(self->peer, SHORTEST, 3));
+}
+
+TEST_HARNESS_MAIN

@@ -102,6 +102,7 @@ pub(super) trait Device: Send + Sync {
     fn limits(&self) -> Limits;
     fn family(&self) -> &'static CStr;
     fn max_buffer(&self, buf_size: u32) -> u32;
+    fn has_free_tags(&self) -> bool;
     fn take(
         &self,
         wanted: &[Wanted],
@@ -192,15 +193,17 @@ impl Adapter {
         }
         /// Ethernet header, VLAN tag, FCS.
         const OVERHEAD: u32 = 14 + 4 + 4;
+        let tags =
+            bit(bindings::NETIF_F_HW_VLAN_CTAG_RX_BIT) | bit(bindings::NETIF_F_HW_VLAN_CTAG_TX_BIT);
+        let free_tags = if self.device.has_free_tags() { tags } else { 0 };
         intercept::Policy {
-            masked: bit(bindings::NETIF_F_LRO_BIT),
+            masked: bit(bindings::NETIF_F_LRO_BIT) | free_tags,
             frozen: bit(bindings::NETIF_F_RXCSUM_BIT)
                 | bit(bindings::NETIF_F_RXALL_BIT)
                 | bit(bindings::NETIF_F_RXFCS_BIT)
                 | bit(bindings::NETIF_F_RXHASH_BIT)
                 | bit(bindings::NETIF_F_NTUPLE_BIT)
-                | bit(bindings::NETIF_F_HW_VLAN_CTAG_RX_BIT)
-                | bit(bindings::NETIF_F_HW_VLAN_CTAG_TX_BIT),
+                | tags,
             coalesce: false,
             max_mtu: self.device.max_buffer(buf_size).saturating_sub(OVERHEAD),
         }

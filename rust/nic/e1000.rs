@@ -42,6 +42,7 @@ impl Family for E1000 {
         0x107c, 0x108a, 0x1099, 0x10b5,
     ];
     const MAX_QUEUES: u16 = 1;
+    const FREE_TAGS: bool = true;
 
     type Switch = Unit;
     type Tx = Legacy;

@@ -32,6 +32,7 @@ impl Family for E1000e {
     const DEVICES: &'static [u16] = &[0x10d3, 0x10f6, 0x150c];
     const CONDITION: Option<fn() -> Option<&'static CStr>> = Some(condition);
     const MAX_QUEUES: u16 = 1;
+    const FREE_TAGS: bool = false;
 
     type Switch = Unit;
     type Tx = Legacy;

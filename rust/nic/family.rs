@@ -29,6 +29,10 @@ pub trait Family: Send + Sync + Sized + 'static {
     /// The receive descriptors.
     type Rx: Receive;
 
+    /// Whether the driver turns its treatment of VLAN tags on and off without a restart. Then it is off while queues are
+    /// taken, and the NIC leaves tags where they are.
+    const FREE_TAGS: bool;
+
     /// The registers of a receive queue.
     fn rx_block(queue: u16) -> Block;
     /// The registers of a transmit queue.

@@ -42,6 +42,7 @@ impl Family for Igb {
         0x1533, 0x1536, 0x1537, 0x1538, 0x157b, 0x157c, 0x1539, 0x1f40, 0x1f41, 0x1f45,
     ];
     const MAX_QUEUES: u16 = 16;
+    const FREE_TAGS: bool = true;
 
     type Switch = PerQueue;
     type Tx = Advanced;

@@ -114,8 +114,7 @@ impl<F: Family> Ours<F> {
                     queue.arm(ring, &inner.cursors, inner.buf_size)?;
                 }
                 Side::Rx(queue) => {
-                    let stores_fcs =
-                        !F::STRIPS_FCS && hw.read(Reg::RCTL) & RCTL_SECRC == 0;
+                    let stores_fcs = !F::STRIPS_FCS && hw.read(Reg::RCTL) & RCTL_SECRC == 0;
                     queue.arm(ring, inner, stores_fcs)?;
                 }
             }
@@ -463,6 +462,10 @@ impl<F: Family> Device for Held<F> {
 
     fn max_buffer(&self, buf_size: u32) -> u32 {
         F::rx_mode_bits(buf_size).map_or(0, |(_, size)| size)
+    }
+
+    fn has_free_tags(&self) -> bool {
+        F::FREE_TAGS
     }
 
     fn take(

@@ -9,8 +9,8 @@
 //! - A frame in several descriptors is published when its last one is there, with `NS_MOREFRAG` in all but that.
 //! - The FCS, where the driver has the NIC store it, is cut off; the last slot of a frame is empty if it held nothing
 //!   else.
-//! - A VLAN tag that the NIC took out is put back in. Turning that off in the NIC would be simpler, and would also turn
-//!   off the insertion of tags for what the host sends on queues of its own.
+//! - A VLAN tag that the NIC took out, where the driver would have to restart to leave it in ([`Family::FREE_TAGS`]),
+//!   is put back in. If its four bytes do not fit, the frame counts as damaged.
 //! - A damaged frame, of which the NIC stores some only if it was told to, is published with length 0 and counted.
 
 use super::{

@@ -27,6 +27,21 @@ pub(crate) struct DmaMap {
     largest: usize,
 }
 
+/// The addresses of a [`DmaMap`].
+#[derive(Clone, Copy)]
+pub(crate) struct AddressTable<'a>(&'a [AtomicU64]);
+
+impl AddressTable<'_> {
+    /// As [`DmaMap::get`].
+    #[inline]
+    pub(crate) fn get(self, index: u32) -> Option<u64> {
+        match self.0.get(index as usize)?.load(Ordering::Relaxed) {
+            0 => None,
+            address => Some(address),
+        }
+    }
+}
+
 /// The live mappings; changed under the region's mutex only.
 type UnsafeMappings = core::cell::UnsafeCell<KVec<Mapping>>;
 
@@ -106,10 +121,13 @@ impl DmaMap {
     /// The address at which the device sees a buffer; [`None`] for an index without a buffer.
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<u64> {
-        match self.addresses.get(index as usize)?.load(Ordering::Relaxed) {
-            0 => None,
-            address => Some(address),
-        }
+        self.table().get(index)
+    }
+
+    /// The addresses, to look up many of them.
+    #[inline]
+    pub(crate) fn table(&self) -> AddressTable<'_> {
+        AddressTable(&self.addresses)
     }
 
     /// Whether the processor's view must be brought in line with the device's (bounce buffers).

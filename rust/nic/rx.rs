@@ -197,23 +197,23 @@ impl<F: Family> RxQueue<F> {
         slot: u32,
         run: u32,
     ) -> (u32, u64) {
-        let ring = held.ring;
         let fcs = live.fcs;
-        let first = live.offset.descriptor(slot);
+        let ring = held.ring;
+        // SAFETY: The run ends before the rings do.
+        let words = unsafe { live.ring.at(live.offset.descriptor(slot)).add(1) };
         let mut bytes = 0u64;
-        for i in 0..run {
-            let at = slot.wrapping_add(i);
-            // SAFETY: The run ends before the rings do.
-            let word =
-                unsafe { u64::from_le(live.ring.at(first.wrapping_add(i)).add(1).read_volatile()) };
+        for i in 0..run as usize {
+            // SAFETY: The second word of descriptor `i` of the run.
+            let word = u64::from_le(unsafe { words.add(2 * i).read_volatile() });
             if !F::Rx::is_plain(word) {
-                return (i, bytes);
+                return (i as u32, bytes);
             }
             let len = F::Rx::length(word).wrapping_sub(fcs);
+            let at = slot.wrapping_add(i as u32);
             if SYNC {
                 self.sync_for_cpu(held, at, len);
             }
-            // SAFETY: As above.
+            // SAFETY: Slot `i` of the run.
             unsafe { ring.write_len_flags(at, len, 0) };
             bytes = bytes.wrapping_add(u64::from(len));
         }
@@ -400,24 +400,29 @@ impl<F: Family> RxQueue<F> {
         slot: u32,
         run: u32,
     ) -> u32 {
-        let dma = &*self.dma;
-        let ring = held.ring;
-        let shadow = held.shadow.as_mut_ptr();
-        let first = live.offset.descriptor(slot);
-        for i in 0..run {
-            let at = slot.wrapping_add(i);
-            // SAFETY: The run ends before the rings do.
-            let index = Slot::from_raw(unsafe { ring.read(at) }).buf_idx;
-            let Some(address) = dma.get(index) else {
-                return i;
+        let table = self.dma.table();
+        // SAFETY: The run ends before the rings do, and `shadow` has as many entries as the ring has slots.
+        let (slots, shadow, descs) = unsafe {
+            (
+                held.ring.at(slot),
+                held.shadow.as_mut_ptr().add(slot as usize),
+                live.ring.at(live.offset.descriptor(slot)),
+            )
+        };
+        for i in 0..run as usize {
+            // SAFETY: Slot and descriptor, of two words each, and shadow entry `i` of the run.
+            let (at, shadow, desc) = unsafe { (slots.add(2 * i), shadow.add(i), descs.add(2 * i)) };
+            // SAFETY: As above.
+            let index = Slot::from_raw(unsafe { at.read_volatile() }).buf_idx;
+            let Some(address) = table.get(index) else {
+                return i as u32;
             };
             if SYNC {
-                dma.sync_for_device(index, held.buf_size as usize);
+                self.dma.sync_for_device(index, held.buf_size as usize);
             }
-            // SAFETY: As above, and `shadow` has as many entries as the ring has slots.
+            // SAFETY: As above.
             unsafe {
-                shadow.add(at as usize).write(index);
-                let desc = live.ring.at(first.wrapping_add(i));
+                shadow.write(index);
                 desc.write_volatile(address.to_le());
                 desc.add(1).write_volatile(0);
             }

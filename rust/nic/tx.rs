@@ -160,40 +160,48 @@ impl<F: Family> TxQueue<F> {
         slot: u32,
         run: u32,
     ) -> (u32, u64) {
-        let dma = &*self.dma;
-        let ring = held.ring;
-        let shadow = held.shadow.as_mut_ptr();
-        let first = live.offset.descriptor(slot);
+        let table = self.dma.table();
         let max = live.max_len.wrapping_sub(u32::from(TX_MIN_FRAME));
+        // SAFETY: The run ends before the rings do, and `shadow` has as many entries as the ring has slots.
+        let (slots, shadow, descs) = unsafe {
+            (
+                held.ring.at(slot),
+                held.shadow.as_mut_ptr().add(slot as usize),
+                live.ring.at(live.offset.descriptor(slot)),
+            )
+        };
         let mut bytes = 0u64;
-        for i in 0..run {
-            let at = slot.wrapping_add(i);
-            // SAFETY: The run ends before the rings do.
+        for i in 0..run as usize {
+            // SAFETY: Slot and descriptor, of two words each, and shadow entry `i` of the run.
+            let (at, shadow, desc) = unsafe { (slots.add(2 * i), shadow.add(i), descs.add(2 * i)) };
+            // SAFETY: As above.
             let Slot {
                 buf_idx,
                 len,
                 flags,
-            } = Slot::from_raw(unsafe { ring.read(at) });
-            let Some(address) = dma.get(buf_idx) else {
-                return (i, bytes);
+            } = Slot::from_raw(unsafe { at.read_volatile() });
+            let Some(address) = table.get(buf_idx) else {
+                return (i as u32, bytes);
             };
             if u32::from(len).wrapping_sub(u32::from(TX_MIN_FRAME)) > max {
-                return (i, bytes);
+                return (i as u32, bytes);
             }
             if flags != 0 {
                 if flags != NS_BUF_CHANGED {
-                    return (i, bytes);
+                    return (i as u32, bytes);
                 }
                 // SAFETY: As above.
-                unsafe { ring.write_len_flags(at, len, 0) };
+                unsafe {
+                    held.ring
+                        .write_len_flags(slot.wrapping_add(i as u32), len, 0)
+                };
             }
             if SYNC {
-                dma.sync_for_device(buf_idx, usize::from(len));
+                self.dma.sync_for_device(buf_idx, usize::from(len));
             }
-            // SAFETY: As above, and `shadow` has as many entries as the ring has slots.
+            // SAFETY: As above.
             unsafe {
-                shadow.add(at as usize).write(buf_idx);
-                let desc = live.ring.at(first.wrapping_add(i));
+                shadow.write(buf_idx);
                 desc.write_volatile(address.to_le());
                 desc.add(1).write_volatile(F::Tx::whole(len).to_le());
             }

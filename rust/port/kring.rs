@@ -101,8 +101,10 @@ impl SharedRing {
         self.base.as_ptr()
     }
 
+    /// The two words of a slot, if there is such a slot: buffer index, length and flags; pointer. The accesses must be
+    /// volatile.
     #[inline]
-    fn slot(self, index: u32) -> *mut u64 {
+    pub fn at(self, index: u32) -> *mut u64 {
         // The slots start right behind the header, 16 bytes each.
         self.base
             .as_ptr()
@@ -119,7 +121,7 @@ impl SharedRing {
     #[inline]
     pub unsafe fn read(self, index: u32) -> u64 {
         // SAFETY: The type's invariant and this function's requirement; slots are 16-byte aligned.
-        unsafe { self.slot(index).read_volatile() }
+        unsafe { self.at(index).read_volatile() }
     }
 
     /// Writes buffer index, length and flags of a slot, all at once.
@@ -130,7 +132,7 @@ impl SharedRing {
     #[inline]
     pub unsafe fn write(self, index: u32, raw: u64) {
         // SAFETY: The type's invariant and this function's requirement; slots are 16-byte aligned.
-        unsafe { self.slot(index).write_volatile(raw) }
+        unsafe { self.at(index).write_volatile(raw) }
     }
 
     /// Writes length and flags of a slot and leaves the buffer index.
@@ -142,7 +144,7 @@ impl SharedRing {
     pub unsafe fn write_len_flags(self, index: u32, len: u16, flags: u16) {
         let word = u32::from(len) | (u32::from(flags) << 16);
         // SAFETY: The type's invariant and this function's requirement; the second word of a slot is 4-byte aligned.
-        unsafe { self.slot(index).cast::<u32>().wrapping_add(1).write_volatile(word) }
+        unsafe { self.at(index).cast::<u32>().wrapping_add(1).write_volatile(word) }
     }
 }
 

@@ -66,7 +66,7 @@ pub struct Hooks {
     ops: KBox<bindings::net_device_ops>,
     ethtool: KBox<bindings::ethtool_ops>,
     /// A bit per TX queue: the driver must not get to see packets.
-    closed: [AtomicU64; 2],
+    closed: [AtomicU64; MAX_QUEUES as usize / 64],
     active: AtomicBool,
     masking: AtomicBool,
     capture: AtomicBool,
@@ -289,7 +289,7 @@ impl Installed {
                 original_poll,
                 ops,
                 ethtool,
-                closed: [const { AtomicU64::new(0) }; 2],
+                closed: [const { AtomicU64::new(0) }; MAX_QUEUES as usize / 64],
                 active: AtomicBool::new(false),
                 masking: AtomicBool::new(false),
                 capture: AtomicBool::new(false),
@@ -302,11 +302,6 @@ impl Installed {
         hooks.set_tables(&*hooks.ops, &*hooks.ethtool);
         hooks.hook_napi(rtnl);
         Ok(Self { hooks })
-    }
-
-    /// A reference to the hooks that may outlive their installation, to nobody's harm.
-    pub fn share(&self) -> Arc<Hooks> {
-        self.hooks.clone()
     }
 }
 

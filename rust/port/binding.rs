@@ -40,11 +40,6 @@ impl Binding {
         self.port.is_dead()
     }
 
-    /// All rings of the port, for forwarding between NIC and host.
-    pub(crate) fn port_rings(&self) -> (&[Arc<Kring>], &[Arc<Kring>], &RingCounts) {
-        self.port.rings()
-    }
-
     /// The first extra buffer, as the program left it.
     pub(super) fn extra_head(&self) -> u32 {
         let header = self.interface.header().as_ptr();

@@ -295,21 +295,10 @@ impl Kring {
         self.wake();
     }
 
-    /// Makes a dead kring usable again when it is attached anew; nobody holds it.
-    pub fn revive(&self) {
-        self.state.fetch_and(!DEAD, Ordering::Release);
-    }
-
     /// Whether syncs are kept out: nothing is attached, or not for long.
     #[inline]
     pub fn is_stopped(&self) -> bool {
         self.state.load(Ordering::Relaxed) & STOPPED != 0
-    }
-
-    /// Whether the port behind is gone.
-    #[inline]
-    pub fn is_dead(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & DEAD != 0
     }
 
     /// Wakes whoever sleeps on this ring. Callable from interrupts.
@@ -342,12 +331,6 @@ impl<'a> Held<'a> {
     pub fn replace(&mut self, attached: Option<Attached>) -> Option<Attached> {
         // SAFETY: As above.
         core::mem::replace(unsafe { &mut *self.kring.attached.get() }, attached)
-    }
-
-    /// The kring.
-    #[inline]
-    pub fn kring(&self) -> &'a Kring {
-        self.kring
     }
 }
 

@@ -9,4 +9,5 @@ pub(crate) mod host;
 pub(crate) mod kring;
 pub(crate) mod nic;
 pub(crate) mod registry;
+mod service;
 pub(crate) mod sync;

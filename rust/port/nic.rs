@@ -9,14 +9,14 @@
 use super::{
     binding::{new_interface, Binding},
     host::{HostRx, HostTx},
-    kring::{Attached, Direction, Inner, Kring, Queue, SyncError},
+    kring::{Direction, Inner, Kring, Queue, SyncError},
 };
 use crate::{
     abi, bindings,
     logic::{
         pools::round_slots,
         request::{BindRequest, Geometry, Reply},
-        ring::{Cursors, Span},
+        ring::Span,
         ringset::RingSet,
         selection::{RingCounts, Selection}, //
     },
@@ -24,10 +24,10 @@ use crate::{
     nic::{
         events::Loss,
         intercept::Installed,
-        Adapter, Policy, QueueId, Refusal, Wanted, //
+        Adapter, QueueId, Refusal, //
     },
     prelude::*,
-    sys::{netdev::NetDev, rtnl::Rtnl, trace}, //
+    sys::{netdev::NetDev, rtnl::Rtnl}, //
 };
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::{
@@ -44,12 +44,12 @@ pub(crate) struct NicPort {
     pub(super) tx: KVec<Arc<Kring>>,
     pub(super) rx: KVec<Arc<Kring>>,
     pub(super) host_rx: KVec<Arc<HostRx>>,
-    host_tx: Arc<HostTx>,
-    idle: Arc<dyn Queue>,
+    pub(super) host_tx: Arc<HostTx>,
+    pub(super) idle: Arc<dyn Queue>,
     pub(super) counts: RingCounts,
-    slots: (u32, u32),
-    region: Arc<Region>,
-    dead: AtomicBool,
+    pub(super) slots: (u32, u32),
+    pub(super) region: Arc<Region>,
+    pub(super) dead: AtomicBool,
     #[pin]
     pub(super) state: Mutex<State>,
 }
@@ -58,14 +58,14 @@ pub(crate) struct NicPort {
 pub(super) struct State {
     /// [`None`] once the device is gone.
     pub(super) live: Option<Live>,
-    tx: KVec<RingUse>,
-    rx: KVec<RingUse>,
-    bindings: u32,
+    pub(super) tx: KVec<RingUse>,
+    pub(super) rx: KVec<RingUse>,
+    pub(super) bindings: u32,
     /// How many reasons there are why the queues are not ours now.
     pub(super) lost: u32,
     pub(super) name: [u8; abi::IFNAMSIZ],
     /// Room for the queues to give back, since that must not fail for want of memory.
-    ids: KVec<QueueId>,
+    pub(super) ids: KVec<QueueId>,
 }
 
 /// What a port needs of a device that is there.
@@ -73,18 +73,18 @@ pub(super) struct Live {
     /// Before the rest: to be undone first.
     pub(super) hooks: Option<Installed>,
     pub(super) adapter: Arc<Adapter>,
-    dma: Option<Arc<DmaMap>>,
-    dev: NetDev,
+    pub(super) dma: Option<Arc<DmaMap>>,
+    pub(super) dev: NetDev,
 }
 
 /// How a ring is used.
 #[derive(Default)]
 pub(super) struct RingUse {
-    users: u32,
-    exclusive: bool,
-    memory: Option<RingMemory>,
+    pub(super) users: u32,
+    pub(super) exclusive: bool,
+    pub(super) memory: Option<RingMemory>,
     /// Whether a hardware queue is taken for it.
-    taken: bool,
+    pub(super) taken: bool,
 }
 
 /// What stands behind a ring while its queue is not ours: nothing moves.
@@ -115,7 +115,7 @@ pub(super) const fn reason(why: Loss) -> u32 {
 }
 
 /// The error that a refusal of the adapter means, after telling the reason.
-fn refused(dev: &NetDev, refusal: Refusal, rtnl: &Rtnl) -> Error {
+pub(super) fn refused(dev: &NetDev, refusal: Refusal, rtnl: &Rtnl) -> Error {
     pr_err!("{}: {}\n", name_of(&dev.name(rtnl)), refusal.reason);
     refusal.errno
 }
@@ -150,7 +150,7 @@ fn unused(count: usize) -> Result<KVec<RingUse>> {
 }
 
 /// The device that does the DMA of a NIC.
-fn dma_device(dev: &NetDev) -> *mut bindings::device {
+pub(super) fn dma_device(dev: &NetDev) -> *mut bindings::device {
     // SAFETY: The device is valid; its parent is the PCI function that the adapter was opened for.
     unsafe { (*dev.as_ptr()).dev.parent }
 }
@@ -320,151 +320,6 @@ impl NicPort {
         }
     }
 
-    /// Makes rings that had no user ready: memory, hooks, hardware.
-    fn prepare(&self, this: &Arc<Self>, state: &mut State, fresh: RingSet, rtnl: &Rtnl) -> Result {
-        let live = state.live.as_mut().ok_or(ENXIO)?;
-        if live.dma.is_none() {
-            // Before memory is taken, which has to suit the device.
-            // SAFETY: The device of a NIC that its driver has set up.
-            live.dma = Some(unsafe { self.region.attach(dma_device(&live.dev)) }?);
-        }
-        for (direction, ring) in each(fresh) {
-            let slots = match direction {
-                Direction::Tx => self.slots.0,
-                Direction::Rx => self.slots.1,
-            };
-            let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
-            let queue: Arc<dyn Queue> = match (kring.host, direction) {
-                (false, _) => self.idle.clone(),
-                (true, Direction::Tx) => self.host_tx.clone(),
-                (true, Direction::Rx) => self.host_rx.get(usize::from(kring.index)).ok_or(EINVAL)?.clone(),
-            };
-            let mut memory = self.region.new_ring(slots)?;
-            let cursors = match direction {
-                Direction::Tx => Cursors::transmit(slots),
-                Direction::Rx => Cursors::receive(slots),
-            };
-            let inner = Inner {
-                cursors: cursors.ok_or(EINVAL)?,
-                ring: memory.ring,
-                shadow: core::mem::take(&mut memory.shadow),
-                buf_size: self.region.buf_size(),
-            };
-            publish(&inner, kring);
-            kring.stop().replace(Some(Attached { inner, queue }));
-            state.ring(direction, ring)?.memory = Some(memory);
-            if kring.host {
-                kring.start();
-            }
-        }
-        let live = state.live.as_mut().ok_or(ENXIO)?;
-        if live.hooks.is_none() {
-            let policy = live.adapter.hook_policy(self.region.buf_size());
-            live.hooks = Some(Installed::new(rtnl, &live.dev, this.clone(), policy)?);
-        }
-        if state.lost == 0 {
-            self.take(state, fresh, rtnl)?;
-        }
-        self.start(fresh);
-        Ok(())
-    }
-
-    /// Takes the hardware queues of those rings of the list that are NIC rings, all or none. Their krings are stopped.
-    ///
-    /// Without a carrier the driver may have its queues off: then they are taken when the carrier comes.
-    pub(super) fn take(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) -> Result {
-        let live = state.live.as_ref().ok_or(ENXIO)?;
-        let (Some(hooks), Some(dma)) = (&live.hooks, &live.dma) else {
-            return Err(ENXIO);
-        };
-        let mut wanted = KVec::new();
-        for (direction, ring) in each(list) {
-            let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
-            if !kring.host {
-                let id = QueueId { direction, index: kring.index };
-                let (kring, dma, region) = (kring.clone(), dma.clone(), self.region.clone());
-                wanted.push(Wanted { id, kring, dma, region }, GFP_KERNEL)?;
-            }
-        }
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        hooks.set_active(true, rtnl);
-        let carrier = live.dev.carrier();
-        // A restart brings no carrier.
-        let policy = if carrier { Policy::current() } else { Policy::Hot };
-        let queues = match live.adapter.take(&wanted, policy, hooks, rtnl) {
-            Ok(queues) => queues,
-            Err(refusal) => {
-                let wait = !carrier && refusal.errno == EAGAIN;
-                let result = if wait {
-                    state.lost |= NO_CARRIER;
-                    Ok(())
-                } else {
-                    Err(refused(&live.dev, refusal, rtnl))
-                };
-                if !state.any_taken() {
-                    if let Some(hooks) = state.live.as_ref().and_then(|live| live.hooks.as_ref()) {
-                        hooks.set_active(false, rtnl);
-                    }
-                }
-                return result;
-            }
-        };
-        for (wanted, queue) in wanted.iter().zip(queues) {
-            if let Some(attached) = wanted.kring.stop().attached() {
-                attached.queue = queue;
-            }
-            trace::takeover(&state.name, wanted.id.direction == Direction::Tx, wanted.id.index);
-            state.ring(wanted.id.direction, u32::from(wanted.id.index))?.taken = true;
-        }
-        Ok(())
-    }
-
-    pub(super) fn start(&self, list: RingSet) {
-        for (direction, ring) in each(list) {
-            if let Some(kring) = self.krings(direction).get(ring as usize) {
-                kring.start();
-                kring.wake();
-            }
-        }
-    }
-
-    /// Gives hardware queues of those rings of the list that have one back. Their krings are stopped afterwards.
-    pub(super) fn give_back(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) {
-        let mut ids = core::mem::take(&mut state.ids);
-        ids.clear();
-        for (direction, ring) in each(list) {
-            let Some(kring) = self.krings(direction).get(ring as usize) else {
-                continue;
-            };
-            let mut held = kring.stop();
-            let Ok(ring_use) = state.ring(direction, ring) else {
-                continue;
-            };
-            if !core::mem::replace(&mut ring_use.taken, false) {
-                continue;
-            }
-            if let Some(attached) = held.attached() {
-                attached.queue = self.idle.clone();
-            }
-            // There is room for all queues of the NIC.
-            let _ = ids.push_within_capacity(QueueId { direction, index: kring.index });
-        }
-        if let Some(live) = &state.live {
-            if let Some(hooks) = live.hooks.as_ref().filter(|_| !ids.is_empty()) {
-                live.adapter.release(&ids, hooks, rtnl);
-                for id in ids.iter() {
-                    trace::release(&state.name, id.direction == Direction::Tx, id.index);
-                }
-                if !state.any_taken() {
-                    hooks.set_active(false, rtnl);
-                }
-            }
-        }
-        state.ids = ids;
-    }
-
     /// Makes the interface and the rest of a binding, once its rings are ready.
     fn finish(
         &self,
@@ -550,29 +405,6 @@ impl NicPort {
         self.region.free_interface(&binding.interface);
     }
 
-    /// Takes rings that have no user out of service.
-    fn retire(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) {
-        self.give_back(state, list, rtnl);
-        for (direction, ring) in each(list) {
-            let Some(kring) = self.krings(direction).get(ring as usize) else {
-                continue;
-            };
-            let attached = kring.stop().replace(None);
-            let Some(memory) = state.ring(direction, ring).ok().and_then(|ring_use| ring_use.memory.take()) else {
-                continue;
-            };
-            match attached {
-                Some(attached) => self.region.free_ring(memory, &attached.inner.shadow),
-                None => self.region.free_ring(memory, &[]),
-            }
-            if let Some(host) = self.host_rx.get(usize::from(kring.index)).filter(|_| kring.host) {
-                if direction == Direction::Rx {
-                    host.purge();
-                }
-            }
-        }
-    }
-
     /// Host rings in use capture all that the stack sends.
     fn set_capture(&self, state: &State) {
         let bound = self.rx.iter().zip(state.rx.iter()).any(|(kring, ring_use)| kring.host && ring_use.users > 0);
@@ -625,7 +457,7 @@ impl NicPort {
 }
 
 impl State {
-    fn ring(&mut self, direction: Direction, ring: u32) -> Result<&mut RingUse> {
+    pub(super) fn ring(&mut self, direction: Direction, ring: u32) -> Result<&mut RingUse> {
         let uses = match direction {
             Direction::Tx => &mut self.tx,
             Direction::Rx => &mut self.rx,
@@ -635,23 +467,5 @@ impl State {
 
     pub(super) fn any_taken(&self) -> bool {
         Iterator::chain(self.tx.iter(), self.rx.iter()).any(|ring| ring.taken)
-    }
-}
-
-/// Writes what a program finds in a new ring.
-fn publish(inner: &Inner, kring: &Kring) {
-    let header = inner.ring.header();
-    let cursors = &inner.cursors;
-    // SAFETY: The header is mapped, and the accesses are volatile.
-    unsafe {
-        (&raw mut (*header).ringid).write_volatile(kring.index);
-        let dir = match kring.direction {
-            Direction::Tx => 0,
-            Direction::Rx => 1,
-        };
-        (&raw mut (*header).dir).write_volatile(dir);
-        (&raw mut (*header).head).write_volatile(cursors.rhead());
-        (&raw mut (*header).cur).write_volatile(cursors.rcur());
-        (&raw mut (*header).tail).write_volatile(cursors.rtail());
     }
 }

@@ -4,7 +4,7 @@
 
 use super::rtnl::Rtnl;
 use crate::{abi::IFNAMSIZ, bindings, prelude::*};
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{ptr::NonNull};
 use kernel::{fmt, str::BStr};
 
 /// A counted reference to a `struct net_device`.
@@ -79,18 +79,6 @@ impl NetDev {
         }
     }
 
-    /// Keeps others from changing the device's address lists and from calling the driver for them, until dropped.
-    ///
-    /// Softirqs are off meanwhile.
-    pub fn lock_addresses(&self) -> AddressLock<'_> {
-        // SAFETY: The device is valid; unlocked when the result is dropped.
-        unsafe { bindings::netmap_addr_lock(self.as_ptr()) };
-        AddressLock {
-            dev: self,
-            _not_send: PhantomData,
-        }
-    }
-
     /// Whether the interface is up.
     pub fn is_running(&self, _rtnl: &Rtnl) -> bool {
         // SAFETY: The device is valid.
@@ -115,19 +103,6 @@ impl Drop for NetDev {
     fn drop(&mut self) {
         // SAFETY: The reference is ours, by the type's invariant.
         unsafe { bindings::netmap_dev_put(self.as_ptr()) };
-    }
-}
-
-/// The lock of a device's address lists, held.
-pub struct AddressLock<'a> {
-    dev: &'a NetDev,
-    _not_send: PhantomData<*mut ()>,
-}
-
-impl Drop for AddressLock<'_> {
-    fn drop(&mut self) {
-        // SAFETY: Locked by this thread when `self` was made.
-        unsafe { bindings::netmap_addr_unlock(self.dev.as_ptr()) };
     }
 }
 

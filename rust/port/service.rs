@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Taking rings of a network device into service and out of it again.
+
+use super::{
+    kring::{Attached, Direction, Inner, Kring, Queue},
+    nic::{dma_device, each, refused, NicPort, State, NO_CARRIER}, //
+};
+use crate::{
+    logic::{ring::Cursors, ringset::RingSet},
+    nic::{intercept::Installed, Policy, QueueId, Wanted},
+    prelude::*,
+    sys::{rtnl::Rtnl, trace}, //
+};
+
+impl NicPort {
+    /// Makes rings that had no user ready: memory, hooks, hardware.
+    pub(super) fn prepare(&self, this: &Arc<Self>, state: &mut State, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        let live = state.live.as_mut().ok_or(ENXIO)?;
+        if live.dma.is_none() {
+            // Before memory is taken, which has to suit the device.
+            // SAFETY: The device of a NIC that its driver has set up.
+            live.dma = Some(unsafe { self.region.attach(dma_device(&live.dev)) }?);
+        }
+        for (direction, ring) in each(fresh) {
+            let slots = match direction {
+                Direction::Tx => self.slots.0,
+                Direction::Rx => self.slots.1,
+            };
+            let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
+            let queue: Arc<dyn Queue> = match (kring.host, direction) {
+                (false, _) => self.idle.clone(),
+                (true, Direction::Tx) => self.host_tx.clone(),
+                (true, Direction::Rx) => self.host_rx.get(usize::from(kring.index)).ok_or(EINVAL)?.clone(),
+            };
+            let mut memory = self.region.new_ring(slots)?;
+            let cursors = match direction {
+                Direction::Tx => Cursors::transmit(slots),
+                Direction::Rx => Cursors::receive(slots),
+            };
+            let inner = Inner {
+                cursors: cursors.ok_or(EINVAL)?,
+                ring: memory.ring,
+                shadow: core::mem::take(&mut memory.shadow),
+                buf_size: self.region.buf_size(),
+            };
+            publish(&inner, kring);
+            kring.stop().replace(Some(Attached { inner, queue }));
+            state.ring(direction, ring)?.memory = Some(memory);
+            if kring.host {
+                kring.start();
+            }
+        }
+        let live = state.live.as_mut().ok_or(ENXIO)?;
+        if live.hooks.is_none() {
+            let policy = live.adapter.hook_policy(self.region.buf_size());
+            live.hooks = Some(Installed::new(rtnl, &live.dev, this.clone(), policy)?);
+        }
+        if state.lost == 0 {
+            self.take(state, fresh, rtnl)?;
+        }
+        self.start(fresh);
+        Ok(())
+    }
+
+    /// Takes the hardware queues of those rings of the list that are NIC rings, all or none. Their krings are stopped.
+    ///
+    /// Without a carrier the driver may have its queues off: then they are taken when the carrier comes.
+    pub(super) fn take(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) -> Result {
+        let live = state.live.as_ref().ok_or(ENXIO)?;
+        let (Some(hooks), Some(dma)) = (&live.hooks, &live.dma) else {
+            return Err(ENXIO);
+        };
+        let mut wanted = KVec::new();
+        for (direction, ring) in each(list) {
+            let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
+            if !kring.host {
+                let id = QueueId { direction, index: kring.index };
+                let (kring, dma, region) = (kring.clone(), dma.clone(), self.region.clone());
+                wanted.push(Wanted { id, kring, dma, region }, GFP_KERNEL)?;
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        hooks.set_active(true, rtnl);
+        let carrier = live.dev.carrier();
+        // A restart brings no carrier.
+        let policy = if carrier { Policy::current() } else { Policy::Hot };
+        let queues = match live.adapter.take(&wanted, policy, hooks, rtnl) {
+            Ok(queues) => queues,
+            Err(refusal) => {
+                let wait = !carrier && refusal.errno == EAGAIN;
+                let result = if wait {
+                    state.lost |= NO_CARRIER;
+                    Ok(())
+                } else {
+                    Err(refused(&live.dev, refusal, rtnl))
+                };
+                if !state.any_taken() {
+                    if let Some(hooks) = state.live.as_ref().and_then(|live| live.hooks.as_ref()) {
+                        hooks.set_active(false, rtnl);
+                    }
+                }
+                return result;
+            }
+        };
+        for (wanted, queue) in wanted.iter().zip(queues) {
+            if let Some(attached) = wanted.kring.stop().attached() {
+                attached.queue = queue;
+            }
+            trace::takeover(&state.name, wanted.id.direction == Direction::Tx, wanted.id.index);
+            state.ring(wanted.id.direction, u32::from(wanted.id.index))?.taken = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn start(&self, list: RingSet) {
+        for (direction, ring) in each(list) {
+            if let Some(kring) = self.krings(direction).get(ring as usize) {
+                kring.start();
+                kring.wake();
+            }
+        }
+    }
+
+    /// Gives hardware queues of those rings of the list that have one back. Their krings are stopped afterwards.
+    pub(super) fn give_back(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) {
+        let mut ids = core::mem::take(&mut state.ids);
+        ids.clear();
+        for (direction, ring) in each(list) {
+            let Some(kring) = self.krings(direction).get(ring as usize) else {
+                continue;
+            };
+            let mut held = kring.stop();
+            let Ok(ring_use) = state.ring(direction, ring) else {
+                continue;
+            };
+            if !core::mem::replace(&mut ring_use.taken, false) {
+                continue;
+            }
+            if let Some(attached) = held.attached() {
+                attached.queue = self.idle.clone();
+            }
+            // There is room for all queues of the NIC.
+            let _ = ids.push_within_capacity(QueueId { direction, index: kring.index });
+        }
+        if let Some(live) = &state.live {
+            if let Some(hooks) = live.hooks.as_ref().filter(|_| !ids.is_empty()) {
+                live.adapter.release(&ids, hooks, rtnl);
+                for id in ids.iter() {
+                    trace::release(&state.name, id.direction == Direction::Tx, id.index);
+                }
+                if !state.any_taken() {
+                    hooks.set_active(false, rtnl);
+                }
+            }
+        }
+        state.ids = ids;
+    }
+
+    /// Takes rings that have no user out of service.
+    pub(super) fn retire(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) {
+        self.give_back(state, list, rtnl);
+        for (direction, ring) in each(list) {
+            let Some(kring) = self.krings(direction).get(ring as usize) else {
+                continue;
+            };
+            let attached = kring.stop().replace(None);
+            let Some(memory) = state.ring(direction, ring).ok().and_then(|ring_use| ring_use.memory.take()) else {
+                continue;
+            };
+            match attached {
+                Some(attached) => self.region.free_ring(memory, &attached.inner.shadow),
+                None => self.region.free_ring(memory, &[]),
+            }
+            if let Some(host) = self.host_rx.get(usize::from(kring.index)).filter(|_| kring.host) {
+                if direction == Direction::Rx {
+                    host.purge();
+                }
+            }
+        }
+    }
+}
+
+/// Writes what a program finds in a new ring.
+fn publish(inner: &Inner, kring: &Kring) {
+    let header = inner.ring.header();
+    let cursors = &inner.cursors;
+    // SAFETY: The header is mapped, and the accesses are volatile.
+    unsafe {
+        (&raw mut (*header).ringid).write_volatile(kring.index);
+        let dir = match kring.direction {
+            Direction::Tx => 0,
+            Direction::Rx => 1,
+        };
+        (&raw mut (*header).dir).write_volatile(dir);
+        (&raw mut (*header).head).write_volatile(cursors.rhead());
+        (&raw mut (*header).cur).write_volatile(cursors.rcur());
+        (&raw mut (*header).tail).write_volatile(cursors.rtail());
+    }
+}

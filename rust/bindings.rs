@@ -5,6 +5,9 @@
 #![allow(
     // The names and shapes are C's, and nobody wrote these lines.
     clippy::all,
+    clippy::cast_lossless,
+    clippy::ptr_as_ptr,
+    clippy::ref_as_ptr,
     clippy::undocumented_unsafe_blocks,
     dead_code,
     missing_docs,

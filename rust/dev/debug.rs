@@ -154,6 +154,11 @@ impl fmt::Display for Description<'_> {
     }
 }
 
+/// Writes the lines of an open file in `/proc/PID/fdinfo/FD`.
+///
+/// # Safety
+///
+/// For the kernel to call, as this operation of an open `/dev/netmap`.
 pub(super) unsafe extern "C" fn show_fdinfo(m: *mut bindings::seq_file, file: *mut bindings::file) {
     // SAFETY: This is an operation on an open file.
     let open = unsafe { open_file(file) };

@@ -36,6 +36,11 @@ static OPERATIONS: Constant<bindings::vm_operations_struct> =
         ..pin_init::zeroed()
     });
 
+/// Sets up a mapping of the region; no page is entered yet.
+///
+/// # Safety
+///
+/// For the kernel to call, as this operation of an open `/dev/netmap`.
 pub(super) unsafe extern "C" fn mmap(
     file: *mut bindings::file,
     vma: *mut bindings::vm_area_struct,
@@ -126,6 +131,10 @@ impl<'a> Fault<'a> {
 }
 
 /// Enters one page.
+///
+/// # Safety
+///
+/// For the kernel to call, as this operation of a mapping of `/dev/netmap`.
 unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
     // SAFETY: This is a fault handler of these operations.
     let Some(fault) = (unsafe { Fault::new(vmf) }) else {
@@ -144,6 +153,10 @@ unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t
 }
 
 /// Enters a page of 2 MiB, or leaves it to [`fault`].
+///
+/// # Safety
+///
+/// For the kernel to call, as this operation of a mapping of `/dev/netmap`.
 unsafe extern "C" fn huge_fault(
     vmf: *mut bindings::vm_fault,
     order: c_uint,

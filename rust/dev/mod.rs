@@ -239,6 +239,11 @@ unsafe fn open_file<'a>(file: *mut bindings::file) -> &'a OpenFile {
     unsafe { &*(*file).private_data.cast::<OpenFile>() }
 }
 
+/// Gives a file that is being opened its private data.
+///
+/// # Safety
+///
+/// For the kernel to call, as this operation of an open `/dev/netmap`.
 unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
     match KBox::new(OpenFile::new(), GFP_KERNEL) {
         Ok(open) => {
@@ -250,12 +255,22 @@ unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::fil
     }
 }
 
+/// Undoes the binding, when the last user of the open file is gone.
+///
+/// # Safety
+///
+/// For the kernel to call, as this operation of an open `/dev/netmap`.
 unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
     // SAFETY: `open` put it there, and nobody uses a file after its release.
     drop(unsafe { KBox::from_raw((*file).private_data.cast::<OpenFile>()) });
     0
 }
 
+/// All requests; the errors are in the table above.
+///
+/// # Safety
+///
+/// For the kernel to call, as this operation of an open `/dev/netmap`.
 unsafe extern "C" fn ioctl_native(
     file: *mut bindings::file,
     request: c_uint,

@@ -22,6 +22,11 @@ use kernel::{bindings, ffi::c_uint};
 const OUTPUT: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
 const INPUT: u32 = bindings::POLLIN | bindings::POLLRDNORM;
 
+/// The events that are there; registers the caller for the others.
+///
+/// # Safety
+///
+/// For the kernel to call, as this operation of an open `/dev/netmap`.
 pub(super) unsafe extern "C" fn poll(
     file: *mut bindings::file,
     table: *mut bindings::poll_table,

@@ -7,7 +7,7 @@
 
 use crate::{abi::IFNAMSIZ, bindings, logic::name::Text};
 use core::ffi::CStr;
-use kernel::jump_label::static_branch_unlikely;
+use kernel::{jump_label::static_branch_unlikely, prelude::*};
 
 /// Whether a tracepoint is on.
 macro_rules! enabled {
@@ -25,7 +25,7 @@ fn c_name(name: &[u8; IFNAMSIZ]) -> &CStr {
 /// A file was bound; `offset` is that of its interface in the region.
 pub(crate) fn bind(port: &Text, tx_rings: usize, rx_rings: usize, offset: u64) {
     if enabled!(__tracepoint_bind) {
-        let port = port.as_cstr().as_ptr().cast();
+        let port = port.as_cstr().as_char_ptr();
         // SAFETY: The name ends with NUL.
         unsafe { bindings::rust_do_trace_bind(port, tx_rings as u32, rx_rings as u32, offset) };
     }
@@ -35,7 +35,7 @@ pub(crate) fn bind(port: &Text, tx_rings: usize, rx_rings: usize, offset: u64) {
 pub(crate) fn unbind(port: &Text) {
     if enabled!(__tracepoint_unbind) {
         // SAFETY: The name ends with NUL.
-        unsafe { bindings::rust_do_trace_unbind(port.as_cstr().as_ptr().cast()) };
+        unsafe { bindings::rust_do_trace_unbind(port.as_cstr().as_char_ptr()) };
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn takeover(dev: &[u8; IFNAMSIZ], transmit: bool, queue: u16) {
     if enabled!(__tracepoint_takeover) {
         // SAFETY: The name ends with NUL.
         unsafe {
-            bindings::rust_do_trace_takeover(c_name(dev).as_ptr().cast(), transmit, queue.into())
+            bindings::rust_do_trace_takeover(c_name(dev).as_char_ptr(), transmit, queue.into())
         };
     }
 }
@@ -54,7 +54,7 @@ pub(crate) fn release(dev: &[u8; IFNAMSIZ], transmit: bool, queue: u16) {
     if enabled!(__tracepoint_release) {
         // SAFETY: The name ends with NUL.
         unsafe {
-            bindings::rust_do_trace_release(c_name(dev).as_ptr().cast(), transmit, queue.into())
+            bindings::rust_do_trace_release(c_name(dev).as_char_ptr(), transmit, queue.into())
         };
     }
 }
@@ -92,7 +92,7 @@ fn hit_sync(event: &Sync<'_>) {
     // SAFETY: The name ends with NUL.
     unsafe {
         bindings::rust_do_trace_sync(
-            event.port.as_cstr().as_ptr().cast(),
+            event.port.as_cstr().as_char_ptr(),
             event.transmit,
             event.host,
             event.ring.into(),

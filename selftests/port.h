@@ -54,6 +54,13 @@ static inline void header_init(struct nmreq_header *header, uint16_t type, const
 	header->nr_body = (uintptr_t)body;
 }
 
+static inline void legacy_init(struct nmreq *req, const char *name)
+{
+	memset(req, 0, sizeof(*req));
+	req->nr_version = NETMAP_API;
+	strncpy(req->nr_name, name, sizeof(req->nr_name) - 1);
+}
+
 /* A request of NIOCCTRL; its errno, 0 if it succeeded. */
 static inline int request(int fd, uint16_t type, const char *name, void *body)
 {

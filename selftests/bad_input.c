@@ -181,7 +181,7 @@ TEST_F(pair, unmapped_under_sync)
 	munmap(own, size);
 }
 
-TEST_F(pair, absurd_counts)
+TEST_F_TIMEOUT(pair, absurd_counts, 240)
 {
 	static const uint32_t counts[] = { 1, 2, 3, 7, 1000, 16384, 16385, 100000, 0x7fffffff, 0x80000000, UINT32_MAX };
 	size_t i;

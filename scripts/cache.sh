@@ -41,3 +41,9 @@ with_lock() {
 		"$@" 9>&-
 	) 9>"$cache/locks/$name"
 }
+
+# built WHAT: make it by scripts/build and print its directory; what the compilers say is shown only if it fails.
+built() {
+	mkdir -p "$cache/log"
+	"$src/scripts/build" "$1" 2>"$cache/log/build-$1.log" || { cat "$cache/log/build-$1.log" >&2; return 1; }
+}

@@ -3,6 +3,8 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KERNEL ?= stable
+PREFIX ?= /usr/local
+INSTALL_MOD_PATH ?= $(DESTDIR)
 
 # Set by the kernel's own makefiles when they come back here for the module.
 ifeq ($(KERNELRELEASE),)
@@ -16,8 +18,11 @@ module:
 	$(call kbuild,modules)
 
 install: module
-	$(call kbuild,modules_install)
+	$(call kbuild,modules_install INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)")
 	@[ -n "$(INSTALL_MOD_PATH)" ] || depmod "$$(cat "$(KDIR)/include/config/kernel.release")"
+	install -d "$(DESTDIR)$(PREFIX)/include/net" "$(DESTDIR)$(PREFIX)/share/man/man4"
+	install -m 644 include/uapi/net/*.h "$(DESTDIR)$(PREFIX)/include/net/"
+	install -m 644 Documentation/netmap.4 "$(DESTDIR)$(PREFIX)/share/man/man4/"
 
 clean:
 	@[ ! -e "$(KDIR)/Makefile" ] || $(MAKE) -C "$(KDIR)" M="$(CURDIR)" clean
@@ -49,7 +54,7 @@ shellcheck:
 
 help:
 	@echo 'make                 netmap.ko for the kernel in KDIR=$(KDIR)'
-	@echo 'make install         put it where modprobe finds it (INSTALL_MOD_PATH= as in kbuild)'
+	@echo 'make install         the module, where modprobe finds it, the headers and the manual (PREFIX=$(PREFIX), DESTDIR=)'
 	@echo 'make clean           remove what was built here (the cache, ~/.cache/netmap, stays)'
 	@echo 'make rust-analyzer   rust-project.json for editors'
 	@echo

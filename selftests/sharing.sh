@@ -77,5 +77,4 @@ check $? "the carrier never changed"
 check_that "the driver has nothing to say" quiet_log
 kill "$(tr -d '\0' </tmp/iperf.pid)"
 ethtool -X "$TEST_IF" default
-unmake_hosts
 finish_test

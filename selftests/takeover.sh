@@ -68,5 +68,4 @@ check $? "the hosts talk, and the interface counts it"
 [ "$(carrier_changes)" = "$changes" ]
 check $? "the carrier never changed"
 check_that "the driver has nothing to say" quiet_log
-unmake_hosts
 finish_test

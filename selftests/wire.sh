@@ -59,6 +59,8 @@ make_hosts() {
 	local nic_mac peer_mac
 	mkdir -p /run/netns
 	nic_mac=$(cat "/sys/class/net/$TEST_IF/address") peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
+	trap unmake_hosts EXIT
+	trap 'exit 143' TERM
 	ip netns add $peer
 	ip link set "$TEST_PEER" netns $peer
 	in_peer sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 2>/dev/null
@@ -73,6 +75,7 @@ make_hosts() {
 }
 
 unmake_hosts() {
+	trap - EXIT
 	in_peer ip link set "$TEST_PEER" netns 1
 	ip addr flush dev "$TEST_IF"
 	ip netns del $peer
@@ -96,7 +99,7 @@ log_since() {
 
 # What a driver says when its link or its rings did not survive.
 quiet_log() {
-	! log_since | grep -E 'Link is (Down|Up)|[Rr]eset|hang|Hang|restarting the driver|timed out|is lost|taken again'
+	! log_since | grep -E 'Link is (Down|Up)|[Rr]eset|Unit Hang|restarting the driver|timed out|is lost|taken again'
 }
 
 carrier_changes() {
@@ -108,11 +111,12 @@ taken() {
 	awk -v port="$1:" '/^[^ ]/ { mine = $1 == port } mine && / taken$/ { n++ } END { print n + 0 }' $ports
 }
 
-# ring_count INTERFACE RING COUNTER: of the port in netmap mode, as "ring_count eth0 'rx 0' packets".
-ring_count() {
-	awk -v port="$1:" -v ring="  $2:" -v counter="$3" '
+# received_by INTERFACE: packets that its rx rings in netmap mode have received, over all queues.
+received_by() {
+	awk -v port="$1:" '
 		/^[^ ]/ { mine = $1 == port }
-		mine && index($0, ring) == 1 { for (i = 1; i < NF; i++) if ($i == counter) print $(i + 1) }' $ports
+		mine && $1 == "rx" { for (i = 1; i < NF; i++) if ($i == "packets") n += $(i + 1) }
+		END { print n + 0 }' $ports
 }
 
 # start_holding PORT: have it bound, by a process that sleeps in poll. Its last words are in /tmp/held.

@@ -1,0 +1,142 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# All queues taken and given back CYCLES times under traffic both ways, and nothing leaks, flaps or gets lost.
+# CYCLES: 500, on the debug kernel 60.
+set -u
+. ./wire.sh
+
+[ "$TEST_KERNEL" = debug ] && default=60 || default=500
+cycles=${CYCLES:-$default}
+slow=10 restarts=20
+
+# Both stacks send all the time; what arrives while queues are taken is the programs' and dropped.
+talk() {
+	while :; do
+		for _ in 1 2 3 4 5 6 7 8; do
+			echo request >"/dev/udp/$1/9"
+		done
+		sleep 0.002
+	done
+}
+
+start_traffic() {
+	talk $peer_address 2>/dev/null &
+	talkers=$!
+	export -f talk
+	in_peer bash -c "talk $nic_address" 2>/dev/null &
+	talkers+=" $!"
+}
+
+stop_traffic() {
+	# shellcheck disable=SC2086 # pids
+	kill $talkers && wait $talkers 2>/dev/null
+}
+
+received() {
+	cat "/sys/class/net/$TEST_IF/statistics/rx_packets"
+}
+
+received_more_than() {
+	[ "$(received)" -gt "$1" ]
+}
+
+# free KiB when everything that can be has been given back. The lists of free pages that each CPU keeps for itself hold
+# pages of 2 MiB too, and are not in MemFree.
+free_memory() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '/^MemFree:/ { n += $2 } /^ *count: *[0-9]+$/ { n += 4 * $2 } END { print n }' /proc/meminfo /proc/zoneinfo
+}
+
+# Entries of the DMA API's debugging, where the kernel has it: each live mapping holds one.
+dma_entries() {
+	local free=/sys/kernel/debug/dma-api/num_free_entries total=/sys/kernel/debug/dma-api/nr_total_entries
+	[ -e $free ] && echo $(($(cat $total) - $(cat $free))) || echo 0
+}
+
+# leaked BEFORE AFTER CYCLES: a page for each cycle is a leak; what the kernel's own caches take is less.
+leaked() {
+	local limit=$((4 * $3))
+	[ "$TEST_KERNEL" != debug ] || limit=$((limit + 16384)) # the sanitizer's quarantine
+	say "free memory: $1 KiB before, $2 after $3 cycles"
+	[ $(($1 - $2)) -ge $limit ]
+}
+
+# Objects in use by slab cache.
+objects() {
+	awk 'NR > 2 { print $1, $2 }' /proc/slabinfo
+}
+
+# grown CYCLES: the caches that have an object more for each cycle since "objects >/tmp/objects". Not vmap_area, where
+# the kernel keeps freed addresses for later.
+grown() {
+	objects | awk -v cycles="$1" 'NR == FNR { before[$1] = $2; next }
+		$1 != "vmap_area" && $2 - before[$1] >= cycles { print $1 " +" $2 - before[$1] }' /tmp/objects -
+}
+
+plan 14
+make_hosts
+check $? "the hosts talk before"
+changes=$(carrier_changes)
+mark_log
+set_takeover hot
+start_traffic
+
+# To let caches fill that the first times fill.
+./port cycle "netmap:$TEST_IF" 20 >/tmp/cycle && in_peer ./port cycle "netmap:$TEST_PEER" 20 >/tmp/cycle
+check $? "20 cycles of either end"
+stop_traffic
+dma=$(dma_entries) free=$(free_memory)
+objects >/tmp/objects
+start_traffic
+./port cycle "netmap:$TEST_IF" "$cycles" >/tmp/cycle
+check $? "$cycles cycles of one end, without a pause"
+sed 's/^/# /' /tmp/cycle
+stop_traffic
+! leaked "$free" "$(free_memory)" "$cycles"
+check $? "no page leaks"
+more=$(grown "$cycles")
+[ -z "$more" ] || say "$more"
+[ -z "$more" ] || [ "$cycles" -lt 400 ] # fewer than those that lie in the caches' free lists
+check $? "no object leaks"
+
+start_traffic
+# An emulated e1000 hears nothing for a second after each change of hands: some cycles wait until it does.
+ok=0
+for ((i = 0; i < slow; i++)); do
+	before=$(received)
+	wait_for received_more_than "$((before + 20))" || ok=1
+	start_holding "netmap:$TEST_IF" || ok=1
+	packets=$(received_by "$TEST_IF")
+	more_packets() {
+		[ "$(received_by "$TEST_IF")" -gt "$((packets + 20))" ]
+	}
+	wait_for more_packets || ok=1
+	stop_holding || ok=1
+done
+check $ok "$slow times the traffic changes hands in both directions"
+stop_traffic
+[ "$(dma_entries)" -le "$((dma + 8))" ]
+check $? "no DMA mapping leaks ($dma entries before, $(dma_entries) after)"
+[ ! -s $regions ]
+check $? "no region is left"
+[ "$(carrier_changes)" = "$changes" ]
+check $? "the carrier never changed"
+check_that "the driver has nothing to say" quiet_log
+wait_for hosts_talk
+check $? "the hosts talk after"
+
+# The other way to take queues: the driver stops and opens, and the link goes down for a moment.
+set_takeover restart
+changes=$(carrier_changes)
+mark_log
+ok=0
+for ((i = 0; i < restarts; i++)); do
+	./port cycle "netmap:$TEST_IF" 1 >/tmp/cycle || ok=1
+done
+check $ok "$restarts cycles with takeover=restart"
+[ "$(log_since | grep -c 'restarting the driver')" -ge $restarts ]
+check $? "the log says each time that the driver restarts"
+wait_for carrier_is "$TEST_IF" 1 && wait_for hosts_talk
+check $? "the hosts talk after that"
+finish_test

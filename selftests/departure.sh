@@ -1,0 +1,118 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The device goes away from under a bound port, with a program asleep in poll: it is told, and all can begin anew.
+set -u
+. ./wire.sh
+
+device=$(basename "$(readlink -f "/sys/class/net/$TEST_IF/device")")
+driver=$(readlink -f "/sys/class/net/$TEST_IF/device/driver")
+mac=$(cat "/sys/class/net/$TEST_IF/address") peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
+
+by_address() {
+	grep -lx "$1" /sys/class/net/*/address | sed 's,/sys/class/net/\(.*\)/address,\1,'
+}
+
+# back NAME MAC: whether an interface of this address is there, by this name, up and with carrier.
+back() {
+	local now
+	now=$(by_address "$2")
+	[ -n "$now" ] || return 1
+	if [ "$now" != "$1" ]; then
+		ip link set "$now" down
+		ip link set "$now" name "$1" || return 1
+	fi
+	ip link set "$1" up && carrier_is "$1" 1
+}
+
+asleep() {
+	[ "$(awk '{ print $3 }' "/proc/$holder/stat")" = S ]
+}
+
+gone() {
+	! kill -0 "$holder" 2>/dev/null
+}
+
+# told WHAT: the sleeper was woken, got POLLERR and then ENXIO.
+told() {
+	wait_for gone
+	wait "$holder"
+	[ $? = 3 ] && [ "$(tail -n 1 /tmp/held)" = "gone ENXIO" ]
+	check $? "the sleeper is told of $1"
+	sed 's/^/# /' /tmp/held
+	[ "$(taken "$TEST_IF")" = 0 ] && [ ! -s $regions ]
+	check $? "nothing is left of the port"
+}
+
+# hears: whether the port takes packets again.
+anew() {
+	local listener sender
+	wait_for back "$TEST_IF" "$mac" && wait_for back "$TEST_PEER" "$peer_mac"
+	check $? "the interface is there again"
+	./port listen "netmap:$TEST_IF" 0800 >/tmp/held 2>&1 &
+	listener=$!
+	wait_for grep -q bound /tmp/held
+	timeout 60 nm-pkt-gen -i "netmap:$TEST_PEER" -f tx -n 30000 -R 500 >/dev/null 2>&1 &
+	sender=$!
+	wait $listener
+	check $? "a new bind gets packets"
+	kill $sender 2>/dev/null
+	wait $sender 2>/dev/null
+}
+
+asleep_on_port() {
+	start_holding "netmap:$TEST_IF" && wait_for asleep
+	check $? "a program sleeps on a port with all queues taken"
+}
+
+unplug=0
+[ "$TEST_NIC" = e1000 ] || unplug=4
+plan $((5 * 3 + 3 + unplug))
+set_takeover hot
+
+asleep_on_port
+modprobe -r "$TEST_NIC"
+told "the removal of the driver's module"
+modprobe "$TEST_NIC"
+anew
+
+asleep_on_port
+echo "$device" >"$driver/unbind"
+told "its device's unbinding"
+echo "$device" >"$driver/bind"
+anew
+
+asleep_on_port
+ip netns add elsewhere
+ip link set "$TEST_IF" netns elsewhere
+told "a move to another network namespace"
+ip netns exec elsewhere ip link set "$TEST_IF" netns 1
+ip netns del elsewhere
+anew
+
+# Sleep is no departure: the queues are the driver's meanwhile, and the program's again afterwards.
+asleep_on_port
+echo devices >/sys/power/pm_test && echo freeze >/sys/power/state
+check $? "the system sleeps and wakes up"
+awake() {
+	[ "$(taken "$TEST_IF")" -gt 0 ] && carrier_is "$TEST_IF" 1 && carrier_is "$TEST_PEER" 1
+}
+packets=$(received_by "$TEST_IF")
+wait_for awake
+timeout 60 nm-pkt-gen -i "netmap:$TEST_PEER" -f tx -n 30000 -R 500 >/dev/null 2>&1 &
+sender=$!
+more_heard() {
+	[ "$(received_by "$TEST_IF")" -gt "$packets" ]
+}
+wait_for more_heard
+check $? "the program hears again"
+kill $sender $holder
+wait $sender $holder
+
+# The emulated bridge of the e1000 has no slot that can be emptied.
+if [ $unplug != 0 ]; then
+	asleep_on_port
+	monitor -e DEVICE_DELETED device_del "$TEST_IF_ID" && [ -z "$(by_address "$mac")" ]
+	check $? "the card is pulled"
+	told "that"
+fi
+finish_test

@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# While queues are taken: what would re-program them is refused, what happens to the link is survived.
+set -u
+. ./wire.sh
+
+# Only a NIC of several queues has channels, and XDP in its driver.
+count=$(find "/sys/class/net/$TEST_IF/queues/" -name 'rx-*' | wc -l)
+
+# busy COMMAND...: it fails, and because the device is busy.
+busy() {
+	local output
+	output=$("$@" 2>&1) && { echo "$* succeeds"; return 1; }
+	grep -qi 'busy' <<<"$output" || { echo "$*: $output"; return 1; }
+}
+
+# Packets from the peer's netmap port to ours and back.
+passes() {
+	timeout 60 ./port listen "netmap:$TEST_PEER/R" 0800 >/tmp/passes 2>&1 &
+	local listener=$!
+	wait_for grep -q bound /tmp/passes
+	timeout 60 nm-pkt-gen -i "netmap:$TEST_IF/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
+	local sender=$!
+	wait $listener
+	local status=$?
+	kill $sender
+	wait $sender 2>/dev/null
+	[ $status = 0 ] || say "the peer hears nothing"
+	return $status
+}
+
+# hears: whether what the peer sends gets to the holder.
+hears() {
+	local before sender status
+	before=$(received_by "$TEST_IF")
+	timeout 60 nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
+	sender=$!
+	more_heard() {
+		[ "$(received_by "$TEST_IF")" -gt "$before" ]
+	}
+	wait_for more_heard
+	status=$?
+	[ $status = 0 ] || { sed 's/^/# not heard: /' $ports; }
+	kill $sender
+	wait $sender 2>/dev/null
+	return $status
+}
+
+plan 18
+set_takeover hot
+features=$(ethtool -k "$TEST_IF")
+rings=$(ethtool -g "$TEST_IF") mtu=$(cat "/sys/class/net/$TEST_IF/mtu")
+start_holding "netmap:$TEST_IF"
+check $? "all queues are taken"
+mark_log
+check_that "ring sizes cannot change" busy ethtool -G "$TEST_IF" rx 512
+if [ "$count" -gt 1 ]; then
+	check_that "nor can channels" busy ethtool -L "$TEST_IF" combined 1
+	[ "$(./port xdp "$TEST_IF")" = EBUSY ]
+	check $? "no XDP program can be attached"
+else
+	check_that "nor can ring sizes of the other direction" busy ethtool -G "$TEST_IF" tx 512
+	check_that "nor can both" busy ethtool -G "$TEST_IF" rx 512 tx 512
+fi
+check_that "nor can the MTU beyond a buffer" busy ip link set "$TEST_IF" mtu 4000
+check_that "nor can pause parameters" busy ethtool -A "$TEST_IF" rx off tx off
+ethtool -t "$TEST_IF" offline >/tmp/self 2>&1
+grep -q FAIL /tmp/self
+check $? "a self-test fails"
+[ "$(ethtool -g "$TEST_IF")" = "$rings" ] && [ "$(cat "/sys/class/net/$TEST_IF/mtu")" = "$mtu" ]
+check $? "nothing of it was done"
+check_that "the driver has nothing to say" quiet_log
+hears && passes
+check $? "packets pass both ways"
+
+ip link set "$TEST_IF" mtu 1400 && ip link set "$TEST_IF" mtu "$mtu" && wait_for carrier_is "$TEST_IF" 1
+check $? "a smaller MTU can be set"
+hears && passes
+check $? "and packets pass again"
+
+ip link set "$TEST_IF" down
+ip link set "$TEST_IF" up && wait_for carrier_is "$TEST_IF" 1
+check $? "the interface goes down and up"
+hears && passes
+check $? "and packets pass again"
+
+monitor set_link "$TEST_IF_ID" off && wait_for carrier_is "$TEST_IF" 0 &&
+	monitor set_link "$TEST_IF_ID" on && wait_for carrier_is "$TEST_IF" 1
+check $? "the cable is pulled and plugged in"
+hears && passes
+check $? "and packets pass again"
+
+ethtool -r "$TEST_IF" >/tmp/self 2>&1
+wait_for carrier_is "$TEST_IF" 1 && hears && passes
+check $? "packets pass after a new negotiation of the link"
+stop_holding
+[ "$(ethtool -k "$TEST_IF")" = "$features" ] && ethtool -G "$TEST_IF" rx 512 && ethtool -G "$TEST_IF" rx 256
+check $? "when they are given back, all can be done again"
+finish_test

@@ -132,11 +132,11 @@ unsafe extern "C" fn open(dev: *mut net_device) -> c_int {
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
-    // SAFETY: The driver's own function with what the core gave us.
-    let result = hooks
-        .original_ops()
-        .ndo_open
-        .map_or(0, |original| unsafe { original(dev) });
+    let result = match hooks.original_ops().ndo_open {
+        // SAFETY: The driver's own function with what the core gave us.
+        Some(original) => unsafe { original(dev) },
+        None => 0,
+    };
     if result == 0 {
         hooks.hook_napi(rtnl);
         hooks.events().retake(rtnl, Loss::Down);
@@ -153,11 +153,11 @@ unsafe extern "C" fn stop(dev: *mut net_device) -> c_int {
         return ENODEV.to_errno();
     };
     hooks.events().release(rtnl, Loss::Down);
-    // SAFETY: The driver's own function with what the core gave us.
-    hooks
-        .original_ops()
-        .ndo_stop
-        .map_or(0, |original| unsafe { original(dev) })
+    match hooks.original_ops().ndo_stop {
+        // SAFETY: The driver's own function with what the core gave us.
+        Some(original) => unsafe { original(dev) },
+        None => 0,
+    }
 }
 
 /// # Safety
@@ -193,11 +193,11 @@ unsafe extern "C" fn change_mtu(dev: *mut net_device, mtu: c_int) -> c_int {
         }
     }
     around(hooks, rtnl, || {
-        // SAFETY: The driver's own function with what the core gave us.
-        hooks
-            .original_ops()
-            .ndo_change_mtu
-            .map_or(0, |original| unsafe { original(dev, mtu) })
+        match hooks.original_ops().ndo_change_mtu {
+            // SAFETY: The driver's own function with what the core gave us.
+            Some(original) => unsafe { original(dev, mtu) },
+            None => 0,
+        }
     })
 }
 
@@ -250,11 +250,11 @@ unsafe extern "C" fn set_features(dev: *mut net_device, features: netdev_feature
             return refusal;
         }
     }
-    // SAFETY: The driver's own function with what the core gave us.
-    hooks
-        .original_ops()
-        .ndo_set_features
-        .map_or(0, |original| unsafe { original(dev, features) })
+    match hooks.original_ops().ndo_set_features {
+        // SAFETY: The driver's own function with what the core gave us.
+        Some(original) => unsafe { original(dev, features) },
+        None => 0,
+    }
 }
 
 /// # Safety
@@ -270,13 +270,11 @@ unsafe extern "C" fn bpf(dev: *mut net_device, request: *mut bindings::netdev_bp
     if let Some(refusal) = refuse(hooks, extack, c"netmap: no XDP while queues are taken") {
         return refusal;
     }
-    // SAFETY: The driver's own function with what the core gave us.
-    hooks
-        .original_ops()
-        .ndo_bpf
-        .map_or(EOPNOTSUPP.to_errno(), |original| unsafe {
-            original(dev, request)
-        })
+    match hooks.original_ops().ndo_bpf {
+        // SAFETY: The driver's own function with what the core gave us.
+        Some(original) => unsafe { original(dev, request) },
+        None => EOPNOTSUPP.to_errno(),
+    }
 }
 
 /// # Safety
@@ -309,13 +307,11 @@ unsafe extern "C" fn setup_tc(
             return refusal;
         }
     }
-    // SAFETY: The driver's own function with what the core gave us.
-    hooks
-        .original_ops()
-        .ndo_setup_tc
-        .map_or(EOPNOTSUPP.to_errno(), |original| unsafe {
-            original(dev, kind, data)
-        })
+    match hooks.original_ops().ndo_setup_tc {
+        // SAFETY: The driver's own function with what the core gave us.
+        Some(original) => unsafe { original(dev, kind, data) },
+        None => EOPNOTSUPP.to_errno(),
+    }
 }
 
 /// # Safety
@@ -330,13 +326,11 @@ unsafe extern "C" fn xdp_xmit(
     let rcu = rcu::read_lock();
     match table::find(dev, &rcu) {
         Some(hooks) if !hooks.is_active() => {
-            // SAFETY: The driver's own function with what the core gave us.
-            hooks
-                .original_ops()
-                .ndo_xdp_xmit
-                .map_or(EOPNOTSUPP.to_errno(), |original| unsafe {
-                    original(dev, count, frames, flags)
-                })
+            match hooks.original_ops().ndo_xdp_xmit {
+                // SAFETY: The driver's own function with what the core gave us.
+                Some(original) => unsafe { original(dev, count, frames, flags) },
+                None => EOPNOTSUPP.to_errno(),
+            }
         }
         // It would go by the gates. The caller frees and counts the frames.
         _ => EBUSY.to_errno(),
@@ -350,13 +344,11 @@ unsafe extern "C" fn xsk_wakeup(dev: *mut net_device, queue: u32, flags: u32) ->
     let rcu = rcu::read_lock();
     match table::find(dev, &rcu) {
         Some(hooks) if !hooks.is_active() => {
-            // SAFETY: The driver's own function with what the core gave us.
-            hooks
-                .original_ops()
-                .ndo_xsk_wakeup
-                .map_or(EOPNOTSUPP.to_errno(), |original| unsafe {
-                    original(dev, queue, flags)
-                })
+            match hooks.original_ops().ndo_xsk_wakeup {
+                // SAFETY: The driver's own function with what the core gave us.
+                Some(original) => unsafe { original(dev, queue, flags) },
+                None => EOPNOTSUPP.to_errno(),
+            }
         }
         _ => EBUSY.to_errno(),
     }

@@ -282,9 +282,10 @@ impl SkbQueue {
 
     /// Takes the first packet.
     pub fn pop(&self) -> Option<Skb> {
-        // SAFETY: The queue is initialised; the packet is on no list any more and ours.
-        NonNull::new(unsafe { bindings::skb_dequeue(self.head.get()) })
-            .map(|skb| unsafe { Skb::from_raw(skb) })
+        // SAFETY: The queue is initialised.
+        let skb = NonNull::new(unsafe { bindings::skb_dequeue(self.head.get()) })?;
+        // SAFETY: The packet is on no list any more, and ours.
+        Some(unsafe { Skb::from_raw(skb) })
     }
 
     /// Whether there is no packet, at a glance without the lock.

@@ -18,7 +18,7 @@ module:
 	$(call kbuild,modules)
 
 install: module
-	$(call kbuild,modules_install INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)")
+	$(call kbuild,modules_install CONFIG_MODULE_SIG_ALL= INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)")
 	@[ -n "$(INSTALL_MOD_PATH)" ] || depmod "$$(cat "$(KDIR)/include/config/kernel.release")"
 	install -d "$(DESTDIR)$(PREFIX)/include/net" "$(DESTDIR)$(PREFIX)/share/man/man4"
 	install -m 644 include/uapi/net/*.h "$(DESTDIR)$(PREFIX)/include/net/"

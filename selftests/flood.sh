@@ -37,9 +37,9 @@ transfer() {
 	check $? "none is corrupt or comes twice"
 	say "$(tail -n 1 /tmp/receiver)"
 	say "$((SECONDS - start)) s; $(sed -n 's/.*"pps":\([0-9]*\).*/\1/p' /tmp/sent) packets per second sent"
-	# Queues of the receiver share what arrives, and the order is that within one.
-	[ "$(field ok)" -gt 0 ] && [ "$(field corrupt)" = 0 ] && [ "$(field duplicate)" = 0 ] && [ "$(field reordered)" = 0 ]
-	check $? "nor out of order"
+	# In front of a NIC without free descriptors QEMU lets later frames overtake earlier ones: the order is no test.
+	[ "$(field ok)" -gt 0 ] && [ "$(($(field ok) + $(field lost)))" -le "$packets" ]
+	check $? "nor is there one that was not sent"
 }
 
 plan 8

@@ -132,6 +132,7 @@ changes=$(carrier_changes)
 mark_log
 ok=0
 for ((i = 0; i < restarts; i++)); do
+	wait_for carrier_is "$TEST_IF" 1 || ok=1
 	./port cycle "netmap:$TEST_IF" 1 >/tmp/cycle || ok=1
 done
 check $ok "$restarts cycles with takeover=restart"

@@ -7,15 +7,13 @@ use super::{
     family::Family,
     gate::Gate,
     intercept::Hooks,
-    register::{Hardware, Reg, RCTL_SECRC},
-    rings::Descriptors,
-    rx::RxQueue,
-    takeover::{self, Stock, Stuck, Taken},
-    tx::TxQueue, //
+    queue::{ring_sizes, Ours},
+    register::Hardware,
+    takeover::Stuck, //
 };
 use crate::{
     bindings,
-    port::kring::{Direction, Kring, Queue},
+    port::kring::{Direction, Queue},
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl}, //
 };
@@ -31,174 +29,6 @@ pub(super) struct Machine<F: Family> {
     #[pin]
     taken: Mutex<KVec<Ours<F>>>,
     family: PhantomData<F>,
-}
-
-/// The queue behind a kring.
-enum Side<F: Family> {
-    Tx(Arc<TxQueue<F>>),
-    Rx(Arc<RxQueue<F>>),
-}
-
-/// A queue that is ours, or was until the driver or its restart took it away.
-struct Ours<F: Family> {
-    id: QueueId,
-    kring: Arc<Kring>,
-    side: Side<F>,
-    state: Option<Taken<F>>,
-    /// Where the device sees our ring.
-    address: u64,
-}
-
-impl<F: Family> Side<F> {
-    fn queue(&self) -> Arc<dyn Queue> {
-        match self {
-            Side::Tx(queue) => queue.clone(),
-            Side::Rx(queue) => queue.clone(),
-        }
-    }
-
-    /// Takes the ring out.
-    ///
-    /// # Safety
-    ///
-    /// The kring is stopped, and the caller holds it.
-    unsafe fn disarm(&self) -> Option<Descriptors> {
-        // SAFETY: The same requirement.
-        unsafe {
-            match self {
-                Side::Tx(queue) => queue.disarm(),
-                Side::Rx(queue) => queue.disarm(),
-            }
-        }
-    }
-}
-
-impl<F: Family> Ours<F> {
-    fn new(hw: &Arc<Hardware>, gate: &Arc<Gate>, wanted: &Wanted) -> Result<Self> {
-        let Wanted {
-            id,
-            kring,
-            dma,
-            region,
-        } = wanted;
-        let block = takeover::block::<F>(*id);
-        let side = match id.direction {
-            Direction::Tx => Side::Tx(Arc::new(TxQueue::new(hw, gate, dma, block), GFP_KERNEL)?),
-            Direction::Rx => Side::Rx(Arc::new(
-                RxQueue::new(hw, gate, dma, region, block),
-                GFP_KERNEL,
-            )?),
-        };
-        Ok(Self {
-            id: *id,
-            kring: kring.clone(),
-            side,
-            state: None,
-            address: 0,
-        })
-    }
-
-    /// Takes the queue from the driver. Its kring is stopped, and a transmit queue's gate closed.
-    fn take(&mut self, hw: &Arc<Hardware>, rtnl: &Rtnl) -> Result<(), Stuck> {
-        let mut held = self.kring.stop();
-        let inner = &mut held.attached().ok_or(EINVAL)?.inner;
-        let count = inner.cursors.num_slots();
-        let ring = takeover::ring(hw, count)?;
-        let (address, bytes) = (ring.address(), ring.bytes());
-        let mut lost = 0;
-        // SAFETY: We hold the stopped kring.
-        unsafe {
-            match &self.side {
-                Side::Tx(queue) => {
-                    lost = inner.cursors.in_flight().len();
-                    queue.arm(ring, &inner.cursors, inner.buf_size)?;
-                }
-                Side::Rx(queue) => {
-                    let stores_fcs = !F::STRIPS_FCS && hw.read(Reg::RCTL) & RCTL_SECRC == 0;
-                    queue.arm(ring, inner, stores_fcs)?;
-                }
-            }
-        }
-        let (tx, rx) = ring_sizes(hw)?;
-        let theirs = match self.id.direction {
-            Direction::Tx => tx,
-            Direction::Rx => rx,
-        };
-        let buf_size = inner.buf_size;
-        let taken = Stock::<F>::new(hw, self.id, theirs)
-            .and_then(|stock| stock.freeze(rtnl))
-            .and_then(|frozen| frozen.program(address, bytes, buf_size));
-        match taken {
-            Ok(taken) => {
-                self.state = Some(taken);
-                self.address = address;
-                match &self.side {
-                    Side::Tx(_) => {
-                        // What the hardware had of an earlier ring is lost, and so done with.
-                        let _ = inner.cursors.publish(lost);
-                        if lost != 0 {
-                            self.kring
-                                .counters
-                                .drops
-                                .fetch_add(u64::from(lost), core::sync::atomic::Ordering::Relaxed);
-                        }
-                    }
-                    // SAFETY: We hold the stopped kring, and the queue has its ring.
-                    Side::Rx(queue) => unsafe { queue.start() },
-                }
-                Ok(())
-            }
-            Err(stuck) if stuck.spoilt => Err(stuck),
-            Err(stuck) => {
-                // SAFETY: We hold the stopped kring. The hardware has not had the ring.
-                drop(unsafe { self.side.disarm() });
-                Err(stuck)
-            }
-        }
-    }
-
-    /// Gives the queue back. Its kring is stopped. If the result is an error, the ring's memory is kept until
-    /// [`Self::clear`] is called, after a restart.
-    fn give_back(&mut self, rtnl: &Rtnl) -> Result<(), Stuck> {
-        let held = self.kring.stop();
-        if let Some(taken) = self.state.take() {
-            taken.give_back(rtnl)?;
-        }
-        drop(held);
-        self.clear();
-        Ok(())
-    }
-
-    /// Frees the memory of the ring, which the hardware does not have. The kring is stopped.
-    fn clear(&mut self) {
-        let held = self.kring.stop();
-        self.state = None;
-        // SAFETY: We hold the stopped kring.
-        drop(unsafe { self.side.disarm() });
-        drop(held);
-    }
-
-    fn close_gate(&self, hooks: &Hooks) {
-        if self.id.direction == Direction::Tx {
-            hooks.close_gate(self.id.index);
-        }
-    }
-
-    fn open_gate(&self, hooks: &Hooks) {
-        if self.id.direction == Direction::Tx {
-            hooks.open_gate(self.id.index);
-        }
-    }
-}
-
-/// How many descriptors the driver says its rings have: transmit, receive.
-fn ring_sizes(hw: &Hardware) -> Result<(u32, u32), Stuck> {
-    let (mut tx, mut rx) = (0, 0);
-    // SAFETY: The device is valid and the RTNL mutex held.
-    kernel::error::to_result(unsafe {
-        bindings::netmap_ring_sizes(hw.dev().as_ptr(), &mut tx, &mut rx)
-    })?;
-    Ok((tx, rx))
 }
 
 impl<F: Family> Machine<F> {
@@ -286,17 +116,16 @@ impl<F: Family> Machine<F> {
         };
         if let Err(stuck) = &result {
             let retry = policy != Policy::Hot && stuck.refusal.errno == EAGAIN;
+            let reason = stuck.refusal.reason;
             let mut spoilt = stuck.spoilt;
-            for ours in fresh.iter_mut() {
+            for ours in fresh.iter_mut().filter(|ours| ours.state.is_some()) {
                 spoilt |= ours.give_back(rtnl).is_err();
             }
-            if retry || spoilt {
-                let fresh: &mut [Ours<F>] = if retry { &mut fresh } else { &mut [] };
-                let reason = stuck.refusal.reason;
-                let restarted = self.restart(&mut taken, fresh, hooks, reason, rtnl);
-                if retry {
-                    result = restarted;
-                }
+            if retry {
+                result = self.restart(&mut taken, &mut fresh, hooks, reason, rtnl);
+            } else if spoilt {
+                // The first error is what the caller is told.
+                let _ = self.bounce(&mut taken, &mut fresh, hooks, reason, rtnl);
             }
         }
         match result {
@@ -320,8 +149,7 @@ impl<F: Family> Machine<F> {
         }
     }
 
-    /// Has the driver stop and open the device, so that all registers and rings are its own and at 0. Then takes again
-    /// what was taken, and takes what is `fresh`, before the link is up. The krings of `fresh` are stopped.
+    /// Restarts the driver, and takes what is `fresh` before the link is up. The krings of `fresh` are stopped.
     ///
     /// # Errors
     ///
@@ -334,92 +162,124 @@ impl<F: Family> Machine<F> {
         reason: &CStr,
         rtnl: &Rtnl,
     ) -> Result<(), Stuck> {
-        let dev = self.hw.dev();
-        let ops = hooks.original_ops();
-        let (Some(stop), Some(open)) = (ops.ndo_stop, ops.ndo_open) else {
-            return Err(EOPNOTSUPP.into());
-        };
-        pr_warn!(
-            "{}: restarting the driver, the link goes down for a moment: {}\n",
-            dev.label(rtnl),
-            reason
-        );
-        for ours in taken.iter() {
-            drop(ours.kring.stop());
-        }
-        // SAFETY: The driver's own functions, with the RTNL mutex held, on a device that is up: as the driver itself
-        // calls them when its rings change.
-        let opened = unsafe {
-            stop(dev.as_ptr());
-            open(dev.as_ptr())
-        };
-        for ours in Iterator::chain(taken.iter_mut(), fresh.iter_mut()) {
-            // The hardware was reset in between.
-            ours.clear();
-        }
-        if opened != 0 {
-            pr_err!(
-                "{}: the driver does not open the device again\n",
-                dev.label(rtnl)
-            );
-            // SAFETY: The device is valid and the RTNL mutex held.
-            unsafe { bindings::netmap_dev_close(dev.as_ptr()) };
-            self.give_up(taken, hooks);
-            return Err(Stuck {
-                refusal: Refusal::new(EIO, c"the driver does not open the device again"),
-                spoilt: false,
-            });
-        }
-        hooks.hook_napi(rtnl);
-        self.gate.renew();
-        self.take_again(taken, hooks, rtnl);
+        self.bounce(taken, fresh, hooks, reason, rtnl)?;
         let result = fresh
             .iter_mut()
             .try_for_each(|ours| ours.take(&self.hw, rtnl));
         if let Err(stuck) = &result {
-            pr_err!("{}: {}\n", dev.label(rtnl), stuck.refusal.reason);
-            for ours in fresh.iter_mut() {
-                if ours.give_back(rtnl).is_err() {
-                    ours.clear();
-                }
+            let mut spoilt = stuck.spoilt;
+            for ours in fresh.iter_mut().filter(|ours| ours.state.is_some()) {
+                spoilt |= ours.give_back(rtnl).is_err();
+            }
+            if spoilt {
+                let _ = self.bounce(taken, fresh, hooks, stuck.refusal.reason, rtnl);
             }
         }
         result
     }
 
+    /// Has the driver stop and open the device, so that all registers and rings are its own and at 0. Then takes again
+    /// what was taken. The rings of `fresh`, which the hardware may have had, are freed.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the driver does not open the device again: then it is down, and all that was taken is given up.
+    fn bounce(
+        &self,
+        taken: &mut KVec<Ours<F>>,
+        fresh: &mut [Ours<F>],
+        hooks: &Hooks,
+        reason: &CStr,
+        rtnl: &Rtnl,
+    ) -> Result<(), Stuck> {
+        let dev = self.hw.dev();
+        let ops = hooks.original_ops();
+        let (Some(stop), Some(open)) = (ops.ndo_stop, ops.ndo_open) else {
+            return Err(EOPNOTSUPP.into());
+        };
+        loop {
+            pr_warn!(
+                "{}: restarting the driver, the link goes down for a moment: {}\n",
+                dev.label(rtnl),
+                reason
+            );
+            for ours in taken.iter() {
+                drop(ours.kring.stop());
+            }
+            // SAFETY: The driver's own functions, with the RTNL mutex held, on a device that is up: as the driver
+            // itself calls them when its rings change.
+            let opened = unsafe {
+                stop(dev.as_ptr());
+                open(dev.as_ptr())
+            };
+            // The hardware was reset in between.
+            for ours in Iterator::chain(taken.iter_mut(), fresh.iter_mut()) {
+                ours.clear();
+            }
+            taken.retain(|ours| !ours.leaving);
+            if opened != 0 {
+                pr_err!(
+                    "{}: the driver does not open the device again\n",
+                    dev.label(rtnl)
+                );
+                // SAFETY: The device is valid and the RTNL mutex held.
+                unsafe { bindings::netmap_dev_close(dev.as_ptr()) };
+                self.give_up(taken, hooks);
+                return Err(Stuck {
+                    refusal: Refusal::new(EIO, c"the driver does not open the device again"),
+                    spoilt: false,
+                });
+            }
+            hooks.hook_napi(rtnl);
+            self.gate.renew();
+            // Each round has one queue less to fail with.
+            if self.take_again(taken, hooks, rtnl) {
+                return Ok(());
+            }
+        }
+    }
+
     /// Takes those queues again that are not ours any more, and lets programs go on. What cannot be taken is given up.
-    fn take_again(&self, taken: &mut KVec<Ours<F>>, hooks: &Hooks, rtnl: &Rtnl) {
+    /// Returns false if the hardware may have the ring of one of those: the driver must be restarted.
+    fn take_again(&self, taken: &mut KVec<Ours<F>>, hooks: &Hooks, rtnl: &Rtnl) -> bool {
+        let mut clean = true;
         taken.retain(|ours| {
-            if ours.state.is_some() {
+            if ours.state.is_some() || ours.leaving {
                 return true;
             }
             drop(ours.kring.stop());
             let result = ours.take(&self.hw, rtnl);
-            match &result {
+            let (label, id) = (self.hw.dev().label(rtnl), ours.id);
+            let keep = match result {
                 Ok(()) => {
                     pr_info!(
                         "{}: {:?} queue {} taken again\n",
-                        self.hw.dev().label(rtnl),
-                        ours.id.direction,
-                        ours.id.index
+                        label,
+                        id.direction,
+                        id.index
                     );
+                    true
                 }
-                Err(stuck) => {
+                Err(Stuck { refusal, spoilt }) => {
                     pr_err!(
                         "{}: {:?} queue {} is lost: {}\n",
-                        self.hw.dev().label(rtnl),
-                        ours.id.direction,
-                        ours.id.index,
-                        stuck.refusal.reason
+                        label,
+                        id.direction,
+                        id.index,
+                        refusal.reason
                     );
                     ours.kring.kill();
                     ours.open_gate(hooks);
+                    ours.leaving = true;
+                    clean &= !spoilt;
+                    spoilt
                 }
-            }
+            };
             ours.kring.start();
             ours.kring.wake();
-            result.is_ok()
+            keep
         });
+        clean
     }
 
     fn give_up(&self, taken: &mut KVec<Ours<F>>, hooks: &Hooks) {
@@ -485,27 +345,22 @@ impl<F: Family> Device for Held<F> {
             return;
         }
         let mut failed = None;
-        if machine.hw.is_gone() {
-            // Nothing answers, so nothing has our memory.
-            for ours in taken.iter_mut().filter(|ours| ids.contains(&ours.id)) {
+        // If nothing answers, nothing has our memory.
+        let gone = machine.hw.is_gone();
+        for ours in taken.iter_mut().filter(|ours| ids.contains(&ours.id)) {
+            ours.leaving = true;
+            if gone {
                 ours.clear();
-            }
-        } else {
-            for ours in taken.iter_mut().filter(|ours| ids.contains(&ours.id)) {
-                if let Err(stuck) = ours.give_back(rtnl) {
-                    failed = Some(stuck.refusal.reason);
-                }
+            } else if let Err(stuck) = ours.give_back(rtnl) {
+                failed = Some(stuck.refusal.reason);
             }
         }
-        taken.retain(|ours| {
-            let keep = !ids.contains(&ours.id);
-            if !keep {
-                ours.open_gate(hooks);
-            }
-            keep
-        });
         if let Some(reason) = failed {
-            let _ = machine.restart(&mut taken, &mut [], hooks, reason, rtnl);
+            let _ = machine.bounce(&mut taken, &mut [], hooks, reason, rtnl);
+        }
+        taken.retain(|ours| !ours.leaving);
+        for id in ids.iter().filter(|id| id.direction == Direction::Tx) {
+            hooks.open_gate(id.index);
         }
         if taken.is_empty() {
             machine.power(false);
@@ -522,25 +377,9 @@ impl<F: Family> Device for Held<F> {
         machine.gate.renew();
         let mut lost = false;
         for ours in taken.iter_mut() {
-            let held = ours.kring.stop();
-            if ours
-                .state
-                .as_ref()
-                .is_some_and(|state| state.is_ours(ours.address))
-            {
-                // SAFETY: We hold the stopped kring.
-                unsafe {
-                    match &ours.side {
-                        Side::Tx(queue) => queue.kick(),
-                        Side::Rx(queue) => queue.kick(),
-                    }
-                }
-                drop(held);
+            if ours.check() {
                 ours.kring.start();
             } else {
-                drop(held);
-                // The driver re-programmed the queue, so the hardware has its ring and not ours.
-                ours.clear();
                 lost = true;
             }
         }
@@ -550,7 +389,10 @@ impl<F: Family> Device for Held<F> {
         match conflict(&machine.hw) {
             Ok(()) => {
                 hooks.hook_napi(rtnl);
-                machine.take_again(&mut taken, hooks, rtnl);
+                if !machine.take_again(&mut taken, hooks, rtnl) {
+                    let reason = c"a queue was lost half way";
+                    let _ = machine.bounce(&mut taken, &mut [], hooks, reason, rtnl);
+                }
             }
             Err(refusal) => {
                 pr_err!(

@@ -14,6 +14,7 @@ pub(crate) mod intercept;
 mod machine;
 mod napi;
 mod ops;
+mod queue;
 mod register;
 mod rings;
 mod rx;

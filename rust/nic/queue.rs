@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A queue that is ours: its kring, what moves the packets, and what its driver had.
+
+use super::{
+    adapter::{QueueId, Wanted},
+    family::Family,
+    gate::Gate,
+    intercept::Hooks,
+    register::{Hardware, Reg, RCTL_SECRC},
+    rings::Descriptors,
+    rx::RxQueue,
+    takeover::{self, Stock, Stuck, Taken},
+    tx::TxQueue, //
+};
+use crate::{
+    bindings,
+    port::kring::{Direction, Kring, Queue},
+    prelude::*,
+    sys::rtnl::Rtnl, //
+};
+use core::sync::atomic::Ordering;
+
+/// The queue behind a kring.
+pub(super) enum Side<F: Family> {
+    Tx(Arc<TxQueue<F>>),
+    Rx(Arc<RxQueue<F>>),
+}
+
+/// A queue that is ours, or was until the driver or its restart took it away.
+pub(super) struct Ours<F: Family> {
+    pub(super) id: QueueId,
+    pub(super) kring: Arc<Kring>,
+    pub(super) side: Side<F>,
+    pub(super) state: Option<Taken<F>>,
+    /// Where the device sees our ring.
+    pub(super) address: u64,
+    /// To be forgotten, as soon as the hardware surely has not got its ring.
+    pub(super) leaving: bool,
+}
+
+impl<F: Family> Side<F> {
+    pub(super) fn queue(&self) -> Arc<dyn Queue> {
+        match self {
+            Side::Tx(queue) => queue.clone(),
+            Side::Rx(queue) => queue.clone(),
+        }
+    }
+
+    /// Takes the ring out.
+    ///
+    /// # Safety
+    ///
+    /// The kring is stopped, and the caller holds it.
+    unsafe fn disarm(&self) -> Option<Descriptors> {
+        // SAFETY: The same requirement.
+        unsafe {
+            match self {
+                Side::Tx(queue) => queue.disarm(),
+                Side::Rx(queue) => queue.disarm(),
+            }
+        }
+    }
+}
+
+impl<F: Family> Ours<F> {
+    pub(super) fn new(hw: &Arc<Hardware>, gate: &Arc<Gate>, wanted: &Wanted) -> Result<Self> {
+        let Wanted {
+            id,
+            kring,
+            dma,
+            region,
+        } = wanted;
+        let block = takeover::block::<F>(*id);
+        let side = match id.direction {
+            Direction::Tx => Side::Tx(Arc::new(TxQueue::new(hw, gate, dma, block), GFP_KERNEL)?),
+            Direction::Rx => Side::Rx(Arc::new(
+                RxQueue::new(hw, gate, dma, region, block),
+                GFP_KERNEL,
+            )?),
+        };
+        Ok(Self {
+            id: *id,
+            kring: kring.clone(),
+            side,
+            state: None,
+            address: 0,
+            leaving: false,
+        })
+    }
+
+    /// Takes the queue from the driver. Its kring is stopped, and a transmit queue's gate closed.
+    pub(super) fn take(&mut self, hw: &Arc<Hardware>, rtnl: &Rtnl) -> Result<(), Stuck> {
+        let mut held = self.kring.stop();
+        let inner = &mut held.attached().ok_or(EINVAL)?.inner;
+        let count = inner.cursors.num_slots();
+        let ring = takeover::ring(hw, count)?;
+        let (address, bytes) = (ring.address(), ring.bytes());
+        let mut lost = 0;
+        // SAFETY: We hold the stopped kring.
+        unsafe {
+            match &self.side {
+                Side::Tx(queue) => {
+                    lost = inner.cursors.in_flight().len();
+                    queue.arm(ring, &inner.cursors, inner.buf_size)?;
+                }
+                Side::Rx(queue) => {
+                    let stores_fcs = !F::STRIPS_FCS && hw.read(Reg::RCTL) & RCTL_SECRC == 0;
+                    queue.arm(ring, inner, stores_fcs)?;
+                }
+            }
+        }
+        let (tx, rx) = ring_sizes(hw)?;
+        let theirs = match self.id.direction {
+            Direction::Tx => tx,
+            Direction::Rx => rx,
+        };
+        let buf_size = inner.buf_size;
+        let taken = Stock::<F>::new(hw, self.id, theirs)
+            .and_then(|stock| stock.freeze(rtnl))
+            .and_then(|frozen| frozen.program(address, bytes, buf_size));
+        match taken {
+            Ok(taken) => {
+                self.state = Some(taken);
+                self.address = address;
+                match &self.side {
+                    Side::Tx(_) => {
+                        // What the hardware had of an earlier ring is lost, and so done with.
+                        let _ = inner.cursors.publish(lost);
+                        if lost != 0 {
+                            self.kring
+                                .counters
+                                .drops
+                                .fetch_add(u64::from(lost), Ordering::Relaxed);
+                        }
+                    }
+                    // SAFETY: We hold the stopped kring, and the queue has its ring.
+                    Side::Rx(queue) => unsafe { queue.start() },
+                }
+                Ok(())
+            }
+            Err(stuck) if stuck.spoilt => Err(stuck),
+            Err(stuck) => {
+                // SAFETY: We hold the stopped kring. The hardware has not had the ring.
+                drop(unsafe { self.side.disarm() });
+                Err(stuck)
+            }
+        }
+    }
+
+    /// Gives the queue back. Its kring is stopped. If the result is an error, the ring's memory is kept until
+    /// [`Self::clear`] is called, after a restart.
+    pub(super) fn give_back(&mut self, rtnl: &Rtnl) -> Result<(), Stuck> {
+        let held = self.kring.stop();
+        if let Some(taken) = self.state.take() {
+            taken.give_back(rtnl)?;
+        }
+        drop(held);
+        self.clear();
+        Ok(())
+    }
+
+    /// Frees the memory of the ring, which the hardware does not have. The kring is stopped.
+    pub(super) fn clear(&mut self) {
+        let held = self.kring.stop();
+        self.state = None;
+        // SAFETY: We hold the stopped kring.
+        drop(unsafe { self.side.disarm() });
+        drop(held);
+    }
+
+    /// Stops the kring and looks whose ring the hardware has. If ours, the tail is written again; if not, the driver
+    /// re-programmed the queue, and our ring is freed.
+    pub(super) fn check(&mut self) -> bool {
+        let held = self.kring.stop();
+        let address = self.address;
+        let ours = self
+            .state
+            .as_ref()
+            .is_some_and(|state| state.is_ours(address));
+        if ours {
+            // SAFETY: We hold the stopped kring.
+            unsafe {
+                match &self.side {
+                    Side::Tx(queue) => queue.kick(),
+                    Side::Rx(queue) => queue.kick(),
+                }
+            }
+        }
+        drop(held);
+        if !ours {
+            self.clear();
+        }
+        ours
+    }
+
+    pub(super) fn close_gate(&self, hooks: &Hooks) {
+        if self.id.direction == Direction::Tx {
+            hooks.close_gate(self.id.index);
+        }
+    }
+
+    pub(super) fn open_gate(&self, hooks: &Hooks) {
+        if self.id.direction == Direction::Tx {
+            hooks.open_gate(self.id.index);
+        }
+    }
+}
+
+/// How many descriptors the driver says its rings have: transmit, receive.
+pub(super) fn ring_sizes(hw: &Hardware) -> Result<(u32, u32), Stuck> {
+    let (mut tx, mut rx) = (0, 0);
+    // SAFETY: The device is valid and the RTNL mutex held.
+    kernel::error::to_result(unsafe {
+        bindings::netmap_ring_sizes(hw.dev().as_ptr(), &mut tx, &mut rx)
+    })?;
+    Ok((tx, rx))
+}

@@ -25,21 +25,21 @@ pub trait Transmit {
     /// A descriptor that is a frame of its own, of `len` bytes.
     #[inline]
     fn whole(len: u16) -> u64 {
-        Self::with_total(Self::DATA | TX_END | len as u64, len as u32)
+        Self::with_total(Self::DATA | TX_END | u64::from(len), u32::from(len))
     }
 
     /// A descriptor with `len` bytes of a frame, its last ones if `end`.
     #[inline]
     fn part(len: u16, end: bool) -> u64 {
         let end = if end { TX_END } else { 0 };
-        Self::DATA | end | len as u64
+        Self::DATA | end | u64::from(len)
     }
 
     /// Completes the first descriptor of a frame by the length of the whole frame.
     #[inline]
     fn with_total(word: u64, total: u32) -> u64 {
         match Self::TOTAL_SHIFT {
-            Some(shift) => word | ((total as u64) << shift),
+            Some(shift) => word | (u64::from(total) << shift),
             None => word,
         }
     }

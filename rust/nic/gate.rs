@@ -55,7 +55,7 @@ impl Gate {
         const THERE: usize = 1 << bindings::netdev_state_t___LINK_STATE_PRESENT;
         const NO_CARRIER: usize = 1 << bindings::netdev_state_t___LINK_STATE_NOCARRIER;
         // SAFETY: The device is valid; the state is a word that others change at any time.
-        let state = unsafe { (&raw const (*self.dev.as_ptr()).state).read_volatile() } as usize;
+        let state = unsafe { (&raw const (*self.dev.as_ptr()).state).read_volatile() };
         let (ups, downs) = self.counts();
         state & (THERE | NO_CARRIER) == THERE
             && ups == self.ups.load(Ordering::Relaxed)

@@ -175,11 +175,12 @@ impl<F: Family> TxQueue<F> {
             // SAFETY: Slot and descriptor, of two words each, and shadow entry `i` of the run.
             let (at, shadow, desc) = unsafe { (slots.add(2 * i), shadow.add(i), descs.add(2 * i)) };
             // SAFETY: As above.
+            let word = unsafe { at.read_volatile() };
             let Slot {
                 buf_idx,
                 len,
                 flags,
-            } = Slot::from_raw(unsafe { at.read_volatile() });
+            } = Slot::from_raw(word);
             let Some(address) = table.get(buf_idx) else {
                 return (i as u32, bytes);
             };

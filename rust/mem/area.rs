@@ -106,7 +106,9 @@ impl PageArea {
         match self.back(first, count, &mut list) {
             Ok(run) => {
                 // SAFETY: The run is mapped, `count` pages long, and nobody else uses it yet.
-                unsafe { core::ptr::write_bytes(run.address.as_ptr(), 0, count as usize * PAGE_SIZE) };
+                unsafe {
+                    core::ptr::write_bytes(run.address.as_ptr(), 0, count as usize * PAGE_SIZE)
+                };
                 Ok(run)
             }
             Err(error) => {
@@ -116,7 +118,12 @@ impl PageArea {
         }
     }
 
-    fn back(&mut self, first: u32, count: u32, list: &mut KVVec<*mut bindings::page>) -> Result<PageRun> {
+    fn back(
+        &mut self,
+        first: u32,
+        count: u32,
+        list: &mut KVVec<*mut bindings::page>,
+    ) -> Result<PageRun> {
         for entry in self.pages.iter().skip(first as usize).take(count as usize) {
             let mut page = entry.load(Ordering::Relaxed);
             if page.is_null() {

@@ -109,7 +109,10 @@ pub(super) fn new(total: u32, buf_size: u32) -> Result<(BufferPool, BufferMap)> 
         backed: 0,
     };
     // INVARIANT: All entries are null.
-    let table = BufferTable { addresses, buf_size };
+    let table = BufferTable {
+        addresses,
+        buf_size,
+    };
     Ok((pool, BufferMap { table, huge }))
 }
 
@@ -121,18 +124,26 @@ impl BufferPool {
 
     /// Buffers handed out.
     pub(super) fn used_count(&self) -> u32 {
-        self.backed.saturating_sub(RESERVED).saturating_sub(self.used.free_count())
+        self.backed
+            .saturating_sub(RESERVED)
+            .saturating_sub(self.used.free_count())
     }
 
     /// Clusters taken from the system, and how many of them are of 2 MiB.
     pub(super) fn clusters(&self) -> (usize, usize) {
-        let huge = self.clusters.iter().filter(|(cluster, _)| cluster.order() == HUGE_ORDER).count();
+        let huge = self
+            .clusters
+            .iter()
+            .filter(|(cluster, _)| cluster.order() == HUGE_ORDER)
+            .count();
         (self.clusters.len(), huge)
     }
 
     /// The clusters, each with the index of its first buffer.
     pub(super) fn each_cluster(&self) -> impl Iterator<Item = (&Cluster, u32)> {
-        self.clusters.iter().map(|(cluster, first)| (cluster, *first))
+        self.clusters
+            .iter()
+            .map(|(cluster, first)| (cluster, *first))
     }
 
     /// Hands out `count` buffers, all or none, after taking memory for them if need be.
@@ -158,22 +169,39 @@ impl BufferPool {
     }
 
     /// Takes memory for the rest of the block in which the first buffer without memory lies.
-    fn grow(&mut self, map: &BufferMap, largest: usize, added: &mut impl FnMut(&Cluster, u32) -> Result) -> Result {
+    fn grow(
+        &mut self,
+        map: &BufferMap,
+        largest: usize,
+        added: &mut impl FnMut(&Cluster, u32) -> Result,
+    ) -> Result {
         let size = u64::from(map.table.buf_size());
         let total = map.table.total();
         let at = u64::from(self.backed) * size;
         let end = (u64::from(total) * size).next_multiple_of(PAGE_SIZE as u64);
         let room = (block_size() - at % block_size()).min(end.next_multiple_of(block_size()) - at);
-        let least = (size as usize).div_ceil(PAGE_SIZE).next_power_of_two().trailing_zeros();
-        let most = ((room as usize).min(largest) / PAGE_SIZE).max(1).ilog2().min(HUGE_ORDER);
-        let cluster = (least..=most.max(least)).rev().find_map(|order| Cluster::new(order).ok()).ok_or(ENOMEM)?;
+        let least = (size as usize)
+            .div_ceil(PAGE_SIZE)
+            .next_power_of_two()
+            .trailing_zeros();
+        let most = ((room as usize).min(largest) / PAGE_SIZE)
+            .max(1)
+            .ilog2()
+            .min(HUGE_ORDER);
+        let cluster = (least..=most.max(least))
+            .rev()
+            .find_map(|order| Cluster::new(order).ok())
+            .ok_or(ENOMEM)?;
         let first = self.backed;
         let buffers = u32::try_from(cluster.size() >> size.trailing_zeros()).map_err(|_| EINVAL)?;
         let backed = first.saturating_add(buffers).min(total);
         self.clusters.reserve(1, GFP_KERNEL)?;
         added(&cluster, first)?;
         for index in first..backed {
-            let address = cluster.address().as_ptr().wrapping_add((index - first) as usize * size as usize);
+            let address = cluster
+                .address()
+                .as_ptr()
+                .wrapping_add((index - first) as usize * size as usize);
             if let Some(entry) = map.table.addresses.get(index as usize) {
                 // INVARIANT: The buffer lies in the cluster, which the pool keeps.
                 entry.store(address, Ordering::Release);

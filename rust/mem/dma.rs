@@ -4,8 +4,8 @@
 
 use super::page::Cluster;
 use crate::{bindings, prelude::*};
-use kernel::error::to_result;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use kernel::error::to_result;
 
 /// The buffers of a region as one device sees them.
 ///
@@ -61,7 +61,11 @@ impl DmaMap {
     /// # Safety
     ///
     /// `device` must be a valid device that is set up for DMA.
-    pub(super) unsafe fn new(device: *mut bindings::device, total: usize, buf_size: usize) -> Result<Self> {
+    pub(super) unsafe fn new(
+        device: *mut bindings::device,
+        total: usize,
+        buf_size: usize,
+    ) -> Result<Self> {
         let mut addresses = KVVec::with_capacity(total, GFP_KERNEL)?;
         for _ in 0..total {
             addresses.push(AtomicU64::new(0), GFP_KERNEL)?;
@@ -102,7 +106,9 @@ impl DmaMap {
         mappings.reserve(1, GFP_KERNEL)?;
         let mut address = 0;
         // SAFETY: Device and cluster are valid.
-        to_result(unsafe { bindings::netmap_dma_map(self.device, cluster.page(), cluster.order(), &mut address) })?;
+        to_result(unsafe {
+            bindings::netmap_dma_map(self.device, cluster.page(), cluster.order(), &mut address)
+        })?;
         // The first mapping that bounces turns it on.
         // SAFETY: The device is valid.
         let need_sync = unsafe { bindings::netmap_dma_need_sync(self.device) };
@@ -111,7 +117,11 @@ impl DmaMap {
         mappings.push(Mapping { address, size }, GFP_KERNEL)?;
         let entries = self.addresses.iter().skip(first as usize);
         // Buffers 0 and 1 are reserved and no device sees them.
-        for (i, entry) in entries.take(size >> self.buf_size.trailing_zeros()).enumerate().filter(|(i, _)| *i + first as usize >= 2) {
+        for (i, entry) in entries
+            .take(size >> self.buf_size.trailing_zeros())
+            .enumerate()
+            .filter(|(i, _)| *i + first as usize >= 2)
+        {
             // INVARIANT: The buffer lies inside of the mapping that was just made.
             entry.store(address + (i * self.buf_size) as u64, Ordering::Release);
         }
@@ -140,7 +150,9 @@ impl DmaMap {
     pub(crate) fn sync_for_device(&self, index: u32, len: usize) {
         if let Some(address) = self.get(index) {
             // SAFETY: The address is of a live mapping of at least `buf_size` bytes from there, by the invariant.
-            unsafe { bindings::netmap_dma_sync_for_device(self.device, address, len.min(self.buf_size)) };
+            unsafe {
+                bindings::netmap_dma_sync_for_device(self.device, address, len.min(self.buf_size))
+            };
         }
     }
 
@@ -148,7 +160,9 @@ impl DmaMap {
     pub(crate) fn sync_for_cpu(&self, index: u32, len: usize) {
         if let Some(address) = self.get(index) {
             // SAFETY: As above.
-            unsafe { bindings::netmap_dma_sync_for_cpu(self.device, address, len.min(self.buf_size)) };
+            unsafe {
+                bindings::netmap_dma_sync_for_cpu(self.device, address, len.min(self.buf_size))
+            };
         }
     }
 }

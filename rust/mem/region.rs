@@ -9,7 +9,8 @@ use super::{
     page::PAGE_SIZE, //
 };
 use crate::{
-    abi, bindings,
+    abi,
+    bindings,
     logic::pools::{Layout, Parameters},
     port::kring::SharedRing,
     prelude::*, //
@@ -68,7 +69,10 @@ impl Region {
         // An interface has a page of its own, so that bindings share none.
         let page = PAGE_SIZE as u32;
         let parameters = Parameters {
-            if_size: parameters.if_size.checked_next_multiple_of(page).ok_or(EINVAL)?,
+            if_size: parameters
+                .if_size
+                .checked_next_multiple_of(page)
+                .ok_or(EINVAL)?,
             ..*parameters
         };
         let layout = Layout::new(&parameters, page).map_err(|fault| {
@@ -140,7 +144,11 @@ impl Region {
 
     /// The page at `offset` of the region, for a page fault; it stays as long as the region.
     pub(crate) fn page_at(&self, offset: u64) -> Option<NonNull<bindings::page>> {
-        let (interfaces, rings, pool) = (self.layout.interfaces(), self.layout.rings(), self.layout.buffers());
+        let (interfaces, rings, pool) = (
+            self.layout.interfaces(),
+            self.layout.rings(),
+            self.layout.buffers(),
+        );
         let number = |from: u64| (offset - from) as usize / PAGE_SIZE;
         if offset >= pool.offset() {
             self.buffers.table.page_at(offset - pool.offset())
@@ -155,7 +163,8 @@ impl Region {
 
     /// The head page of the 2 MiB page that backs the whole 2 MiB of the region at `offset`, if there is one.
     pub(crate) fn huge_at(&self, offset: u64) -> Option<NonNull<bindings::page>> {
-        self.buffers.huge_at(offset.checked_sub(self.layout.buffers().offset())?)
+        self.buffers
+            .huge_at(offset.checked_sub(self.layout.buffers().offset())?)
     }
 
     /// How much is in use.
@@ -187,7 +196,8 @@ impl Region {
         }
         let total = self.buffers.table.total() as usize;
         // SAFETY: By this function's requirement.
-        let map = Arc::new(unsafe { DmaMap::new(device, total, self.buf_size() as usize) }?, GFP_KERNEL)?;
+        let map = unsafe { DmaMap::new(device, total, self.buf_size() as usize) }?;
+        let map = Arc::new(map, GFP_KERNEL)?;
         for (cluster, first) in state.buffers.each_cluster() {
             // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first.
             unsafe { map.add(cluster, first) }?;
@@ -215,13 +225,23 @@ impl Region {
             }
             Ok(())
         };
-        let largest = maps.iter().map(|map| map.largest()).min().unwrap_or(usize::MAX);
-        buffers.alloc(&self.buffers, count, largest, added, take).inspect_err(|error| {
-            if *error == ENOSPC {
-                let need = buffers.used_count() + count + buffers::RESERVED;
-                pr_err!("buf_num={} is too small, {} would do\n", self.buffers.table.total(), need);
-            }
-        })
+        let largest = maps
+            .iter()
+            .map(|map| map.largest())
+            .min()
+            .unwrap_or(usize::MAX);
+        buffers
+            .alloc(&self.buffers, count, largest, added, take)
+            .inspect_err(|error| {
+                if *error == ENOSPC {
+                    let need = buffers.used_count() + count + buffers::RESERVED;
+                    pr_err!(
+                        "buf_num={} is too small, {} would do\n",
+                        self.buffers.table.total(),
+                        need
+                    );
+                }
+            })
     }
 
     /// Makes a ring of `slots` slots with a buffer in each.
@@ -236,9 +256,20 @@ impl Region {
         state.live.reserve(1, GFP_KERNEL)?;
         let run = state.rings.alloc(pages).map_err(|error| {
             if error == ENOSPC {
-                let (have, size) = (self.layout.rings().objects(), self.layout.rings().object_size());
-                let per_ring = bytes.saturating_sub(1).checked_div(size).unwrap_or(0).saturating_add(1);
-                pr_err!("ring_num={} is too small, {} would do\n", have, have.saturating_add(per_ring));
+                let (have, size) = (
+                    self.layout.rings().objects(),
+                    self.layout.rings().object_size(),
+                );
+                let per_ring = bytes
+                    .saturating_sub(1)
+                    .checked_div(size)
+                    .unwrap_or(0)
+                    .saturating_add(1);
+                pr_err!(
+                    "ring_num={} is too small, {} would do\n",
+                    have,
+                    have.saturating_add(per_ring)
+                );
             }
             ENOMEM
         })?;
@@ -299,13 +330,20 @@ impl Region {
     pub(crate) fn new_interface(&self, rings: u32) -> Result<InterfaceMemory> {
         let bytes = crate::logic::pools::if_bytes(rings);
         let mut state = self.state.lock();
-        let run = state.interfaces.alloc(bytes.div_ceil(PAGE_SIZE as u32)).map_err(|error| {
-            if error == ENOSPC {
-                let have = self.layout.interfaces().objects();
-                pr_err!("if_num={} is too small, {} would do\n", have, have.saturating_add(1));
-            }
-            ENOMEM
-        })?;
+        let run = state
+            .interfaces
+            .alloc(bytes.div_ceil(PAGE_SIZE as u32))
+            .map_err(|error| {
+                if error == ENOSPC {
+                    let have = self.layout.interfaces().objects();
+                    pr_err!(
+                        "if_num={} is too small, {} would do\n",
+                        have,
+                        have.saturating_add(1)
+                    );
+                }
+                ENOMEM
+            })?;
         let offset = self.layout.interfaces().offset() + run.offset() as u64;
         Ok(InterfaceMemory { run, offset })
     }
@@ -367,7 +405,8 @@ impl Region {
         if state.missing == 0 || state.extra != 0 {
             return;
         }
-        let Ok(mut seen) = KVVec::from_elem(false, state.buffers.backed() as usize, GFP_KERNEL) else {
+        let Ok(mut seen) = KVVec::from_elem(false, state.buffers.backed() as usize, GFP_KERNEL)
+        else {
             return;
         };
         for ring in state.live.iter() {

@@ -104,7 +104,10 @@ impl NicPort {
         let result = self.take(state, list, rtnl);
         self.start(list);
         if let Err(error) = result {
-            pr_err!("a port lost its queues and could not take them again ({:?}): it is dead\n", error);
+            pr_err!(
+                "a port lost its queues and could not take them again ({:?}): it is dead\n",
+                error
+            );
             self.kill();
         }
     }

@@ -54,12 +54,22 @@ pub trait Queue: Send + Sync {
     /// Transmits the slots of `span` and reclaims what is complete.
     ///
     /// On return `hwcur` must be the end of what was consumed and `hwtail` the end of the program's free slots.
-    fn txsync(&self, held: &mut Inner, kring: &Kring, span: crate::logic::ring::Span, flags: u32)
-        -> Result<(), SyncError>;
+    fn txsync(
+        &self,
+        held: &mut Inner,
+        kring: &Kring,
+        span: crate::logic::ring::Span,
+        flags: u32,
+    ) -> Result<(), SyncError>;
 
     /// Publishes what was received by moving `hwtail`, and takes back the slots of `span` by moving `hwcur`.
-    fn rxsync(&self, held: &mut Inner, kring: &Kring, span: crate::logic::ring::Span, flags: u32)
-        -> Result<(), SyncError>;
+    fn rxsync(
+        &self,
+        held: &mut Inner,
+        kring: &Kring,
+        span: crate::logic::ring::Span,
+        flags: u32,
+    ) -> Result<(), SyncError>;
 }
 
 /// The ring in shared memory, as the kernel accesses it.
@@ -144,7 +154,12 @@ impl SharedRing {
     pub unsafe fn write_len_flags(self, index: u32, len: u16, flags: u16) {
         let word = u32::from(len) | (u32::from(flags) << 16);
         // SAFETY: The type's invariant and this function's requirement; the second word of a slot is 4-byte aligned.
-        unsafe { self.at(index).cast::<u32>().wrapping_add(1).write_volatile(word) }
+        unsafe {
+            self.at(index)
+                .cast::<u32>()
+                .wrapping_add(1)
+                .write_volatile(word)
+        }
     }
 }
 
@@ -183,7 +198,10 @@ impl Counters {
     /// Adds to a counter that only the holder of the busy flag writes.
     #[inline]
     pub fn add(counter: &AtomicU64, n: u64) {
-        counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        counter.store(
+            counter.load(Ordering::Relaxed).wrapping_add(n),
+            Ordering::Relaxed,
+        );
     }
 }
 
@@ -254,7 +272,10 @@ impl Kring {
     /// Takes the busy flag, unless the kring is busy, stopped or dead.
     #[inline]
     pub fn try_hold(&self) -> Result<Held<'_>, NotHeld> {
-        match self.state.compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed) {
+        match self
+            .state
+            .compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed)
+        {
             // INVARIANT: The flag was clear and is ours now.
             Ok(_) => Ok(Held { kring: self }),
             Err(state) if state & DEAD != 0 => Err(NotHeld::Dead),

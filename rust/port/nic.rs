@@ -12,7 +12,8 @@ use super::{
     kring::{Direction, Inner, Kring, Queue, SyncError},
 };
 use crate::{
-    abi, bindings,
+    abi,
+    bindings,
     logic::{
         pools::round_slots,
         request::{BindRequest, Geometry, Reply},
@@ -24,7 +25,9 @@ use crate::{
     nic::{
         events::Loss,
         intercept::Installed,
-        Adapter, QueueId, Refusal, //
+        Adapter,
+        QueueId,
+        Refusal, //
     },
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl}, //
@@ -128,14 +131,26 @@ fn name_of(name: &[u8; abi::IFNAMSIZ]) -> &BStr {
 
 /// The rings of a set.
 pub(super) fn each(set: RingSet) -> impl Iterator<Item = (Direction, u32)> {
-    set.iter().map(|(transmit, ring)| (if transmit { Direction::Tx } else { Direction::Rx }, ring))
+    set.iter().map(|(transmit, ring)| {
+        (
+            if transmit {
+                Direction::Tx
+            } else {
+                Direction::Rx
+            },
+            ring,
+        )
+    })
 }
 
 fn rings(direction: Direction, nic: u16, host: u16) -> Result<KVec<Arc<Kring>>> {
     let mut list = KVec::with_capacity(usize::from(nic) + usize::from(host), GFP_KERNEL)?;
     for (count, is_host) in [(nic, false), (host, true)] {
         for index in 0..count {
-            list.push(Arc::pin_init(Kring::new(direction, index, is_host), GFP_KERNEL)?, GFP_KERNEL)?;
+            list.push(
+                Arc::pin_init(Kring::new(direction, index, is_host), GFP_KERNEL)?,
+                GFP_KERNEL,
+            )?;
         }
     }
     Ok(list)
@@ -157,10 +172,21 @@ pub(super) fn dma_device(dev: &NetDev) -> *mut bindings::device {
 
 impl NicPort {
     /// The port of a device that has none yet, with no ring in use.
-    pub(super) fn new(dev: &NetDev, wish: &Geometry, region: Arc<Region>, rtnl: &Rtnl) -> Result<Arc<Self>> {
+    pub(super) fn new(
+        dev: &NetDev,
+        wish: &Geometry,
+        region: Arc<Region>,
+        rtnl: &Rtnl,
+    ) -> Result<Arc<Self>> {
         let adapter = Adapter::open(dev, rtnl).map_err(|refusal| refused(dev, refusal, rtnl))?;
         let limits = adapter.limits();
-        let host = |wish: u16| if wish == 0 { 1 } else { wish.min(MAX_HOST_RINGS) };
+        let host = |wish: u16| {
+            if wish == 0 {
+                1
+            } else {
+                wish.min(MAX_HOST_RINGS)
+            }
+        };
         let counts = RingCounts {
             tx: limits.tx_queues,
             rx: limits.rx_queues,
@@ -169,14 +195,24 @@ impl NicPort {
         };
         let slots = |wish: u32, default: u32| {
             let wish = if wish == 0 { default } else { wish };
-            round_slots(wish.clamp(limits.min_slots, limits.max_slots), default, limits.slot_multiple)
+            round_slots(
+                wish.clamp(limits.min_slots, limits.max_slots),
+                default,
+                limits.slot_multiple,
+            )
         };
-        let slots = (slots(wish.tx_slots, limits.tx_slots), slots(wish.rx_slots, limits.rx_slots));
+        let slots = (
+            slots(wish.tx_slots, limits.tx_slots),
+            slots(wish.rx_slots, limits.rx_slots),
+        );
         let tx = rings(Direction::Tx, counts.tx, counts.host_tx)?;
         let rx = rings(Direction::Rx, counts.rx, counts.host_rx)?;
         let mut host_rx = KVec::with_capacity(usize::from(counts.host_rx), GFP_KERNEL)?;
         for kring in rx.iter().filter(|kring| kring.host) {
-            host_rx.push(HostRx::new(kring.clone(), region.clone(), slots.1)?, GFP_KERNEL)?;
+            host_rx.push(
+                HostRx::new(kring.clone(), region.clone(), slots.1)?,
+                GFP_KERNEL,
+            )?;
         }
         let host_tx = HostTx::new(dev.clone(), region.clone())?;
         let idle: Arc<dyn Queue> = Arc::new(Idle, GFP_KERNEL)?;
@@ -185,7 +221,11 @@ impl NicPort {
             tx: unused(tx.len())?,
             rx: unused(rx.len())?,
             bindings: 0,
-            lost: if dev.is_running(rtnl) { 0 } else { reason(Loss::Down) },
+            lost: if dev.is_running(rtnl) {
+                0
+            } else {
+                reason(Loss::Down)
+            },
             name: dev.name(rtnl),
             live: Some(Live {
                 hooks: None,
@@ -214,7 +254,10 @@ impl NicPort {
     /// Whether this is the port of `dev`.
     pub(super) fn is_of(&self, dev: &NetDev) -> bool {
         let state = self.state.lock();
-        state.live.as_ref().is_some_and(|live| live.dev.as_ptr() == dev.as_ptr())
+        state
+            .live
+            .as_ref()
+            .is_some_and(|live| live.dev.as_ptr() == dev.as_ptr())
     }
 
     /// Whether nothing is bound.
@@ -277,7 +320,12 @@ impl NicPort {
     }
 
     /// Binds the rings that the request selects; see [`super::registry::bind`] for the errors.
-    pub(super) fn bind(&self, this: &Arc<Self>, request: &BindRequest, rtnl: &Rtnl) -> Result<Arc<Binding>> {
+    pub(super) fn bind(
+        &self,
+        this: &Arc<Self>,
+        request: &BindRequest,
+        rtnl: &Rtnl,
+    ) -> Result<Arc<Binding>> {
         let selection = Selection::new(request.select, request.flags, &self.counts)
             .map_err(|fault| Error::from_errno(-fault.errno()))?;
         let mut guard = self.state.lock();
@@ -287,7 +335,10 @@ impl NicPort {
         }
         let exclusive = request.flags.exclusive();
         let mut fresh = RingSet::default();
-        for (direction, range) in [(Direction::Tx, selection.tx()), (Direction::Rx, selection.rx())] {
+        for (direction, range) in [
+            (Direction::Tx, selection.tx()),
+            (Direction::Rx, selection.rx()),
+        ] {
             for ring in range {
                 let ring_use = state.ring(direction, ring)?;
                 if ring_use.exclusive || (exclusive && ring_use.users > 0) {
@@ -298,10 +349,15 @@ impl NicPort {
                 }
             }
         }
-        let result = self.prepare(this, state, fresh, rtnl).and_then(|()| self.finish(this, state, request, &selection));
+        let result = self
+            .prepare(this, state, fresh, rtnl)
+            .and_then(|()| self.finish(this, state, request, &selection));
         match result {
             Ok(binding) => {
-                for (direction, range) in [(Direction::Tx, selection.tx()), (Direction::Rx, selection.rx())] {
+                for (direction, range) in [
+                    (Direction::Tx, selection.tx()),
+                    (Direction::Rx, selection.rx()),
+                ] {
                     for ring in range {
                         if let Ok(ring_use) = state.ring(direction, ring) {
                             ring_use.users += 1;
@@ -330,16 +386,25 @@ impl NicPort {
     ) -> Result<Arc<Binding>> {
         let mut tx = KVec::new();
         let mut rx = KVec::new();
-        for (from, range, to) in [(&self.tx, selection.tx(), &mut tx), (&self.rx, selection.rx(), &mut rx)] {
+        for (from, range, to) in [
+            (&self.tx, selection.tx(), &mut tx),
+            (&self.rx, selection.rx(), &mut rx),
+        ] {
             for ring in range {
                 to.push(from.get(ring as usize).ok_or(EINVAL)?.clone(), GFP_KERNEL)?;
             }
         }
         let name = state.name;
-        let interface = new_interface(&self.region, name_of(&name), &self.counts, selection, |is_tx, ring| {
-            let uses = if is_tx { &state.tx } else { &state.rx };
-            Some(uses.get(ring as usize)?.memory.as_ref()?.offset)
-        })?;
+        let interface = new_interface(
+            &self.region,
+            name_of(&name),
+            &self.counts,
+            selection,
+            |is_tx, ring| {
+                let uses = if is_tx { &state.tx } else { &state.rx };
+                Some(uses.get(ring as usize)?.memory.as_ref()?.offset)
+            },
+        )?;
         let (head, extra) = match request.extra_bufs {
             0 => (0, 0),
             count => self.region.new_extra(count),
@@ -384,7 +449,10 @@ impl NicPort {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let mut last = RingSet::default();
-        for (direction, range) in [(Direction::Tx, binding.selection.tx()), (Direction::Rx, binding.selection.rx())] {
+        for (direction, range) in [
+            (Direction::Tx, binding.selection.tx()),
+            (Direction::Rx, binding.selection.rx()),
+        ] {
             for ring in range {
                 let Ok(ring_use) = state.ring(direction, ring) else {
                     continue;
@@ -407,7 +475,11 @@ impl NicPort {
 
     /// Host rings in use capture all that the stack sends.
     fn set_capture(&self, state: &State) {
-        let bound = self.rx.iter().zip(state.rx.iter()).any(|(kring, ring_use)| kring.host && ring_use.users > 0);
+        let bound = self
+            .rx
+            .iter()
+            .zip(state.rx.iter())
+            .any(|(kring, ring_use)| kring.host && ring_use.users > 0);
         if let Some(hooks) = state.live.as_ref().and_then(|live| live.hooks.as_ref()) {
             hooks.set_capture(bound);
         }
@@ -422,7 +494,12 @@ impl NicPort {
     }
 
     pub(super) fn drop_live(&self, live: Live, _rtnl: &Rtnl) {
-        let Live { hooks, adapter, dma, dev } = live;
+        let Live {
+            hooks,
+            adapter,
+            dma,
+            dev,
+        } = live;
         self.host_tx.forget();
         drop(hooks);
         drop(adapter);
@@ -435,9 +512,10 @@ impl NicPort {
     /// The NIC rings in use.
     pub(super) fn used(&self, state: &State) -> RingSet {
         let mut list = RingSet::default();
-        for (direction, uses, nic) in
-            [(Direction::Tx, &state.tx, self.counts.tx), (Direction::Rx, &state.rx, self.counts.rx)]
-        {
+        for (direction, uses, nic) in [
+            (Direction::Tx, &state.tx, self.counts.tx),
+            (Direction::Rx, &state.rx, self.counts.rx),
+        ] {
             for (ring, ring_use) in uses.iter().enumerate().take(usize::from(nic)) {
                 if ring_use.users > 0 {
                     list.insert(direction == Direction::Tx, ring as u32);

@@ -7,7 +7,8 @@
 
 use super::{binding::Binding, nic::NicPort};
 use crate::{
-    abi, bindings,
+    abi,
+    bindings,
     logic::{
         name::{Base, PortName},
         pools::Parameters,
@@ -90,7 +91,8 @@ impl Registry {
         }
         self.ports.reserve(1, GFP_KERNEL)?;
         let region = self.region(request.mem_id)?;
-        let port = NicPort::new(dev, &request.geometry, region, rtnl).inspect_err(|_| self.trim())?;
+        let port =
+            NicPort::new(dev, &request.geometry, region, rtnl).inspect_err(|_| self.trim())?;
         self.ports.push(port.clone(), GFP_KERNEL)?;
         Ok(port)
     }
@@ -110,7 +112,10 @@ fn device(port: &PortName) -> Result<NetDev> {
     let bytes = port.base.as_bytes();
     let mut name = [0; abi::IFNAMSIZ];
     // The name must leave room for the terminating NUL.
-    let field = name.get_mut(..bytes.len()).filter(|_| bytes.len() < abi::IFNAMSIZ).ok_or(ENXIO)?;
+    let field = name
+        .get_mut(..bytes.len())
+        .filter(|_| bytes.len() < abi::IFNAMSIZ)
+        .ok_or(ENXIO)?;
     field.copy_from_slice(bytes);
     NetDev::by_name(&name)
 }

@@ -15,7 +15,13 @@ use crate::{
 
 impl NicPort {
     /// Makes rings that had no user ready: memory, hooks, hardware.
-    pub(super) fn prepare(&self, this: &Arc<Self>, state: &mut State, fresh: RingSet, rtnl: &Rtnl) -> Result {
+    pub(super) fn prepare(
+        &self,
+        this: &Arc<Self>,
+        state: &mut State,
+        fresh: RingSet,
+        rtnl: &Rtnl,
+    ) -> Result {
         let live = state.live.as_mut().ok_or(ENXIO)?;
         if live.dma.is_none() {
             // Before memory is taken, which has to suit the device.
@@ -31,7 +37,11 @@ impl NicPort {
             let queue: Arc<dyn Queue> = match (kring.host, direction) {
                 (false, _) => self.idle.clone(),
                 (true, Direction::Tx) => self.host_tx.clone(),
-                (true, Direction::Rx) => self.host_rx.get(usize::from(kring.index)).ok_or(EINVAL)?.clone(),
+                (true, Direction::Rx) => self
+                    .host_rx
+                    .get(usize::from(kring.index))
+                    .ok_or(EINVAL)?
+                    .clone(),
             };
             let mut memory = self.region.new_ring(slots)?;
             let cursors = match direction {
@@ -75,9 +85,20 @@ impl NicPort {
         for (direction, ring) in each(list) {
             let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
             if !kring.host {
-                let id = QueueId { direction, index: kring.index };
+                let id = QueueId {
+                    direction,
+                    index: kring.index,
+                };
                 let (kring, dma, region) = (kring.clone(), dma.clone(), self.region.clone());
-                wanted.push(Wanted { id, kring, dma, region }, GFP_KERNEL)?;
+                wanted.push(
+                    Wanted {
+                        id,
+                        kring,
+                        dma,
+                        region,
+                    },
+                    GFP_KERNEL,
+                )?;
             }
         }
         if wanted.is_empty() {
@@ -86,7 +107,11 @@ impl NicPort {
         hooks.set_active(true, rtnl);
         let carrier = live.dev.carrier();
         // A restart brings no carrier.
-        let policy = if carrier { Policy::current() } else { Policy::Hot };
+        let policy = if carrier {
+            Policy::current()
+        } else {
+            Policy::Hot
+        };
         let queues = match live.adapter.take(&wanted, policy, hooks, rtnl) {
             Ok(queues) => queues,
             Err(refusal) => {
@@ -109,8 +134,14 @@ impl NicPort {
             if let Some(attached) = wanted.kring.stop().attached() {
                 attached.queue = queue;
             }
-            trace::takeover(&state.name, wanted.id.direction == Direction::Tx, wanted.id.index);
-            state.ring(wanted.id.direction, u32::from(wanted.id.index))?.taken = true;
+            trace::takeover(
+                &state.name,
+                wanted.id.direction == Direction::Tx,
+                wanted.id.index,
+            );
+            state
+                .ring(wanted.id.direction, u32::from(wanted.id.index))?
+                .taken = true;
         }
         Ok(())
     }
@@ -143,7 +174,10 @@ impl NicPort {
                 attached.queue = self.idle.clone();
             }
             // There is room for all queues of the NIC.
-            let _ = ids.push_within_capacity(QueueId { direction, index: kring.index });
+            let _ = ids.push_within_capacity(QueueId {
+                direction,
+                index: kring.index,
+            });
         }
         if let Some(live) = &state.live {
             if let Some(hooks) = live.hooks.as_ref().filter(|_| !ids.is_empty()) {
@@ -167,14 +201,22 @@ impl NicPort {
                 continue;
             };
             let attached = kring.stop().replace(None);
-            let Some(memory) = state.ring(direction, ring).ok().and_then(|ring_use| ring_use.memory.take()) else {
+            let Some(memory) = state
+                .ring(direction, ring)
+                .ok()
+                .and_then(|ring_use| ring_use.memory.take())
+            else {
                 continue;
             };
             match attached {
                 Some(attached) => self.region.free_ring(memory, &attached.inner.shadow),
                 None => self.region.free_ring(memory, &[]),
             }
-            if let Some(host) = self.host_rx.get(usize::from(kring.index)).filter(|_| kring.host) {
+            if let Some(host) = self
+                .host_rx
+                .get(usize::from(kring.index))
+                .filter(|_| kring.host)
+            {
                 if direction == Direction::Rx {
                     host.purge();
                 }

@@ -4,7 +4,7 @@
 
 use super::rtnl::Rtnl;
 use crate::{abi::IFNAMSIZ, bindings, prelude::*};
-use core::{ptr::NonNull};
+use core::ptr::NonNull;
 use kernel::{fmt, str::BStr};
 
 /// A counted reference to a `struct net_device`.

@@ -2,10 +2,10 @@
 
 //! A set of rings of a port that needs no memory of its own, for paths that must not fail.
 
-const WORDS: usize = 3;
-
 /// Most rings of a direction that a port may have.
-pub const MAX_RINGS: u32 = WORDS as u32 * u64::BITS;
+pub const MAX_RINGS: u32 = 192;
+
+const WORDS: usize = (MAX_RINGS / u64::BITS) as usize;
 
 /// A set of rings, each a direction and a number below [`MAX_RINGS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

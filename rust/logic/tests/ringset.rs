@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! Sets of rings.
+
 use netmap_logic::logic::ringset::{RingSet, MAX_RINGS};
 use proptest::prelude::*;
 use std::collections::BTreeSet;

@@ -34,6 +34,7 @@ use crate::{
 };
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::{
+    fmt,
     str::BStr,
     sync::{new_mutex, Mutex}, //
 };
@@ -127,6 +128,18 @@ pub(super) fn refused(dev: &NetDev, refusal: Refusal, rtnl: &Rtnl) -> Error {
 fn name_of(name: &[u8; abi::IFNAMSIZ]) -> &BStr {
     let len = name.iter().position(|byte| *byte == 0).unwrap_or(0);
     BStr::from_bytes(name.get(..len).unwrap_or(&[]))
+}
+
+/// The sizes of transmit and receive rings, to print: one number if they are the same.
+struct Slots(u32, u32);
+
+impl fmt::Display for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Slots(tx, rx) if tx == rx => write!(f, "{tx}"),
+            Slots(tx, rx) => write!(f, "{tx} + {rx}"),
+        }
+    }
 }
 
 /// The rings of a set.
@@ -437,7 +450,7 @@ impl NicPort {
                 live.adapter.family(),
                 self.counts.tx,
                 self.counts.rx,
-                self.slots.0,
+                Slots(self.slots.0, self.slots.1),
                 self.region.buf_size()
             );
         }

@@ -94,7 +94,10 @@ impl<F: Family> Stock<F> {
         if block.bytes(hw) != count * DESCRIPTOR {
             return Err(Stuck::again(c"a ring is not as large as its driver says"));
         }
-        if !F::Switch::is_on(hw, block, id.direction) {
+        // Drivers of NICs with one switch for all turn the transmitter on when the link comes up, not before: a ring that
+        // was just opened is at rest then, and ours may be in place when that happens.
+        let waits = id.direction == Direction::Tx && F::Switch::RESUMES && !hw.dev().carrier();
+        if !waits && !F::Switch::is_on(hw, block, id.direction) {
             return Err(Stuck::again(c"a queue is off"));
         }
         Ok(Self {

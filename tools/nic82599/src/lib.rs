@@ -4,3 +4,8 @@
 //! `device::Device` is the card's function as a driver meets it: registers, descriptor rings in the guest's
 //! memory, interrupts. It is driven by calls and by a clock that the caller reads, so that tests need no machine. Around
 //! it, `server` speaks vfio-user with QEMU, and `worker` moves the packets, asynchronous to the register accesses.
+
+pub mod checksum;
+pub mod packet;
+pub mod segmentation;
+pub mod vlan;

@@ -6,6 +6,10 @@
 //! it, `server` speaks vfio-user with QEMU, and `worker` moves the packets, asynchronous to the register accesses.
 
 pub mod checksum;
+pub mod filters;
+pub mod flow_director;
 pub mod packet;
+pub mod receive;
+pub mod rss;
 pub mod segmentation;
 pub mod vlan;

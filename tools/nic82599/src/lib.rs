@@ -6,10 +6,15 @@
 //! it, `server` speaks vfio-user with QEMU, and `worker` moves the packets, asynchronous to the register accesses.
 
 pub mod checksum;
+pub mod coalesce;
 pub mod filters;
 pub mod flow_director;
 pub mod packet;
+pub mod packet_buffer;
+pub mod pause;
 pub mod receive;
 pub mod rss;
 pub mod segmentation;
+pub mod statistics;
 pub mod vlan;
+pub mod wire;

@@ -9,12 +9,14 @@
  *	port listen PORT PROTOCOL  bind, print "bound", end when a packet of this Ethernet protocol (hexadecimal) arrives
  *	port xdp INTERFACE	attach an XDP program that passes everything, print "attached" or the errno's name
  *	port xdp-hold INTERFACE	the same, and keep it attached until the standard input ends
+ *	port xsk-hold INTERFACE	bind an AF_XDP socket to queue 0, print "bound" or the errno's name, and keep it likewise
  *
  * The exit status is 0; 1 if the port could not be bound; 3 if it went away (hold, listen).
  */
 #define NETMAP_WITH_LIBS
 #include <err.h>
 #include <linux/bpf.h>
+#include <linux/if_xdp.h>
 #include <sys/syscall.h>
 #include "netmap_test.h"
 
@@ -169,6 +171,35 @@ static int xdp(const char *name, bool keep)
 	return 0;
 }
 
+/* An AF_XDP socket that copies; it needs no program to be bound. */
+static int xsk(const char *name)
+{
+	enum { FRAMES = 64, SIZE = 2048 };
+	static char memory[FRAMES * SIZE] __attribute__((aligned(4096)));
+	struct xdp_umem_reg umem = { .addr = (uintptr_t)memory, .len = sizeof(memory), .chunk_size = SIZE };
+	struct sockaddr_xdp address = { .sxdp_family = AF_XDP, .sxdp_flags = XDP_COPY };
+	int fd = socket(AF_XDP, SOCK_RAW, 0), frames = FRAMES;
+	char c;
+
+	if (fd < 0)
+		err(2, "AF_XDP");
+	if (setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem)) ||
+	    setsockopt(fd, SOL_XDP, XDP_UMEM_FILL_RING, &frames, sizeof(frames)) ||
+	    setsockopt(fd, SOL_XDP, XDP_UMEM_COMPLETION_RING, &frames, sizeof(frames)) ||
+	    setsockopt(fd, SOL_XDP, XDP_RX_RING, &frames, sizeof(frames)))
+		err(2, "setsockopt");
+	address.sxdp_ifindex = if_nametoindex(name);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address))) {
+		puts(strerrorname_np(errno));
+		return 1;
+	}
+	puts("bound");
+	fflush(stdout);
+	while (read(0, &c, 1) > 0)
+		;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[1] : "";
@@ -190,6 +221,8 @@ int main(int argc, char **argv)
 		return cycle(argv[2], atol(argv[3]));
 	if (!strncmp(what, "xdp", 3) && argc == 3)
 		return xdp(argv[2], !strcmp(what, "xdp-hold"));
+	if (!strcmp(what, "xsk-hold") && argc == 3)
+		return xsk(argv[2]);
 	fprintf(stderr, "usage: port bind PORT | hold PORT | cycle PORT N | listen PORT PROTOCOL | xdp INTERFACE\n");
 	return 2;
 }

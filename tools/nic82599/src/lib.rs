@@ -7,6 +7,8 @@
 
 pub mod checksum;
 pub mod coalesce;
+pub mod control;
+pub mod faults;
 pub mod filters;
 pub mod flow_director;
 pub mod packet;
@@ -16,5 +18,6 @@ pub mod receive;
 pub mod rss;
 pub mod segmentation;
 pub mod statistics;
+pub mod traffic;
 pub mod vlan;
 pub mod wire;

@@ -8,6 +8,7 @@
 pub mod checksum;
 pub mod coalesce;
 pub mod control;
+pub mod far_end;
 pub mod faults;
 pub mod filters;
 pub mod flow_director;

@@ -5,20 +5,41 @@
 //! memory, interrupts. It is driven by calls and by a clock that the caller reads, so that tests need no machine. Around
 //! it, `server` speaks vfio-user with QEMU, and `worker` moves the packets, asynchronous to the register accesses.
 
+pub mod cable;
 pub mod checksum;
 pub mod coalesce;
+pub mod config_space;
 pub mod control;
+pub mod descriptor;
+pub mod device;
+pub mod eeprom;
 pub mod far_end;
 pub mod faults;
 pub mod filters;
 pub mod flow_director;
+pub mod interrupt;
+pub mod link;
+pub mod memory;
 pub mod packet;
 pub mod packet_buffer;
 pub mod pause;
+pub mod phy;
 pub mod receive;
+pub mod register_file;
+pub mod registers;
+pub mod ring;
 pub mod rss;
+pub mod rules;
+pub mod rx_queue;
 pub mod segmentation;
+pub mod server;
+pub mod sfp;
 pub mod statistics;
 pub mod traffic;
+pub mod tx_queue;
 pub mod vlan;
 pub mod wire;
+pub mod worker;
+
+#[cfg(test)]
+mod driver;

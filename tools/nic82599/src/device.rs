@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! One port of the card: all blocks together.
+//!
+//! A [`Device`] does nothing by itself. [`Device::read`] and [`Device::write`] are the driver's accesses of registers,
+//! [`Device::step`] is what the card does meanwhile, [`Device::receive`] is a frame from the wire; what is sent is taken
+//! from [`Device::take_sent`]. Each is told the time, so that a test decides what comes before what.
+
+mod access;
+mod receiver;
+#[cfg(test)]
+mod tests;
+mod transmitter;
+
+use crate::coalesce::Coalescer;
+use crate::config_space::{ConfigSpace, Effect, Identity};
+use crate::eeprom::Eeprom;
+use crate::flow_director::FlowDirector;
+use crate::interrupt::{earlier, Interrupts};
+use crate::link::{Change, Link};
+use crate::memory::GuestMemory;
+use crate::packet_buffer::PacketBuffer;
+use crate::pause;
+use crate::phy::Bus;
+use crate::receive::Received;
+use crate::register_file::RegisterFile;
+use crate::registers::{cause, ctrl, esdp, offset, QUEUES};
+use crate::ring::{Delays, State};
+use crate::rules::{Mode, Rule, Rules};
+use crate::rx_queue::RxQueue;
+use crate::sfp::Sfp;
+use crate::statistics::Statistics;
+use crate::tx_queue::TxQueue;
+
+/// The link's bits per second.
+pub const LINK_RATE: u64 = 10_000_000_000;
+
+/// Which card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Model {
+    /// 82599 with SFP+ cage.
+    #[default]
+    I82599,
+}
+
+impl Model {
+    /// What PCI says of it.
+    pub fn identity(self, port: u8) -> Identity {
+        match self {
+            Model::I82599 => Identity {
+                device: 0x10fb,
+                subsystem: 0x7a11,
+                revision: 1,
+                pin: port + 1,
+            },
+        }
+    }
+}
+
+/// What makes one port differ from another.
+pub struct Settings {
+    /// Which card.
+    pub model: Model,
+    /// Which of the card's ports, 0 or 1.
+    pub port: u8,
+    /// Its address.
+    pub mac: [u8; 6],
+    /// How long things take, if the card is strict.
+    pub delays: Delays,
+    /// The judge.
+    pub rules: Rules,
+}
+
+impl Settings {
+    /// A quiet port 0 for tests: strict, but everything happens at once.
+    pub fn for_tests() -> Self {
+        Settings {
+            model: Model::default(),
+            port: 0,
+            mac: [0x02, 0, 0, 0, 0, 1],
+            delays: Delays::NONE,
+            rules: Rules::quiet(Mode::Strict),
+        }
+    }
+}
+
+/// What the card wants after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Another step at once: there is work left.
+    Now,
+    /// Another step at this time, in nanoseconds.
+    At(u64),
+    /// Nothing, until something comes from outside.
+    Idle,
+}
+
+/// A port of the card.
+pub struct Device {
+    /// PCI configuration space.
+    pub config: ConfigSpace,
+    /// The guest's memory.
+    pub memory: GuestMemory,
+    /// What the driver broke.
+    pub rules: Rules,
+    /// Interrupts.
+    pub interrupts: Interrupts,
+    /// The optical module.
+    pub sfp: Sfp,
+    settings: Identifying,
+    delays: Delays,
+    registers: RegisterFile,
+    eeprom: Eeprom,
+    bus: Bus,
+    link: Link,
+    light: bool,
+    statistics: Statistics,
+    director: FlowDirector,
+    rx: Vec<RxQueue>,
+    tx: Vec<TxQueue>,
+    coalescers: Vec<Coalescer>,
+    buffer: PacketBuffer<Received>,
+    pause: pause::Sender,
+    paused_until: u64,
+    sent: Vec<Vec<u8>>,
+    looped: Vec<Vec<u8>>,
+    turn: usize,
+    dead: bool,
+    now: u64,
+}
+
+struct Identifying {
+    port: u8,
+    mac: [u8; 6],
+}
+
+impl Device {
+    /// A card that has just been powered on.
+    pub fn new(settings: Settings) -> Self {
+        let mut device = Device {
+            config: ConfigSpace::new(settings.model.identity(settings.port)),
+            memory: GuestMemory::default(),
+            rules: settings.rules,
+            interrupts: Interrupts::default(),
+            sfp: Sfp::default(),
+            settings: Identifying {
+                port: settings.port,
+                mac: settings.mac,
+            },
+            delays: settings.delays,
+            registers: RegisterFile::new(),
+            eeprom: Eeprom::new(settings.mac),
+            bus: Bus::default(),
+            link: Link::default(),
+            light: false,
+            statistics: Statistics::default(),
+            director: FlowDirector::default(),
+            rx: (0..QUEUES).map(RxQueue::new).collect(),
+            tx: (0..QUEUES).map(TxQueue::new).collect(),
+            coalescers: (0..QUEUES).map(|_| Coalescer::new()).collect(),
+            buffer: PacketBuffer::new(),
+            pause: pause::Sender::default(),
+            paused_until: 0,
+            sent: Vec::new(),
+            looped: Vec::new(),
+            turn: 0,
+            dead: false,
+            now: 0,
+        };
+        device.reset();
+        device
+    }
+
+    fn delays(&self) -> Delays {
+        if self.rules.strict() {
+            self.delays
+        } else {
+            Delays::NONE
+        }
+    }
+
+    /// A device reset: all registers and queues; memory, wires and configuration space stay.
+    ///
+    /// Source: ixgbe_82599.c, ixgbe_reset_hw_82599.
+    pub fn reset(&mut self) {
+        self.registers.reset();
+        self.interrupts.reset();
+        for queue in &mut self.rx {
+            queue.reset();
+        }
+        for queue in &mut self.tx {
+            queue.reset();
+        }
+        for coalescer in &mut self.coalescers {
+            coalescer.flush(drop);
+        }
+        self.buffer.clear();
+        self.statistics = Statistics::default();
+        self.director = FlowDirector::default();
+        self.bus = Bus::default();
+        self.link.reset();
+        self.pause = pause::Sender::default();
+        self.paused_until = 0;
+        self.looped.clear();
+        let [a, b, c, d, e, f] = self.settings.mac;
+        self.registers
+            .set(offset::RAL0, u32::from_le_bytes([a, b, c, d]));
+        self.registers
+            .set(offset::RAH0, u32::from_le_bytes([e, f, 0, 0x80]));
+    }
+
+    /// A function level reset, or the host's: configuration space, too.
+    pub fn reset_function(&mut self) {
+        self.config.reset();
+        self.reset();
+        self.configure();
+    }
+
+    /// The driver writes configuration space.
+    pub fn write_config(&mut self, at: usize, data: &[u8]) {
+        match self.config.write(at, data) {
+            Effect::Reset => self.reset_function(),
+            Effect::PowerUp => self.reset(),
+            Effect::MasterOff => {
+                let busy =
+                    self.rx.iter().any(|q| q.ring().state() == State::Enabled) && self.receiving();
+                if busy {
+                    self.rules
+                        .broken(Rule::BusMasterOff, || "receiver is on".into());
+                }
+            }
+            Effect::None => {}
+        }
+        self.configure();
+    }
+
+    fn configure(&mut self) {
+        self.interrupts
+            .configure(self.config.msix(), self.config.line_allowed());
+        self.interrupts.settle(self.now);
+    }
+
+    /// Whether light comes out.
+    pub fn shines(&self) -> bool {
+        let laser = self.registers.get(offset::ESDP) & esdp::SDP3 == 0;
+        self.sfp.present() && laser && !self.dead
+    }
+
+    /// Whether light comes in.
+    pub fn set_light(&mut self, light: bool) {
+        self.light = light;
+    }
+
+    /// Puts an optical module in, or pulls it out.
+    pub fn set_sfp(&mut self, present: bool) {
+        if present != self.sfp.present() {
+            self.sfp.set_present(present);
+            self.interrupts.other_event(cause::SDP2);
+        }
+    }
+
+    /// A dead card reads as all ones, and does nothing: as if it had been pulled out.
+    pub fn set_dead(&mut self, dead: bool) {
+        self.dead = dead;
+    }
+
+    /// Whether the link is up.
+    pub fn link_up(&self) -> bool {
+        self.link.up()
+    }
+
+    /// What was sent since the last call.
+    pub fn take_sent(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.sent)
+    }
+
+    fn loops_back(&self) -> bool {
+        self.registers.get(offset::HLREG0) & crate::registers::hlreg0::LPBK != 0
+    }
+
+    fn primary_disabled(&self) -> bool {
+        self.registers.get(offset::CTRL) & ctrl::GIO_DIS != 0
+    }
+
+    /// Does what the card does at `now`; sends up to `room` frames.
+    pub fn step(&mut self, now: u64, room: usize) -> Next {
+        self.now = now;
+        if self.dead {
+            return Next::Idle;
+        }
+        let mut next = self.watch_link(now);
+        let mut busy = false;
+        if self.config.masters() && !self.primary_disabled() {
+            next = join(next, self.advance_queues(now));
+            let (more, at) = self.transmit(now, room);
+            busy |= more;
+            next = join(next, at);
+            for frame in std::mem::take(&mut self.looped) {
+                self.accept(frame, true, now);
+            }
+            busy |= self.fill_rings(now);
+            next = join(next, self.flush(now));
+        }
+        next = join(next, self.watch_buffer(now));
+        next = join(next, self.interrupts.settle(now));
+        match next {
+            _ if busy => Next::Now,
+            Some(at) if at <= now => Next::Now,
+            Some(at) => Next::At(at),
+            None => Next::Idle,
+        }
+    }
+
+    fn watch_link(&mut self, now: u64) -> Option<u64> {
+        let (change, at) = self.link.update(self.light && self.shines(), now);
+        if change != Change::None {
+            self.interrupts.other_event(cause::LSC);
+        }
+        at
+    }
+
+    fn advance_queues(&mut self, now: u64) -> Option<u64> {
+        let mut next = None;
+        let transmitter = self.transmitting();
+        for queue in &mut self.tx {
+            if queue.ring().state() != State::Disabled {
+                next = join(next, queue.advance(now, transmitter, &mut self.rules));
+            }
+        }
+        for queue in &mut self.rx {
+            if queue.ring().state() != State::Disabled {
+                next = join(next, queue.advance(now, &self.memory, &mut self.rules));
+            }
+        }
+        next
+    }
+}
+
+fn join(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    other.map_or(one, |other| earlier(one, other))
+}

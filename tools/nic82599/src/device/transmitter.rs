@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The way of a packet from memory to the wire: queues in turn, offloads, PAUSE.
+
+use super::Device;
+use crate::registers::{hlreg0, offset, QUEUES};
+use crate::rules::Rule;
+use crate::segmentation::{frames, Misuse, Offload};
+use crate::statistics::queue_set;
+use crate::tx_queue::Packet;
+
+/// Packets of one queue before it is another's turn.
+const TURN: usize = 16;
+/// Where the map from transmit queues to sets of counters is: TQSM.
+const TQSM: u32 = 0x8600;
+
+impl Device {
+    /// Sends up to `room` frames. Returns whether there is more to send, and when sending may go on.
+    pub(super) fn transmit(&mut self, now: u64, room: usize) -> (bool, Option<u64>) {
+        if !self.transmitting() || room == 0 {
+            return (false, None);
+        }
+        if !self.link.up() && !self.loops_back() {
+            return (false, None);
+        }
+        if !self.tx.iter().any(|queue| queue.ready()) {
+            return (false, None);
+        }
+        if now < self.paused_until {
+            return (false, Some(self.paused_until));
+        }
+        let full = self.sent.len() + room;
+        for step in 0..QUEUES {
+            let number = (self.turn + step) % QUEUES;
+            for _ in 0..TURN {
+                if self.sent.len() >= full || self.looped.len() >= room {
+                    self.turn = number;
+                    return (true, None);
+                }
+                if !self.tx[number].ready() {
+                    break;
+                }
+                match self.tx[number].next(now, &self.memory, &mut self.rules) {
+                    Some(packet) => self.send(number, packet),
+                    None => break,
+                }
+            }
+        }
+        self.turn = (self.turn + 1) % QUEUES;
+        (self.tx.iter().any(|queue| queue.ready()), None)
+    }
+
+    fn send(&mut self, number: usize, packet: Packet) {
+        let first = packet.first;
+        let tag = match packet.context {
+            _ if !first.vlan => None,
+            Some(context) if first.payload.is_some() => Some(context.vlan),
+            _ => Some(first.legacy_vlan),
+        };
+        let offload = Offload {
+            ipv4_checksum: first.ip_checksum,
+            transport_checksum: first.l4_checksum,
+            segment: first
+                .payload
+                .filter(|_| first.segment)
+                .map(|len| len as usize),
+            vlan: tag,
+            pad: self.registers.get(offset::HLREG0) & hlreg0::TXPADEN != 0,
+        };
+        let set = queue_set(self.registers.slice(TQSM, 32), number);
+        let looped = self.loops_back();
+        let mut out = Vec::new();
+        let done = frames(packet.octets, packet.context.as_ref(), offload, |frame| {
+            out.push(frame);
+        });
+        for frame in out {
+            self.statistics.sent(&frame);
+            self.statistics.queue_sent(set, frame.len());
+            if looped {
+                self.looped.push(frame);
+            } else {
+                self.sent.push(frame);
+            }
+        }
+        if let Err(misuse) = done {
+            let rule = match misuse {
+                Misuse::PayloadLength { .. } => Rule::PayloadLength,
+                _ => Rule::BadDescriptor,
+            };
+            self.rules
+                .broken(rule, || format!("tx queue {number}: {misuse}"));
+            self.tx[number].hang();
+        }
+    }
+}

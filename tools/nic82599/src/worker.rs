@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A port in operation: the device, and the thread that moves its packets while the driver goes on.
+//!
+//! One port's lock is never taken under another's: between the ports lies the cable.
+
+use crate::cable::{Cable, End};
+use crate::device::{Device, Next};
+use crate::wire::Tap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// Frames that one step takes from the cable, and gives to it.
+const BURST: usize = 64;
+
+/// A file that both ports write their frames to, in the order of sending.
+pub type SharedTap = Arc<Mutex<Tap<BufWriter<File>>>>;
+
+/// A port, and what belongs to running it.
+pub struct Port {
+    device: Mutex<Device>,
+    /// Threads that wait for the device: the worker lets them in.
+    waiting: AtomicU32,
+    rung: Mutex<bool>,
+    bell: Condvar,
+    stopped: AtomicBool,
+    cable: Arc<Cable>,
+    end: End,
+    far: Mutex<Weak<Port>>,
+    tap: Option<SharedTap>,
+    started: Instant,
+}
+
+impl Port {
+    /// A port at an end of a cable. Times count from `started`, the same for both ends.
+    pub fn new(
+        device: Device,
+        cable: Arc<Cable>,
+        end: End,
+        tap: Option<SharedTap>,
+        started: Instant,
+    ) -> Arc<Self> {
+        Arc::new(Port {
+            device: Mutex::new(device),
+            waiting: AtomicU32::new(0),
+            rung: Mutex::new(false),
+            bell: Condvar::new(),
+            stopped: AtomicBool::new(false),
+            cable,
+            end,
+            far: Mutex::new(Weak::new()),
+            tap,
+            started,
+        })
+    }
+
+    /// Says who is at the other end of the cable.
+    pub fn join(&self, far: &Arc<Port>) {
+        *lock(&self.far) = Arc::downgrade(far);
+    }
+
+    /// The cable.
+    pub fn cable(&self) -> &Cable {
+        &self.cable
+    }
+
+    /// The cable, for the port at its other end.
+    pub fn shared_cable(&self) -> Arc<Cable> {
+        Arc::clone(&self.cable)
+    }
+
+    /// The end of the cable that the port is at.
+    pub fn end(&self) -> End {
+        self.end
+    }
+
+    /// Nanoseconds since the start.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Does something with the device, from outside of the worker.
+    pub fn with<R>(&self, act: impl FnOnce(&mut Device, u64) -> R) -> R {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let mut device = lock(&self.device);
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        act(&mut device, self.now())
+    }
+
+    /// Wakes the worker.
+    pub fn ring(&self) {
+        let mut rung = lock(&self.rung);
+        if !*rung {
+            *rung = true;
+            self.bell.notify_one();
+        }
+    }
+
+    /// Wakes the other end's worker.
+    pub fn ring_far(&self) {
+        let far = lock(&self.far).upgrade();
+        if let Some(far) = far {
+            far.ring();
+        }
+    }
+
+    /// Ends [`Self::work`].
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Moves packets until it is stopped.
+    pub fn work(&self) {
+        while !self.stopped.load(Ordering::Acquire) {
+            let next = self.turn();
+            self.wait(next);
+        }
+    }
+
+    /// One step: what has arrived, what the device does, what it sends.
+    fn turn(&self) -> Next {
+        let now = self.now();
+        let (arrivals, next_arrival) = self.cable.receive(self.end, now, BURST);
+        let (room, free_at) = self.cable.room(self.end, now);
+        let took = !arrivals.is_empty();
+        let light = self.cable.lit(self.end);
+        let mut device = lock(&self.device);
+        device.set_light(light);
+        for arrival in arrivals {
+            device.receive(arrival, now);
+        }
+        let next = device.step(now, room);
+        let sent = device.take_sent();
+        let shines = device.shines();
+        drop(device);
+        let gave = !sent.is_empty();
+        if gave {
+            self.record(&sent, now);
+            self.cable.send(self.end, sent, now);
+        }
+        if lock(&self.far).upgrade().is_none() {
+            self.cable.receive(self.end.far(), now, usize::MAX);
+        }
+        let changed = self.cable.shine(self.end, shines);
+        if took || gave || changed {
+            self.ring_far();
+        }
+        let next = match next {
+            // Only the cable holds it back: whoever takes frames off it rings.
+            Next::Now if room == 0 && !took => free_at.map_or(Next::Idle, Next::At),
+            next => next,
+        };
+        match (next, next_arrival) {
+            (Next::Now, _) => Next::Now,
+            (_, Some(at)) if at <= now => Next::Now,
+            (Next::At(one), Some(other)) => Next::At(one.min(other)),
+            (Next::Idle, Some(at)) => Next::At(at),
+            (next, None) => next,
+        }
+    }
+
+    fn record(&self, frames: &[Vec<u8>], now: u64) {
+        let Some(tap) = &self.tap else {
+            return;
+        };
+        let mut tap = lock(tap);
+        for frame in frames {
+            // Without the file, the wire goes on.
+            let _ = tap.write(frame, now);
+        }
+    }
+
+    fn wait(&self, next: Next) {
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
+        let rung = lock(&self.rung);
+        let mut rung = match next {
+            Next::Now => rung,
+            Next::Idle => self
+                .bell
+                .wait_while(rung, |rung| !*rung)
+                .unwrap_or_else(PoisonError::into_inner),
+            Next::At(at) => {
+                let time = Duration::from_nanos(at.saturating_sub(self.now()));
+                self.bell
+                    .wait_timeout_while(rung, time, |rung| !*rung)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+        };
+        *rung = false;
+    }
+}
+
+/// Takes a lock. A thread that died with it has said so; the others report what they can.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

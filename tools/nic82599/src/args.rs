@@ -51,6 +51,10 @@ pub struct Serve {
     #[arg(long, value_name = "FILE")]
     pub violations: Option<PathBuf>,
 
+    /// Listen for commands at this socket; `ask` gives them.
+    #[arg(long, value_name = "SOCKET")]
+    pub control: Option<PathBuf>,
+
     /// Write what is sent to this file, for tcpdump.
     #[arg(long, value_name = "FILE")]
     pub tap: Option<PathBuf>,

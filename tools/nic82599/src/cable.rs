@@ -71,6 +71,11 @@ impl Cable {
         }
     }
 
+    /// Changes the properties of the direction in which `end` sends.
+    pub fn change(&self, end: End, change: impl FnOnce(&mut Properties)) {
+        change(&mut self.inner().lanes[end.index()].properties);
+    }
+
     /// How many frames `end` may send now, and when it may send more if that is 0 for the sake of the wire's rate.
     pub fn room(&self, end: End, now: u64) -> (usize, Option<u64>) {
         let inner = self.inner();

@@ -10,7 +10,7 @@ use crate::traffic::Plan;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -105,11 +105,6 @@ pub enum Command {
     /// The traffic sink at the other end of the wire
     #[command(subcommand)]
     Check(Check),
-    /// Write all frames of the port to a capture file, or stop it
-    Tap {
-        /// The file; none stops it
-        file: Option<PathBuf>,
-    },
     /// What went over the wire, and what the queues did
     Stats,
     /// Broken rules, how often
@@ -190,9 +185,12 @@ fn converse(stream: UnixStream, target: &dyn Target) {
 
 /// The answer to a line.
 pub fn answer(line: &str, target: &dyn Target) -> String {
-    let result = Request::try_parse_from(line.split_whitespace())
-        .map_err(|error| error.render().to_string())
-        .and_then(|request| target.execute(request));
+    let result = match Request::try_parse_from(line.split_whitespace()) {
+        Ok(request) => target.execute(request),
+        Err(error) if error.use_stderr() => Err(error.render().to_string()),
+        // Help that was asked for.
+        Err(error) => Ok(error.render().to_string()),
+    };
     let (text, verdict) = match &result {
         Ok(text) => (text, "ok"),
         Err(text) => (text, "failed"),
@@ -283,6 +281,7 @@ mod tests {
         assert_eq!(answer("0 stats\n", &target), " frames 3\n octets 192\nok\n");
         assert_eq!(answer("0 sfp out\n", &target), " no cage\nfailed\n");
         assert!(answer("0 nonsense\n", &target).ends_with("\nfailed\n"));
+        assert!(answer("0 help\n", &target).ends_with("\nok\n"));
         assert_eq!(target.0.lock().unwrap().len(), 2);
     }
 

@@ -14,6 +14,7 @@ mod transmitter;
 use crate::coalesce::Coalescer;
 use crate::config_space::{ConfigSpace, Effect, Identity};
 use crate::eeprom::Eeprom;
+use crate::faults::{Fault, Faults};
 use crate::flow_director::FlowDirector;
 use crate::interrupt::{earlier, Interrupts};
 use crate::link::{Change, Link};
@@ -124,7 +125,7 @@ pub struct Device {
     sent: Vec<Vec<u8>>,
     looped: Vec<Vec<u8>>,
     turn: usize,
-    dead: bool,
+    faults: Faults,
     now: u64,
 }
 
@@ -163,7 +164,7 @@ impl Device {
             sent: Vec::new(),
             looped: Vec::new(),
             turn: 0,
-            dead: false,
+            faults: Faults::default(),
             now: 0,
         };
         device.reset();
@@ -171,11 +172,13 @@ impl Device {
     }
 
     fn delays(&self) -> Delays {
-        if self.rules.strict() {
+        let mut delays = if self.rules.strict() {
             self.delays
         } else {
             Delays::NONE
-        }
+        };
+        delays.writeback += self.faults.late();
+        delays
     }
 
     /// A device reset: all registers and queues; memory, wires and configuration space stay.
@@ -242,7 +245,7 @@ impl Device {
     /// Whether light comes out.
     pub fn shines(&self) -> bool {
         let laser = self.registers.get(offset::ESDP) & esdp::SDP3 == 0;
-        self.sfp.present() && laser && !self.dead
+        self.sfp.present() && laser && !self.faults.dead()
     }
 
     /// Whether light comes in.
@@ -258,14 +261,34 @@ impl Device {
         }
     }
 
-    /// A dead card reads as all ones, and does nothing: as if it had been pulled out.
-    pub fn set_dead(&mut self, dead: bool) {
-        self.dead = dead;
+    /// Puts a fault in force, or takes it out of force.
+    pub fn inject(&mut self, fault: Fault) {
+        match fault {
+            Fault::LoseInterrupts { count } => self.interrupts.lines.lose = count,
+            Fault::SpuriousInterrupts { count } => {
+                for _ in 0..count {
+                    self.interrupts.lines.spurious();
+                }
+            }
+            Fault::Clear => self.interrupts.lines.lose = 0,
+            _ => {}
+        }
+        self.faults.inject(fault);
     }
 
     /// Whether the link is up.
     pub fn link_up(&self) -> bool {
         self.link.up()
+    }
+
+    /// The receive queues.
+    pub fn rx_queues(&self) -> &[RxQueue] {
+        &self.rx
+    }
+
+    /// The transmit queues.
+    pub fn tx_queues(&self) -> &[TxQueue] {
+        &self.tx
     }
 
     /// What was sent since the last call.
@@ -284,7 +307,7 @@ impl Device {
     /// Does what the card does at `now`; sends up to `room` frames.
     pub fn step(&mut self, now: u64, room: usize) -> Next {
         self.now = now;
-        if self.dead {
+        if self.faults.dead() {
             return Next::Idle;
         }
         let mut next = self.watch_link(now);

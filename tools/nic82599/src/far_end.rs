@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a test can put at the far end of a port's wire: a traffic source, a sink, and a capture file.
+//! What a test can put at the far end of a port's wire: a traffic source and a sink.
 
 use crate::control::{Check, Generate};
 use crate::pause;
 use crate::traffic::{Checker, Generator};
-use crate::wire::Tap;
-use std::fs::File;
-use std::path::Path;
 
 /// Bits a second that the quanta of a PAUSE frame are counted in.
 const RATE: u64 = 10_000_000_000;
@@ -20,12 +17,12 @@ const OBEYS: u32 = 1 << 3;
 pub struct FarEnd {
     generator: Option<Generator>,
     checker: Option<Checker>,
-    tap: Option<Tap<File>>,
     /// Until when the port has told the source to be silent.
     silent_until: u64,
     taken: u64,
     taken_octets: u64,
-    paused: u64,
+    xoffs: u64,
+    xons: u64,
 }
 
 impl FarEnd {
@@ -40,10 +37,12 @@ impl FarEnd {
     pub fn take(&mut self, frame: &[u8], now: u64) {
         self.taken += 1;
         self.taken_octets += frame.len() as u64 + 4;
-        self.record(frame, now);
         let reception = pause::receive(frame, STATION, OBEYS);
         if let Some(quanta) = reception.pause {
-            self.paused += 1;
+            match quanta {
+                0 => self.xons += 1,
+                _ => self.xoffs += 1,
+            }
             self.silent_until = now + pause::duration(quanta, RATE);
         } else if let Some(checker) = &mut self.checker {
             checker.take(frame);
@@ -55,25 +54,13 @@ impl FarEnd {
         if now < self.silent_until {
             return None;
         }
-        let frame = self.generator.as_mut()?.next(now)?;
-        self.record(&frame, now);
-        Some(frame)
+        self.generator.as_mut()?.next(now)
     }
 
     /// When the source has its next frame.
     pub fn next_due(&self) -> Option<u64> {
         let due = self.generator.as_ref()?.due()?;
         Some(due.max(self.silent_until))
-    }
-
-    /// Writes a frame that came to the port from elsewhere to the capture file, if there is one.
-    pub fn record(&mut self, frame: &[u8], now: u64) {
-        if let Some(tap) = &mut self.tap {
-            if let Err(error) = tap.write(frame, now) {
-                eprintln!("the capture file: {error}");
-                self.tap = None;
-            }
-        }
     }
 
     /// Whether the source has frames left to send.
@@ -134,25 +121,11 @@ impl FarEnd {
         }
     }
 
-    /// Starts a capture file, or ends it.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be made.
-    pub fn tap(&mut self, path: Option<&Path>) -> Result<String, String> {
-        let open = |path: &Path| File::create(path).and_then(Tap::new);
-        self.tap = path
-            .map(open)
-            .transpose()
-            .map_err(|error| error.to_string())?;
-        Ok(String::new())
-    }
-
     /// What came here: names and numbers, a line each.
     pub fn report(&self) -> String {
         format!(
-            "wire_tx_frames {}\nwire_tx_octets {}\nwire_tx_pauses {}",
-            self.taken, self.taken_octets, self.paused
+            "tx_frames {}\ntx_octets {}\ntx_xoff {}\ntx_xon {}\n",
+            self.taken, self.taken_octets, self.xoffs, self.xons
         )
     }
 }
@@ -194,7 +167,7 @@ mod tests {
         );
         assert_eq!(
             far_end.report(),
-            "wire_tx_frames 5\nwire_tx_octets 320\nwire_tx_pauses 0"
+            "tx_frames 5\ntx_octets 320\ntx_xoff 0\ntx_xon 0\n"
         );
     }
 

@@ -102,8 +102,6 @@ pub enum Fault {
 pub struct Faults {
     stop_receive: bool,
     stop_transmit: bool,
-    lose_interrupts: u64,
-    spurious_interrupts: u64,
     corrupt: Option<(Corruption, u64)>,
     late: u64,
     stuck_receive: u128,
@@ -112,7 +110,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Puts a fault in force, or takes it out of force.
+    /// Puts a fault in force, or takes it out of force. Those of interrupts are kept elsewhere.
     pub fn inject(&mut self, fault: Fault) {
         match fault {
             Fault::Stop {
@@ -123,8 +121,6 @@ impl Faults {
                 side: Side::Tx,
                 switch,
             } => self.stop_transmit = switch.is_on(),
-            Fault::LoseInterrupts { count } => self.lose_interrupts = count,
-            Fault::SpuriousInterrupts { count } => self.spurious_interrupts = count,
             Fault::Corrupt { corruption, count } => {
                 self.corrupt = (count > 0).then_some((corruption, count));
             }
@@ -147,6 +143,7 @@ impl Faults {
             }
             Fault::Dead { switch } => self.dead = switch.is_on(),
             Fault::Clear => *self = Faults::default(),
+            Fault::LoseInterrupts { .. } | Fault::SpuriousInterrupts { .. } => {}
         }
     }
 
@@ -156,20 +153,6 @@ impl Faults {
             Side::Rx => self.stop_receive,
             Side::Tx => self.stop_transmit,
         }
-    }
-
-    /// Whether the interrupt that is about to be sent is to be lost; it counts.
-    pub fn loses_interrupt(&mut self) -> bool {
-        let lost = self.lose_interrupts > 0;
-        self.lose_interrupts = self.lose_interrupts.saturating_sub(1);
-        lost
-    }
-
-    /// Whether an interrupt without a cause is to be sent; it counts.
-    pub fn take_spurious_interrupt(&mut self) -> bool {
-        let any = self.spurious_interrupts > 0;
-        self.spurious_interrupts = self.spurious_interrupts.saturating_sub(1);
-        any
     }
 
     /// The report of a receive descriptor as it is to be written; a corrupted one counts.
@@ -238,18 +221,8 @@ mod tests {
     fn nothing_is_broken_at_first() {
         let mut faults = Faults::default();
         assert!(!faults.stops(Side::Rx) && !faults.stops(Side::Tx) && !faults.dead());
-        assert!(!faults.loses_interrupt() && !faults.take_spurious_interrupt());
         assert!(!faults.sticks(Side::Rx, 0) && faults.late() == 0);
         assert_eq!(faults.report([1, 2]), [1, 2]);
-    }
-
-    #[test]
-    fn counted_faults_end() {
-        let mut faults = with(&["lose-interrupts 2", "spurious-interrupts 1"]);
-        let lost = [(); 3].map(|()| faults.loses_interrupt());
-        assert_eq!(lost, [true, true, false]);
-        let spurious = [(); 2].map(|()| faults.take_spurious_interrupt());
-        assert_eq!(spurious, [true, false]);
     }
 
     #[test]

@@ -61,6 +61,14 @@ impl Lines {
         self.line = event;
     }
 
+    /// Tells the guest once of each vector, and by the line, although there is no cause: a fault to be injected.
+    pub fn spurious(&mut self) {
+        for vector in 0..self.messages.len() {
+            self.message(vector);
+        }
+        self.raise();
+    }
+
     fn message(&mut self, vector: usize) {
         if self.lose > 0 {
             self.lose -= 1;

@@ -20,6 +20,7 @@ pub mod flow_director;
 pub mod interrupt;
 pub mod link;
 pub mod memory;
+pub mod operator;
 pub mod packet;
 pub mod packet_buffer;
 pub mod pause;

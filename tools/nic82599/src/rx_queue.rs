@@ -4,6 +4,7 @@
 //! Source: ixgbe_main.c, ixgbe_configure_srrctl, ixgbe_clean_rx_irq, ixgbe_alloc_rx_buffers.
 
 use crate::descriptor::{rx, Raw, RxReport};
+use crate::faults::Faults;
 use crate::memory::GuestMemory;
 use crate::receive::Received;
 use crate::registers::{rxdctl, srrctl, RxRegister};
@@ -254,9 +255,10 @@ impl RxQueue {
     }
 
     /// Writes all reports that wait. Returns whether there were any.
-    pub fn flush(&mut self, memory: &GuestMemory, rules: &mut Rules) -> bool {
+    pub fn flush(&mut self, memory: &GuestMemory, faults: &mut Faults, rules: &mut Rules) -> bool {
         let any = !self.done.is_empty();
         while let Some((index, raw)) = self.done.pop_front() {
+            let raw = Raw(faults.report(raw.0));
             self.ring.write_back(index, raw, memory, rules);
             self.ring.complete(index);
         }

@@ -3,7 +3,9 @@
 
 use crate::args::{PortSpec, Serve};
 use nic82599::cable::{Cable, End};
+use nic82599::control;
 use nic82599::device::{Device, Model, Settings};
+use nic82599::operator::Operator;
 use nic82599::ring::Delays;
 use nic82599::rules::{Mode, Rules};
 use nic82599::server;
@@ -31,6 +33,11 @@ pub fn run(args: &Serve) -> Result<ExitCode, String> {
             .map_err(|error| format!("cannot handle signal {signal}: {error}"))?;
     }
     let ports = make_ports(args)?;
+    if let Some(path) = &args.control {
+        let operator = Arc::new(Operator::new(ports.clone()));
+        control::serve(path, operator)
+            .map_err(|error| format!("cannot listen at {}: {error}", path.display()))?;
+    }
     let (ended, endings) = channel();
     // All listen before the first says so: QEMU connects to each as it starts.
     let mut servers = Vec::new();
@@ -67,6 +74,9 @@ pub fn run(args: &Serve) -> Result<ExitCode, String> {
     for spec in &args.ports {
         // It is gone already if its client is.
         let _ = std::fs::remove_file(&spec.socket);
+    }
+    if let Some(path) = &args.control {
+        let _ = std::fs::remove_file(path);
     }
     Ok(report(&ports))
 }

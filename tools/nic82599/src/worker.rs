@@ -5,7 +5,8 @@
 
 use crate::cable::{Cable, End};
 use crate::device::{Device, Next};
-use crate::wire::Tap;
+use crate::far_end::FarEnd;
+use crate::wire::{Arrival, Tap};
 use std::fs::File;
 use std::io::BufWriter;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -29,6 +30,7 @@ pub struct Port {
     cable: Arc<Cable>,
     end: End,
     far: Mutex<Weak<Port>>,
+    far_end: Mutex<FarEnd>,
     tap: Option<SharedTap>,
     started: Instant,
 }
@@ -51,6 +53,7 @@ impl Port {
             cable,
             end,
             far: Mutex::new(Weak::new()),
+            far_end: Mutex::new(FarEnd::new()),
             tap,
             started,
         })
@@ -74,6 +77,11 @@ impl Port {
     /// The end of the cable that the port is at.
     pub fn end(&self) -> End {
         self.end
+    }
+
+    /// Does something with what a test has put at the far end.
+    pub fn with_far_end<R>(&self, act: impl FnOnce(&mut FarEnd, u64) -> R) -> R {
+        act(&mut lock(&self.far_end), self.now())
     }
 
     /// Nanoseconds since the start.
@@ -132,6 +140,7 @@ impl Port {
         for arrival in arrivals {
             device.receive(arrival, now);
         }
+        let next_generated = self.generate(&mut device, now);
         let next = device.step(now, room);
         let sent = device.take_sent();
         let shines = device.shines();
@@ -139,6 +148,11 @@ impl Port {
         let gave = !sent.is_empty();
         if gave {
             self.record(&sent, now);
+            let mut far_end = lock(&self.far_end);
+            for frame in &sent {
+                far_end.take(frame, now);
+            }
+            drop(far_end);
             self.cable.send(self.end, sent, now);
         }
         if lock(&self.far).upgrade().is_none() {
@@ -153,6 +167,10 @@ impl Port {
             Next::Now if room == 0 && !took => free_at.map_or(Next::Idle, Next::At),
             next => next,
         };
+        let next_arrival = match (next_arrival, next_generated) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
         match (next, next_arrival) {
             (Next::Now, _) => Next::Now,
             (_, Some(at)) if at <= now => Next::Now,
@@ -160,6 +178,18 @@ impl Port {
             (Next::Idle, Some(at)) => Next::At(at),
             (next, None) => next,
         }
+    }
+
+    /// Gives the device what the source at the far end has for it. Returns when it has the next frame.
+    fn generate(&self, device: &mut Device, now: u64) -> Option<u64> {
+        let mut far_end = lock(&self.far_end);
+        for _ in 0..BURST {
+            let Some(frame) = far_end.next(now) else {
+                break;
+            };
+            device.receive(Arrival { frame, good: true }, now);
+        }
+        far_end.next_due()
     }
 
     fn record(&self, frames: &[Vec<u8>], now: u64) {

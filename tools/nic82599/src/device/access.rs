@@ -2,10 +2,11 @@
 //! The driver's reads and writes of registers.
 
 use super::Device;
+use crate::faults::Side;
 use crate::interrupt::Extended;
 use crate::registers::{
-    cause, ctrl, dmatxctl, esdp, offset, rxctrl, status, Register, RxRegister, TxRegister,
-    FILE_SIZE,
+    cause, ctrl, dmatxctl, esdp, offset, rxctrl, rxdctl, status, txdctl, Register, RxRegister,
+    TxRegister, FILE_SIZE,
 };
 
 /// What all registers of a card read as that is not there.
@@ -27,7 +28,7 @@ impl Device {
     /// The driver reads the register at `at` in BAR 0.
     pub fn read(&mut self, at: u32, now: u64) -> u32 {
         self.now = now;
-        if self.dead || !self.config.answers() {
+        if self.faults.dead() || !self.config.answers() {
             return GONE;
         }
         if at >= FILE_SIZE {
@@ -118,7 +119,7 @@ impl Device {
     /// The driver writes the register at `at` in BAR 0.
     pub fn write(&mut self, at: u32, value: u32, now: u64) {
         self.now = now;
-        if self.dead || !self.config.answers() || at >= FILE_SIZE {
+        if self.faults.dead() || !self.config.answers() || at >= FILE_SIZE {
             return;
         }
         self.write_register(Register::at(at), value);
@@ -168,9 +169,23 @@ impl Device {
             Register::Msca => self.bus.command(value),
             Register::Autoc => self.registers.set(offset::AUTOC, value & !RESTART),
             Register::Rx(queue, register) => {
+                let value = match register {
+                    RxRegister::Control if self.faults.sticks(Side::Rx, queue) => {
+                        let enabled = self.rx[queue].read(register) & rxdctl::ENABLE;
+                        (value & !rxdctl::ENABLE) | enabled
+                    }
+                    _ => value,
+                };
                 self.rx[queue].write(register, value, now, &delays, &mut self.rules);
             }
             Register::Tx(queue, register) => {
+                let value = match register {
+                    TxRegister::Control if self.faults.sticks(Side::Tx, queue) => {
+                        let enabled = self.tx[queue].read(register) & txdctl::ENABLE;
+                        (value & !txdctl::ENABLE) | enabled
+                    }
+                    _ => value,
+                };
                 self.tx[queue].write(register, value, now, &delays, &mut self.rules);
             }
             Register::FlowDirector(at) => self.director.write(at, value),

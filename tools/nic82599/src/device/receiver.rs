@@ -2,6 +2,7 @@
 //! The way of a frame from the wire to memory: filters, packet buffer, rings.
 
 use super::{join, Device, LINK_RATE};
+use crate::faults::Side;
 use crate::filters::Filters;
 use crate::interrupt::{earlier, Direction};
 use crate::packet_buffer::PacketBuffer;
@@ -28,7 +29,7 @@ const LB: u32 = crate::descriptor::rx::LB;
 impl Device {
     /// A frame comes from the wire.
     pub fn receive(&mut self, arrival: Arrival, now: u64) {
-        if self.dead || !self.link.up() || self.loops_back() {
+        if self.faults.dead() || !self.link.up() || self.loops_back() {
             return;
         }
         if !arrival.good {
@@ -38,7 +39,8 @@ impl Device {
         self.accept(arrival.frame, false, now);
     }
 
-    fn station(&self) -> [u8; 6] {
+    /// The port's own address.
+    pub fn station(&self) -> [u8; 6] {
         let low = self.registers.get(offset::RAL0).to_le_bytes();
         let high = self.registers.get(offset::RAH0).to_le_bytes();
         [low[0], low[1], low[2], low[3], high[0], high[1]]
@@ -140,6 +142,9 @@ impl Device {
         if self.buffer.is_empty() {
             self.finish_coalescing();
         }
+        if self.faults.stops(Side::Rx) {
+            return false;
+        }
         for _ in 0..BURST {
             let Some(received) = self.buffer.head() else {
                 return false;
@@ -184,7 +189,7 @@ impl Device {
         let mut next = None;
         for (number, queue) in self.rx.iter_mut().enumerate() {
             if queue.due(now, &delays) {
-                queue.flush(&self.memory, &mut self.rules);
+                queue.flush(&self.memory, &mut self.faults, &mut self.rules);
                 self.interrupts.queue_event(number, Direction::Rx);
             }
             next = join(next, queue.deadline(&delays));

@@ -2,6 +2,7 @@
 //! The way of a packet from memory to the wire: queues in turn, offloads, PAUSE.
 
 use super::Device;
+use crate::faults::Side;
 use crate::registers::{hlreg0, offset, QUEUES};
 use crate::rules::Rule;
 use crate::segmentation::{frames, Misuse, Offload};
@@ -16,7 +17,7 @@ const TQSM: u32 = 0x8600;
 impl Device {
     /// Sends up to `room` frames. Returns whether there is more to send, and when sending may go on.
     pub(super) fn transmit(&mut self, now: u64, room: usize) -> (bool, Option<u64>) {
-        if !self.transmitting() || room == 0 {
+        if !self.transmitting() || room == 0 || self.faults.stops(Side::Tx) {
             return (false, None);
         }
         if !self.link.up() && !self.loops_back() {

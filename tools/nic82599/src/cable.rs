@@ -4,9 +4,10 @@
 use crate::wire::{Arrival, Carried, Lane, Properties};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Frames that may be on the cable in one direction: a sender that is faster than the receiver takes them off waits, as
-/// the model has no time of its own that would.
-const CAPACITY: usize = 64;
+/// Octets that may be on the cable in one direction. A sender that is faster than the receiver waits: so much is lost at
+/// most between an overflow and the sender's being told, and the driver's marks leave room for more (ixgbe_main.c,
+/// ixgbe_hpbthresh).
+const CAPACITY: usize = 16 * 1024;
 
 /// An end of a cable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Cable {
         change(&mut self.inner().lanes[end.index()].properties);
     }
 
-    /// How many frames `end` may send now, and when it may send more if that is 0 for the sake of the wire's rate.
+    /// How many octets `end` may send now, and when it may send more if that is 0 for the sake of the wire's rate.
     pub fn room(&self, end: End, now: u64) -> (usize, Option<u64>) {
         let inner = self.inner();
         let free_at = inner.lanes[end.index()].free_at();
@@ -94,10 +95,11 @@ impl Cable {
         }
         let lane = end.index();
         for frame in frames {
+            let octets = frame.len();
             let lost = inner.lanes[lane].carried().lost;
             inner.lanes[lane].send(frame, now);
             if inner.lanes[lane].carried().lost == lost {
-                inner.flying[lane] += 1;
+                inner.flying[lane] += octets;
             }
         }
     }
@@ -111,7 +113,7 @@ impl Cable {
             let Some(arrival) = inner.lanes[lane].receive(now) else {
                 break;
             };
-            inner.flying[lane] -= 1;
+            inner.flying[lane] -= arrival.frame.len();
             frames.push(arrival);
         }
         (frames, inner.lanes[lane].next_arrival())
@@ -157,11 +159,11 @@ mod tests {
     fn a_sender_waits_for_a_slow_receiver() {
         let cable = Cable::default();
         assert_eq!(cable.room(End::A, 0), (CAPACITY, None));
-        cable.send(End::A, vec![vec![0; 60]; CAPACITY], 0);
+        cable.send(End::A, vec![vec![0; 1024]; 16], 0);
         assert_eq!(cable.room(End::A, 0), (0, None));
         let (frames, next) = cable.receive(End::B, 0, 1);
         assert_eq!((frames.len(), next), (1, Some(0)));
-        assert_eq!(cable.room(End::A, 0), (1, None));
+        assert_eq!(cable.room(End::A, 0), (1024, None));
     }
 
     #[test]

@@ -8,6 +8,8 @@
 mod access;
 mod receiver;
 #[cfg(test)]
+mod rule_tests;
+#[cfg(test)]
 mod tests;
 mod transmitter;
 
@@ -31,6 +33,7 @@ use crate::rx_queue::RxQueue;
 use crate::sfp::Sfp;
 use crate::statistics::Statistics;
 use crate::tx_queue::TxQueue;
+use std::collections::VecDeque;
 
 /// The link's bits per second.
 pub const LINK_RATE: u64 = 10_000_000_000;
@@ -122,7 +125,8 @@ pub struct Device {
     buffer: PacketBuffer<Received>,
     pause: pause::Sender,
     paused_until: u64,
-    sent: Vec<Vec<u8>>,
+    sent: VecDeque<Vec<u8>>,
+    urgent: Vec<Vec<u8>>,
     looped: Vec<Vec<u8>>,
     turn: usize,
     faults: Faults,
@@ -161,7 +165,8 @@ impl Device {
             buffer: PacketBuffer::new(),
             pause: pause::Sender::default(),
             paused_until: 0,
-            sent: Vec::new(),
+            sent: VecDeque::new(),
+            urgent: Vec::new(),
             looped: Vec::new(),
             turn: 0,
             faults: Faults::default(),
@@ -204,6 +209,8 @@ impl Device {
         self.pause = pause::Sender::default();
         self.paused_until = 0;
         self.looped.clear();
+        self.sent.clear();
+        self.urgent.clear();
         let [a, b, c, d, e, f] = self.settings.mac;
         self.registers
             .set(offset::RAL0, u32::from_le_bytes([a, b, c, d]));
@@ -281,6 +288,21 @@ impl Device {
         self.link.up()
     }
 
+    /// Takes frames that are to be sent, up to `room` octets, the last perhaps in part beyond them. PAUSE frames come
+    /// first, and do not wait when others do.
+    pub fn take_sent(&mut self, room: usize) -> Vec<Vec<u8>> {
+        let mut frames = std::mem::take(&mut self.urgent);
+        let mut octets = 0;
+        while octets < room && self.now >= self.paused_until {
+            let Some(frame) = self.sent.pop_front() else {
+                break;
+            };
+            octets += frame.len();
+            frames.push(frame);
+        }
+        frames
+    }
+
     /// The receive queues.
     pub fn rx_queues(&self) -> &[RxQueue] {
         &self.rx
@@ -291,9 +313,9 @@ impl Device {
         &self.tx
     }
 
-    /// What was sent since the last call.
-    pub fn take_sent(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.sent)
+    /// Whether frames wait that the wire could take.
+    pub fn waiting_frames(&self) -> bool {
+        !self.urgent.is_empty() || (!self.sent.is_empty() && self.now >= self.paused_until)
     }
 
     fn loops_back(&self) -> bool {
@@ -304,8 +326,8 @@ impl Device {
         self.registers.get(offset::CTRL) & ctrl::GIO_DIS != 0
     }
 
-    /// Does what the card does at `now`; sends up to `room` frames.
-    pub fn step(&mut self, now: u64, room: usize) -> Next {
+    /// Does what the card does at `now`.
+    pub fn step(&mut self, now: u64) -> Next {
         self.now = now;
         if self.faults.dead() {
             return Next::Idle;
@@ -314,11 +336,11 @@ impl Device {
         let mut busy = false;
         if self.config.masters() && !self.primary_disabled() {
             next = join(next, self.advance_queues(now));
-            let (more, at) = self.transmit(now, room);
+            let (more, at) = self.transmit(now);
             busy |= more;
             next = join(next, at);
             for frame in std::mem::take(&mut self.looped) {
-                self.accept(frame, true, now);
+                self.accept(frame, true);
             }
             busy |= self.fill_rings(now);
             next = join(next, self.flush(now));
@@ -343,7 +365,7 @@ impl Device {
 
     fn advance_queues(&mut self, now: u64) -> Option<u64> {
         let mut next = None;
-        let transmitter = self.transmitting();
+        let (receiver, transmitter) = (self.receiving(), self.transmitting());
         for queue in &mut self.tx {
             if queue.ring().state() != State::Disabled {
                 next = join(next, queue.advance(now, transmitter, &mut self.rules));
@@ -351,7 +373,10 @@ impl Device {
         }
         for queue in &mut self.rx {
             if queue.ring().state() != State::Disabled {
-                next = join(next, queue.advance(now, &self.memory, &mut self.rules));
+                next = join(
+                    next,
+                    queue.advance(now, receiver, &self.memory, &mut self.rules),
+                );
             }
         }
         next

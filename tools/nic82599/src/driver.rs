@@ -63,14 +63,14 @@ impl Driver {
 
     /// Lets the card work until it has nothing to do at this time.
     pub fn settle(&mut self) {
-        while self.device.step(self.now, 1000) == Next::Now {}
+        while self.device.step(self.now) == Next::Now {}
     }
 
     /// Lets time pass.
     pub fn pass(&mut self, time: u64) {
         let end = self.now + time;
         loop {
-            match self.device.step(self.now, 1000) {
+            match self.device.step(self.now) {
                 Next::Now => {}
                 Next::At(at) if at <= end => self.now = at,
                 _ => break,

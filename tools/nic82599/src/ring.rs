@@ -313,10 +313,6 @@ impl Ring {
         }
         self.fetched = self.head;
         self.noticed = self.tail;
-        if self.count == 0 {
-            rules.broken(Rule::NoRing, || self.name());
-            self.hung = true;
-        }
     }
 
     fn stop(&mut self) {
@@ -332,8 +328,12 @@ impl Ring {
 
     /// Descriptors that the driver has given and the card has not read.
     pub fn unread(&self) -> u32 {
-        if !self.live() || self.count == 0 {
+        if !self.live() || self.noticed == self.fetched {
             return 0;
+        }
+        // A tail that cannot be is found when descriptors are to be read.
+        if self.noticed >= self.count {
+            return 1;
         }
         (self.noticed + self.count - self.fetched) % self.count
     }
@@ -353,6 +353,11 @@ impl Ring {
         stale: impl Fn(Raw, Raw) -> Option<Rule>,
     ) {
         if self.hung {
+            return;
+        }
+        if self.count == 0 {
+            rules.broken(Rule::NoRing, || self.name());
+            self.hung = true;
             return;
         }
         if self.noticed >= self.count {

@@ -28,9 +28,10 @@ pub enum Rule {
     ///
     /// Source: ixgbe_main.c, ixgbe_configure_rx_ring: written between disabling and enabling.
     FormatWhileEnabled,
-    /// A queue was enabled whose ring has no length, or one that is no multiple of 128; it does not run.
+    /// Descriptors were given on a queue that was enabled without a ring; it does not run. To enable such a queue is
+    /// allowed while receiver and transmitter are off, as the driver's own test does it.
     ///
-    /// Source: ixgbe_type.h, `IXGBE_REQ_RX_DESCRIPTOR_MULTIPLE` (8 descriptors of 16 octets).
+    /// Source: ixgbe_ethtool.c, reg_test_82599.
     NoRing,
     /// A tail lies outside of its ring; nothing is fetched.
     ///
@@ -65,9 +66,9 @@ pub enum Rule {
     ///
     /// Source: ixgbe_common.c, ixgbe_disable_pcie_primary waits for STATUS.GIO before a reset.
     BusMasterOff,
-    /// A register was accessed other than by four aligned octets.
+    /// A register was read other than by four aligned octets, or written other than by four or eight.
     ///
-    /// Source: all accesses of the driver are 32 bits wide (ixgbe_read_reg).
+    /// Source: the driver's accesses (ixgbe_common.h, ixgbe_write_reg, ixgbe_write_reg64; ixgbe_main.c, ixgbe_read_reg).
     AccessWidth,
 }
 

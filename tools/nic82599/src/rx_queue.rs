@@ -151,11 +151,17 @@ impl RxQueue {
         ((self.split & srrctl::BSIZEPACKET) as usize).max(1) * 1024
     }
 
-    /// Moves what time moves, and reads descriptors ahead. Returns when to ask again.
-    pub fn advance(&mut self, now: u64, memory: &GuestMemory, rules: &mut Rules) -> Option<u64> {
+    /// Moves what time moves; and reads descriptors ahead, if the receiver is on. Returns when to ask again.
+    pub fn advance(
+        &mut self,
+        now: u64,
+        on: bool,
+        memory: &GuestMemory,
+        rules: &mut Rules,
+    ) -> Option<u64> {
         let quiet = self.done.is_empty();
         let next = self.ring.advance(now, true, quiet, rules);
-        if self.ring.unread() > 0 && self.ring.cached() < READ_AHEAD {
+        if on && self.ring.unread() > 0 && self.ring.cached() < READ_AHEAD {
             self.fetch(READ_AHEAD - self.ring.cached(), memory, rules);
         }
         next
@@ -163,10 +169,10 @@ impl RxQueue {
 
     fn fetch(&mut self, limit: usize, memory: &GuestMemory, rules: &mut Rules) {
         self.ring.fetch(limit, memory, rules, |raw, report| {
-            if raw.0[0] == 0 {
-                return Some(Rule::BadDescriptor);
+            if raw == report && raw != Raw::default() {
+                return Some(Rule::StaleReceiveDescriptor);
             }
-            (raw == report).then_some(Rule::StaleReceiveDescriptor)
+            (raw.0[0] == 0).then_some(Rule::BadDescriptor)
         });
     }
 

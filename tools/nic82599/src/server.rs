@@ -110,18 +110,20 @@ impl Backend {
         }
     }
 
+    /// Four octets; or eight, which are two writes, the lower first (ixgbe_common.h, ixgbe_write_reg64).
     fn write_register(&self, offset: u64, data: &[u8]) {
         let at = offset as u32;
-        let Ok(octets) = <[u8; 4]>::try_from(data) else {
-            self.bad_width(at, data.len());
-            return;
-        };
-        if at % 4 != 0 {
+        if !matches!(data.len(), 4 | 8) || offset % data.len() as u64 != 0 {
             self.bad_width(at, data.len());
             return;
         }
-        let value = u32::from_le_bytes(octets);
-        self.port.with(|device, now| device.write(at, value, now));
+        self.port.with(|device, now| {
+            for (at, octets) in (at..).step_by(4).zip(data.chunks_exact(4)) {
+                let mut word = [0; 4];
+                word.copy_from_slice(octets);
+                device.write(at, u32::from_le_bytes(word), now);
+            }
+        });
     }
 
     fn bad_width(&self, at: u32, width: usize) {

@@ -141,8 +141,9 @@ impl Port {
             device.receive(arrival, now);
         }
         let next_generated = self.generate(&mut device, now);
-        let next = device.step(now, room);
-        let sent = device.take_sent();
+        let next = device.step(now);
+        let sent = device.take_sent(room);
+        let waiting = device.waiting_frames();
         let shines = device.shines();
         drop(device);
         let gave = !sent.is_empty();
@@ -162,10 +163,14 @@ impl Port {
         if took || gave || changed {
             self.ring_far();
         }
-        let next = match next {
-            // Only the cable holds it back: whoever takes frames off it rings.
-            Next::Now if room == 0 && !took => free_at.map_or(Next::Idle, Next::At),
-            next => next,
+        // If the cable is full, whoever takes frames off it rings. What was given makes place for more.
+        let next = match (next, free_at) {
+            _ if gave => Next::Now,
+            (next, _) if !waiting => next,
+            (_, None) if room > 0 => Next::Now,
+            (Next::At(one), Some(other)) => Next::At(one.min(other)),
+            (Next::Idle, Some(at)) => Next::At(at),
+            (next, _) => next,
         };
         let next_arrival = match (next_arrival, next_generated) {
             (Some(one), Some(other)) => Some(one.min(other)),

@@ -176,7 +176,18 @@ impl Device {
                     }
                     _ => value,
                 };
-                self.rx[queue].write(register, value, now, &delays, &mut self.rules);
+                let on = self.receiving();
+                let mut delays = delays;
+                if !on {
+                    // There is nothing to be in step with: the driver's own test gives a tail right behind ENABLE
+                    // (ixgbe_ethtool.c, reg_test_82599).
+                    delays.enable = 0;
+                }
+                let queue = &mut self.rx[queue];
+                queue.write(register, value, now, &delays, &mut self.rules);
+                if register == RxRegister::Control && !on {
+                    queue.advance(now, on, &self.memory, &mut self.rules);
+                }
             }
             Register::Tx(queue, register) => {
                 let value = match register {

@@ -29,6 +29,7 @@ const LB: u32 = crate::descriptor::rx::LB;
 impl Device {
     /// A frame comes from the wire.
     pub fn receive(&mut self, arrival: Arrival, now: u64) {
+        self.now = now;
         if self.faults.dead() || !self.link.up() || self.loops_back() {
             return;
         }
@@ -36,7 +37,7 @@ impl Device {
             self.statistics.received_damaged(Damage::Crc);
             return;
         }
-        self.accept(arrival.frame, false, now);
+        self.accept(arrival.frame, false);
     }
 
     /// The port's own address.
@@ -54,7 +55,7 @@ impl Device {
         ((self.registers.get(offset::MAXFRS) >> 16) as usize).saturating_sub(CHECK)
     }
 
-    pub(super) fn accept(&mut self, frame: Vec<u8>, looped: bool, now: u64) {
+    pub(super) fn accept(&mut self, frame: Vec<u8>, looped: bool) {
         let tag = if vlan::tag(&frame).is_some() { 4 } else { 0 };
         if frame.len() > self.longest() + tag {
             self.statistics.received_damaged(Damage::Oversize);
@@ -70,7 +71,7 @@ impl Device {
                 } else {
                     Counter::XoffReceived
                 });
-                self.paused_until = now + pause::duration(quanta, LINK_RATE);
+                self.pause_for(pause::duration(quanta, LINK_RATE));
             }
             if !reception.pass {
                 return;
@@ -222,7 +223,7 @@ impl Device {
             self.statistics.count(counter);
             self.statistics.sent(&frame);
             if self.link.up() && !self.loops_back() {
-                self.sent.push(frame);
+                self.urgent.push(frame);
             }
         }
         self.pause.next_poll().and_then(|at| earlier(None, at))

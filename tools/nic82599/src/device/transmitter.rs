@@ -11,31 +11,31 @@ use crate::tx_queue::Packet;
 
 /// Packets of one queue before it is another's turn.
 const TURN: usize = 16;
+/// Frames that wait for the wire before no more packets are read.
+const BACKLOG: usize = 64;
 /// Where the map from transmit queues to sets of counters is: TQSM.
 const TQSM: u32 = 0x8600;
 
 impl Device {
-    /// Sends up to `room` frames. Returns whether there is more to send, and when sending may go on.
-    pub(super) fn transmit(&mut self, now: u64, room: usize) -> (bool, Option<u64>) {
-        if !self.transmitting() || room == 0 || self.faults.stops(Side::Tx) {
+    /// Makes frames of packets, as long as those made before have been taken. Returns whether there is more to send, and
+    /// when sending may go on.
+    pub(super) fn transmit(&mut self, now: u64) -> (bool, Option<u64>) {
+        if !self.transmitting() || self.faults.stops(Side::Tx) {
             return (false, None);
         }
-        if !self.link.up() && !self.loops_back() {
-            return (false, None);
-        }
-        if !self.tx.iter().any(|queue| queue.ready()) {
+        let looped = self.loops_back();
+        if !self.link.up() && !looped {
             return (false, None);
         }
         if now < self.paused_until {
             return (false, Some(self.paused_until));
         }
-        let full = self.sent.len() + room;
         for step in 0..QUEUES {
             let number = (self.turn + step) % QUEUES;
             for _ in 0..TURN {
-                if self.sent.len() >= full || self.looped.len() >= room {
+                if self.sent.len() >= BACKLOG {
                     self.turn = number;
-                    return (true, None);
+                    return (false, None);
                 }
                 if !self.tx[number].ready() {
                     break;
@@ -48,6 +48,11 @@ impl Device {
         }
         self.turn = (self.turn + 1) % QUEUES;
         (self.tx.iter().any(|queue| queue.ready()), None)
+    }
+
+    /// Sends nothing for the next `time` nanoseconds: the far end has asked for it.
+    pub fn pause_for(&mut self, time: u64) {
+        self.paused_until = self.now + time;
     }
 
     fn send(&mut self, number: usize, packet: Packet) {
@@ -79,7 +84,7 @@ impl Device {
             if looped {
                 self.looped.push(frame);
             } else {
-                self.sent.push(frame);
+                self.sent.push_back(frame);
             }
         }
         if let Err(misuse) = done {

@@ -19,8 +19,18 @@ pub struct Args {
 pub enum Command {
     /// Serve ports until all clients have gone. The exit status is 3 if a driver broke a rule.
     Serve(Serve),
+    /// Move packets between two models in one thread, with no guest, and print packets per second.
+    Bench(Bench),
     /// Give a serving model a command by its control socket, and print the answer.
     Ask(Ask),
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+pub struct Bench {
+    /// Packets to move with each length and batch.
+    #[arg(short = 'n', long, value_name = "PACKETS", default_value_t = 2_000_000)]
+    pub count: u64,
 }
 
 /// Arguments of `serve`.

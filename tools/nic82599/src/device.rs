@@ -121,6 +121,9 @@ pub struct Device {
     director: FlowDirector,
     rx: Vec<RxQueue>,
     tx: Vec<TxQueue>,
+    /// Queues from here on have not been touched since the last reset.
+    rx_used: usize,
+    tx_used: usize,
     coalescers: Vec<Coalescer>,
     buffer: PacketBuffer<Received>,
     pause: pause::Sender,
@@ -161,6 +164,8 @@ impl Device {
             director: FlowDirector::default(),
             rx: (0..QUEUES).map(RxQueue::new).collect(),
             tx: (0..QUEUES).map(TxQueue::new).collect(),
+            rx_used: 0,
+            tx_used: 0,
             coalescers: (0..QUEUES).map(|_| Coalescer::new()).collect(),
             buffer: PacketBuffer::new(),
             pause: pause::Sender::default(),
@@ -198,6 +203,7 @@ impl Device {
         for queue in &mut self.tx {
             queue.reset();
         }
+        (self.rx_used, self.tx_used) = (0, 0);
         for coalescer in &mut self.coalescers {
             coalescer.flush(drop);
         }
@@ -366,12 +372,12 @@ impl Device {
     fn advance_queues(&mut self, now: u64) -> Option<u64> {
         let mut next = None;
         let (receiver, transmitter) = (self.receiving(), self.transmitting());
-        for queue in &mut self.tx {
+        for queue in &mut self.tx[..self.tx_used] {
             if queue.ring().state() != State::Disabled {
                 next = join(next, queue.advance(now, transmitter, &mut self.rules));
             }
         }
-        for queue in &mut self.rx {
+        for queue in &mut self.rx[..self.rx_used] {
             if queue.ring().state() != State::Disabled {
                 next = join(
                     next,

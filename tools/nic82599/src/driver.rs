@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A driver for tests: drives a device through its registers and through rings in a memory file, as a guest does.
+//! A driver for tests and for measuring: drives a device through its registers and through rings in a memory file, as a
+//! guest does. It panics where a test would fail.
 
 use crate::descriptor::{rx, Raw, SIZE};
 use crate::device::{Device, Next, Settings};
@@ -20,16 +21,19 @@ const TX_BUFFERS: u64 = MEMORY + 0x20_0000;
 /// Octets of a buffer.
 pub const BUFFER: u64 = 2048;
 
-/// Descriptor bits, as the driver writes them.
+/// A whole packet in one advanced data descriptor that asks for a report: what is set beside lengths.
 pub const EOP_RS_DATA: u64 = (1 << 24) | (1 << 25) | (1 << 27) | (1 << 29) | (3 << 20);
 
 /// A device with bus mastering on and light coming in, and time.
 pub struct Driver {
+    /// The device.
     pub device: Device,
+    /// The time in nanoseconds.
     pub now: u64,
 }
 
 impl Driver {
+    /// Powers a card on, waits for its link, and turns receiver and transmitter on.
     pub fn new(settings: Settings) -> Self {
         let mut device = Device::new(settings);
         let file = memory_file(MEMORY_SIZE).unwrap();
@@ -49,14 +53,17 @@ impl Driver {
         driver
     }
 
+    /// With a card on which everything happens at once.
     pub fn quiet() -> Self {
         Self::new(Settings::for_tests())
     }
 
+    /// Reads a register.
     pub fn read(&mut self, at: u32) -> u32 {
         self.device.read(at, self.now)
     }
 
+    /// Writes a register.
     pub fn write(&mut self, at: u32, value: u32) {
         self.device.write(at, value, self.now);
     }
@@ -80,10 +87,12 @@ impl Driver {
         self.settle();
     }
 
+    /// The offset of a receive queue's register, given that of queue 0 behind 0x1000.
     pub fn rx_register(queue: u32, at: u32) -> u32 {
         0x1000 + 0x40 * queue + at
     }
 
+    /// The offset of a transmit queue's register, given that of queue 0 behind 0x6000.
     pub fn tx_register(queue: u32, at: u32) -> u32 {
         0x6000 + 0x40 * queue + at
     }
@@ -104,6 +113,7 @@ impl Driver {
         self.pass(100_000);
     }
 
+    /// Programs the queue's ring and buffer size.
     pub fn program_rx(&mut self, queue: u32) {
         self.write(Self::rx_register(queue, 0x00), self.rx_ring(queue) as u32);
         self.write(Self::rx_register(queue, 0x04), 0);
@@ -112,6 +122,7 @@ impl Driver {
         self.write(Self::rx_register(queue, 0x14), split);
     }
 
+    /// Where a receive queue's ring is.
     pub fn rx_ring(&self, queue: u32) -> u64 {
         RX_RING + u64::from(queue) * 0x1000
     }
@@ -122,6 +133,7 @@ impl Driver {
         self.store(self.rx_ring(queue) + u64::from(slot) * SIZE, [buffer, 0]);
     }
 
+    /// Writes a descriptor.
     pub fn store(&mut self, at: u64, words: [u64; 2]) {
         for (index, word) in (0..).zip(words) {
             let octets = word.to_le_bytes();
@@ -129,6 +141,7 @@ impl Driver {
         }
     }
 
+    /// Reads a descriptor.
     pub fn load(&self, at: u64) -> Raw {
         let mut octets = [0; SIZE as usize];
         self.device.memory.read(at, &mut octets).unwrap();
@@ -142,6 +155,7 @@ impl Driver {
         (status & rx::DD != 0).then_some((status, (raw.0[1] >> 32) as usize & 0xffff))
     }
 
+    /// What was received into a slot's buffer.
     pub fn rx_octets(&self, slot: u32, length: usize) -> Vec<u8> {
         let mut octets = vec![0; length];
         let at = RX_BUFFERS + u64::from(slot) * BUFFER;
@@ -149,14 +163,17 @@ impl Driver {
         octets
     }
 
+    /// A frame comes from the wire.
     pub fn arrive(&mut self, frame: Vec<u8>) {
         self.device.receive(Arrival { frame, good: true }, self.now);
     }
 
+    /// Where a transmit queue's ring is.
     pub fn tx_ring(&self, queue: u32) -> u64 {
         TX_RING + u64::from(queue) * 0x1000
     }
 
+    /// Sets the queue's ring up and enables it, with the thresholds of `control`.
     pub fn start_tx(&mut self, queue: u32, control: u32) {
         self.write(Self::tx_register(queue, 0x00), self.tx_ring(queue) as u32);
         self.write(Self::tx_register(queue, 0x04), 0);
@@ -173,17 +190,25 @@ impl Driver {
     pub fn put(&mut self, queue: u32, slot: u32, frame: &[u8], command: u64) {
         let buffer = TX_BUFFERS + u64::from(slot) * BUFFER;
         self.device.memory.write(buffer, frame).unwrap();
-        let len = frame.len() as u64;
+        self.renew(queue, slot, frame.len(), command);
+    }
+
+    /// Writes a descriptor anew whose frame of `length` octets is in place.
+    pub fn renew(&mut self, queue: u32, slot: u32, length: usize, command: u64) {
+        let buffer = TX_BUFFERS + u64::from(slot) * BUFFER;
+        let len = length as u64;
         self.store(
             self.tx_ring(queue) + u64::from(slot) * SIZE,
             [buffer, command | len | (len << 46)],
         );
     }
 
+    /// Writes the tail.
     pub fn set_tx_tail(&mut self, queue: u32, tail: u32) {
         self.write(Self::tx_register(queue, 0x18), tail);
     }
 
+    /// Whether a transmit descriptor has been reported done.
     pub fn tx_done(&self, queue: u32, slot: u32) -> bool {
         let raw = self.load(self.tx_ring(queue) + u64::from(slot) * SIZE);
         raw == Raw([0, crate::descriptor::TX_DONE])

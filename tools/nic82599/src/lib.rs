@@ -12,6 +12,7 @@ pub mod config_space;
 pub mod control;
 pub mod descriptor;
 pub mod device;
+pub mod driver;
 pub mod eeprom;
 pub mod far_end;
 pub mod faults;
@@ -41,6 +42,3 @@ pub mod tx_queue;
 pub mod vlan;
 pub mod wire;
 pub mod worker;
-
-#[cfg(test)]
-mod driver;

@@ -2,6 +2,7 @@
 //! `nic82599`: serves models of the Intel 82599 network card to QEMU.
 
 mod args;
+mod bench;
 mod serve;
 
 use args::{Args, Command};
@@ -11,6 +12,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Serve(args) => serve::run(&args),
+        Command::Bench(args) => {
+            bench::run(&args);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Ask(args) => nic82599::control::ask(&args.socket, &args.request.join(" "))
             .map(|answer| {
                 println!("{answer}");

@@ -169,6 +169,7 @@ impl Device {
             Register::Msca => self.bus.command(value),
             Register::Autoc => self.registers.set(offset::AUTOC, value & !RESTART),
             Register::Rx(queue, register) => {
+                self.rx_used = self.rx_used.max(queue + 1);
                 let value = match register {
                     RxRegister::Control if self.faults.sticks(Side::Rx, queue) => {
                         let enabled = self.rx[queue].read(register) & rxdctl::ENABLE;
@@ -190,6 +191,7 @@ impl Device {
                 }
             }
             Register::Tx(queue, register) => {
+                self.tx_used = self.tx_used.max(queue + 1);
                 let value = match register {
                     TxRegister::Control if self.faults.sticks(Side::Tx, queue) => {
                         let enabled = self.tx[queue].read(register) & txdctl::ENABLE;

@@ -172,7 +172,7 @@ impl Device {
 
     /// Nothing more is coming at once: what grows in the coalescers is finished.
     fn finish_coalescing(&mut self) {
-        for queue in 0..QUEUES {
+        for queue in 0..self.rx_used {
             if self.coalescers[queue].is_empty() {
                 continue;
             }
@@ -188,14 +188,14 @@ impl Device {
     pub(super) fn flush(&mut self, now: u64) -> Option<u64> {
         let delays = self.delays();
         let mut next = None;
-        for (number, queue) in self.rx.iter_mut().enumerate() {
+        for (number, queue) in self.rx[..self.rx_used].iter_mut().enumerate() {
             if queue.due(now, &delays) {
                 queue.flush(&self.memory, &mut self.faults, &mut self.rules);
                 self.interrupts.queue_event(number, Direction::Rx);
             }
             next = join(next, queue.deadline(&delays));
         }
-        for (number, queue) in self.tx.iter_mut().enumerate() {
+        for (number, queue) in self.tx[..self.tx_used].iter_mut().enumerate() {
             if queue.due(now, &delays) {
                 queue.flush(&self.memory, &mut self.rules);
                 self.interrupts.queue_event(number, Direction::Tx);

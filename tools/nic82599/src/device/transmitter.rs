@@ -3,7 +3,7 @@
 
 use super::Device;
 use crate::faults::Side;
-use crate::registers::{hlreg0, offset, QUEUES};
+use crate::registers::{hlreg0, offset};
 use crate::rules::Rule;
 use crate::segmentation::{frames, Misuse, Offload};
 use crate::statistics::queue_set;
@@ -30,8 +30,9 @@ impl Device {
         if now < self.paused_until {
             return (false, Some(self.paused_until));
         }
-        for step in 0..QUEUES {
-            let number = (self.turn + step) % QUEUES;
+        let used = self.tx_used;
+        for step in 0..used {
+            let number = (self.turn + step) % used;
             for _ in 0..TURN {
                 if self.sent.len() >= BACKLOG {
                     self.turn = number;
@@ -46,8 +47,8 @@ impl Device {
                 }
             }
         }
-        self.turn = (self.turn + 1) % QUEUES;
-        (self.tx.iter().any(|queue| queue.ready()), None)
+        self.turn = (self.turn + 1) % used.max(1);
+        (self.tx[..used].iter().any(|queue| queue.ready()), None)
     }
 
     /// Sends nothing for the next `time` nanoseconds: the far end has asked for it.

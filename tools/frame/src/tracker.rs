@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What became of the frames of one stream.
 
-/// How far a frame can be late, in sequence numbers, and still be told from a repeated one.
-pub const WINDOW: u64 = 1 << 16;
+/// How far a frame can be late, in sequence numbers, and still be told from a repeated one: more than a queue on the way
+/// holds, even if most of those that overtake it are lost.
+pub const WINDOW: u64 = 1 << 20;
 
 const WORDS: usize = (WINDOW / 64) as usize;
 

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Every allocation and every copy from and to user space that a call makes fails once: the first of them, then the
+ * second, until the call makes fewer. Each time the errno is that of the failure, nothing is left behind, and the NIC
+ * carries the stack's packets. The kernel must have fault injection; only such that stem from netmap are counted.
+ */
+#include <sys/klog.h>
+
+#include "host.h"
+
+#define FAULTS	"/sys/kernel/debug"
+#define LEN	100
+/* Few buffers: the thousandth of them is taken as the first is. */
+#define SLOTS	128
+
+static const char *const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
+
+static int put(const char *text, const char *format, const char *a, const char *b)
+{
+	char path[128];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), format, a, b);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	len = write(fd, text, strlen(text));
+	close(fd);
+	return len == (ssize_t)strlen(text) ? 0 : -EIO;
+}
+
+/* Where a function of the kernel starts, and the next one; 0 if it has none of this name. */
+static unsigned long extent_of(const char *name, unsigned long *end)
+{
+	unsigned long start = 0, at;
+	char line[512], symbol[256];
+	FILE *f;
+	int pass;
+
+	*end = ~0UL;
+	for (pass = 0; pass < 2; pass++) {
+		f = fopen("/proc/kallsyms", "r");
+		if (!f)
+			return 0;
+		while (fgets(line, sizeof(line), f)) {
+			if (sscanf(line, "%lx %*c %255s", &at, symbol) != 2)
+				continue;
+			if (!pass && !strcmp(symbol, name))
+				start = at;
+			if (pass && at > start && at < *end)
+				*end = at;
+		}
+		fclose(f);
+	}
+	return start;
+}
+
+/*
+ * Only what netmap's code is on the stack of fails, whether or not it could have slept instead; but not the DMA debugger's
+ * own notes, for it would end its work.
+ */
+static int aim(void)
+{
+	unsigned long size = 0, start = 0, notes, notes_end;
+	char line[256], text[32];
+	FILE *f = fopen("/proc/modules", "r");
+	size_t i;
+
+	if (!f)
+		return -errno;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "netmap %lu %*s %*s %*s %lx", &size, &start) == 2)
+			break;
+	fclose(f);
+	notes = extent_of("add_dma_entry", &notes_end);
+	if (!start || !notes)
+		return -ENOENT;
+	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		int err = put("64", FAULTS "/%s/%s", kinds[i], "stacktrace-depth");
+
+		snprintf(text, sizeof(text), "0x%lx", start);
+		err = err ?: put(text, FAULTS "/%s/%s", kinds[i], "require-start");
+		snprintf(text, sizeof(text), "0x%lx", start + size);
+		err = err ?: put(text, FAULTS "/%s/%s", kinds[i], "require-end");
+		snprintf(text, sizeof(text), "0x%lx", notes);
+		err = err ?: put(text, FAULTS "/%s/%s", kinds[i], "reject-start");
+		snprintf(text, sizeof(text), "0x%lx", notes_end);
+		err = err ?: put(text, FAULTS "/%s/%s", kinds[i], "reject-end");
+		err = err ?: put("2", FAULTS "/%s/%s", kinds[i], "verbose");
+		err = err ?: put("0", FAULTS "/%s/%s", kinds[i], "verbose_ratelimit_interval_ms");
+		if (err)
+			return err;
+	}
+	return put("0", FAULTS "/%s/%s", kinds[0], "ignore-gfp-wait") ?:
+	       put("0", FAULTS "/%s/%s", kinds[1], "ignore-gfp-wait") ?:
+	       put("0", FAULTS "/%s/%s", kinds[1], "min-order");
+}
+
+static int arm(long n)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", n);
+	return put(text, "/proc/%s/%s", "thread-self", "fail-nth");
+}
+
+/* Whether the failure was met; none is left to come. */
+static bool met(void)
+{
+	bool failed = number_in("/proc/%s/fail-nth", "thread-self") == 0;
+
+	arm(0);
+	return failed;
+}
+
+/* The functions of netmap that the failures were met in, each once. */
+struct sites {
+	char name[400][200];
+	int count;
+	int log;
+};
+
+/* Reads on in the kernel's log, whose records are "PRIORITY,NUMBER,TIME,FLAGS;TEXT". */
+static void add_sites(struct sites *sites)
+{
+	bool wanted = false;
+	char record[2048];
+	ssize_t len;
+
+	while ((len = read(sites->log, record, sizeof(record) - 1)) > 0) {
+		char *text = memchr(record, ';', len), *end;
+		int i;
+
+		record[len] = 0;
+		if (!text)
+			continue;
+		if (strstr(text, "FAULT_INJECTION"))
+			wanted = true;
+		end = strstr(text, "+0x");
+		if (!wanted || !end || !strstr(text, "[netmap]") || strchr(text, '?'))
+			continue;
+		text += 1 + strspn(text + 1, " ");
+		snprintf(record, sizeof(record), "%.*s", (int)(strcspn(text, "/\n")), text);
+		for (i = 0; i < sites->count; i++)
+			if (!strcmp(sites->name[i], record))
+				break;
+		if (i == sites->count && i < 400)
+			snprintf(sites->name[sites->count++], sizeof(sites->name[0]), "%.199s", record);
+		wanted = false;
+	}
+}
+
+FIXTURE(failures) {
+	struct sites *sites;
+	long buffers, carrier;
+	int near, far;
+	uint32_t number;
+};
+
+static long carrier_changes(void)
+{
+	return number_in("/sys/class/net/%s/carrier_changes", nic_name());
+}
+
+FIXTURE_SETUP(failures)
+{
+	ASSERT_EQ(0, aim());
+	self->sites = calloc(1, sizeof(*self->sites));
+	ASSERT_NE(NULL, self->sites);
+	self->sites->log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ASSERT_LE(0, self->sites->log);
+	ASSERT_LE(0, lseek(self->sites->log, 0, SEEK_END));
+	/* The stacks need not go over the serial line. */
+	ASSERT_EQ(0, klogctl(8, NULL, 4));
+	self->near = packet_socket(nic_name(), PROTOCOL, false);
+	self->far = packet_socket(peer_name(), PROTOCOL, false);
+	ASSERT_LE(0, self->near);
+	ASSERT_LE(0, self->far);
+	self->buffers = pool_used("buffers");
+	self->carrier = carrier_changes();
+}
+
+FIXTURE_TEARDOWN(failures)
+{
+	int i;
+
+	klogctl(8, NULL, 7);
+	TH_LOG("failures were met in %d places:", self->sites->count);
+	for (i = 0; i < self->sites->count; i++)
+		TH_LOG("  %s", self->sites->name[i]);
+	close(self->sites->log);
+	close(self->near);
+	close(self->far);
+	free(self->sites);
+}
+
+/* Whether a frame of the stack gets through in both directions. */
+static bool carries(int near, int far, uint32_t number)
+{
+	return !stack_send(near, LEN, number) && stack_gets(far, LEN, number) && !stack_send(far, LEN, number + 1) &&
+	       stack_gets(near, LEN, number + 1);
+}
+
+static bool is_of_failure(int err)
+{
+	return err == 0 || err == -ENOMEM || err == -EFAULT;
+}
+
+#define EXPECT_AS_BEFORE(n) do { \
+	EXPECT_EQ(self->buffers, pool_used("buffers")) TH_LOG("after failure %ld", n); \
+	EXPECT_TRUE(carries(self->near, self->far, self->number)) TH_LOG("after failure %ld", n); \
+	self->number += 2; \
+	add_sites(self->sites); \
+} while (0)
+
+TEST_F_TIMEOUT(failures, of_binding, 1200)
+{
+	static const uint32_t modes[] = { NR_REG_ALL_NIC, NR_REG_NIC_SW, NR_REG_ONE_NIC };
+	long n, total = 0;
+	size_t mode;
+
+	for (mode = 0; mode < sizeof(modes) / sizeof(*modes); mode++) {
+		bool failed = true;
+
+		for (n = 1; failed; n++) {
+			struct nmreq_register reg = { .nr_mode = modes[mode], .nr_tx_slots = SLOTS, .nr_rx_slots = SLOTS };
+			int err, fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
+
+			ASSERT_LE(0, fd);
+			ASSERT_EQ(0, arm(n));
+			err = port_register(fd, nic_name(), &reg);
+			failed = met();
+			EXPECT_TRUE(is_of_failure(err)) TH_LOG("mode %u, failure %ld: %d", modes[mode], n, err);
+			EXPECT_EQ(0, close(fd));
+			EXPECT_AS_BEFORE(n);
+			ASSERT_GT(2000, n);
+		}
+		total += n - 2;
+	}
+	TH_LOG("%ld failures", total);
+	EXPECT_LT(30, total);
+	EXPECT_EQ(self->carrier, carrier_changes());
+}
+
+TEST_F_TIMEOUT(failures, of_opening_and_mapping, 300)
+{
+	bool failed = true;
+	long n;
+
+	for (n = 1; failed; n++) {
+		struct nmreq_register reg = { .nr_mode = NR_REG_ALL_NIC, .nr_tx_slots = SLOTS, .nr_rx_slots = SLOTS };
+		void *memory = MAP_FAILED;
+		int fd, err = 0;
+
+		ASSERT_EQ(0, arm(n));
+		fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			err = -errno;
+		failed = met();
+		EXPECT_TRUE(is_of_failure(err)) TH_LOG("open, failure %ld: %d", n, err);
+		if (fd >= 0) {
+			EXPECT_EQ(0, port_register(fd, nic_name(), &reg));
+			ASSERT_EQ(0, arm(n));
+			memory = mmap(NULL, reg.nr_memsize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+			err = memory == MAP_FAILED ? -errno : 0;
+			failed |= met();
+			EXPECT_TRUE(is_of_failure(err)) TH_LOG("mmap, failure %ld: %d", n, err);
+			if (memory != MAP_FAILED)
+				munmap(memory, reg.nr_memsize);
+			close(fd);
+		}
+		EXPECT_AS_BEFORE(n);
+		ASSERT_GT(2000, n);
+	}
+	EXPECT_EQ(self->carrier, carrier_changes());
+}
+
+/* Infos and legacy requests, as well as the ends of a bound file's life: what fails there must not fail it. */
+TEST_F_TIMEOUT(failures, of_requests_and_closing, 300)
+{
+	bool failed = true;
+	long n;
+
+	for (n = 1; failed; n++) {
+		struct nmreq_port_info_get info = { 0 };
+		struct nmreq_header header = { .nr_version = NETMAP_API, .nr_reqtype = NETMAP_REQ_PORT_INFO_GET,
+					       .nr_body = (uintptr_t)&info };
+		struct nmreq legacy = { .nr_version = NETMAP_API, .nr_flags = NR_REG_ALL_NIC,
+					.nr_tx_slots = SLOTS, .nr_rx_slots = SLOTS };
+		int err, fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
+
+		ASSERT_LE(0, fd);
+		snprintf(header.nr_name, sizeof(header.nr_name), "%s", nic_name());
+		snprintf(legacy.nr_name, sizeof(legacy.nr_name), "%s", nic_name());
+		ASSERT_EQ(0, arm(n));
+		err = ioctl(fd, NIOCCTRL, &header) ? -errno : 0;
+		failed = met();
+		EXPECT_TRUE(is_of_failure(err)) TH_LOG("port info, failure %ld: %d", n, err);
+		ASSERT_EQ(0, arm(n));
+		err = ioctl(fd, NIOCREGIF, &legacy) ? -errno : 0;
+		failed |= met();
+		EXPECT_TRUE(is_of_failure(err)) TH_LOG("NIOCREGIF, failure %ld: %d", n, err);
+		ASSERT_EQ(0, arm(n));
+		EXPECT_EQ(0, close(fd));
+		failed |= met();
+		EXPECT_AS_BEFORE(n);
+		ASSERT_GT(2000, n);
+	}
+}
+
+TEST_HARNESS_MAIN

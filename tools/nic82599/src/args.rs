@@ -2,6 +2,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand};
+use nic82599::device::Model;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -36,7 +37,7 @@ pub struct Bench {
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct Serve {
-    /// A port, repeatable: SOCKET[,mac=MAC][,link=NAME]. Two ports with the same link are joined by a cable. A port whose
+    /// A port, repeatable: SOCKET[,mac=MAC][,link=NAME][,model=82599|x540]. Two ports with the same link are joined by a cable. A port whose
     /// link has no other has a light at the far end, and what it sends is lost.
     #[arg(short, long = "port", value_name = "PORT", required = true)]
     pub ports: Vec<PortSpec>,
@@ -44,6 +45,10 @@ pub struct Serve {
     /// Forgive what other models forgive; only DMA faults are counted.
     #[arg(long)]
     pub lenient: bool,
+
+    /// Detect malicious drivers, as X550 does: block queues whose descriptors or tails cannot be.
+    #[arg(long)]
+    pub detect: bool,
 
     /// Nanoseconds from a tail's write to the first read of a descriptor.
     #[arg(long, value_name = "NS", default_value_t = 1_000)]
@@ -89,6 +94,8 @@ pub struct PortSpec {
     pub mac: Option<[u8; 6]>,
     /// Its cable.
     pub link: Option<String>,
+    /// Which card it is of.
+    pub model: Model,
 }
 
 impl FromStr for PortSpec {
@@ -101,10 +108,13 @@ impl FromStr for PortSpec {
             socket: socket.ok_or("a port has a socket")?.into(),
             mac: None,
             link: None,
+            model: Model::default(),
         };
         for part in parts {
             match part.split_once('=') {
                 Some(("mac", mac)) => spec.mac = Some(parse_mac(mac)?),
+                Some(("model", "82599")) => spec.model = Model::I82599,
+                Some(("model", "x540")) => spec.model = Model::X540,
                 Some(("link", link)) => spec.link = Some(link.to_owned()),
                 _ => return Err(format!("a port has no property '{part}'")),
             }
@@ -127,10 +137,12 @@ mod tests {
 
     #[test]
     fn a_port_is_described_by_its_socket_and_properties() {
-        let spec: PortSpec = "/tmp/a,mac=52:54:00:6e:6d:01,link=x".parse().unwrap();
+        let spec: PortSpec = "/tmp/a,mac=52:54:00:6e:6d:01,link=x,model=x540"
+            .parse()
+            .unwrap();
         assert_eq!(spec.socket, PathBuf::from("/tmp/a"));
         assert_eq!(spec.mac, Some([0x52, 0x54, 0, 0x6e, 0x6d, 1]));
-        assert_eq!(spec.link.as_deref(), Some("x"));
+        assert_eq!((spec.link.as_deref(), spec.model), (Some("x"), Model::X540));
         assert!("a,mac=1:2".parse::<PortSpec>().is_err());
         assert!(",link=x".parse::<PortSpec>().is_err());
         assert!("a,speed=1".parse::<PortSpec>().is_err());

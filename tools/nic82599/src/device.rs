@@ -44,18 +44,47 @@ pub enum Model {
     /// 82599 with SFP+ cage.
     #[default]
     I82599,
+    /// X540 with twisted pair.
+    X540,
 }
 
 impl Model {
     /// What PCI says of it.
     pub fn identity(self, port: u8) -> Identity {
+        let (device, subsystem) = match self {
+            Model::I82599 => (0x10fb, 0x7a11),
+            Model::X540 => (0x1528, 0x0001),
+        };
+        Identity {
+            device,
+            subsystem,
+            revision: 1,
+            pin: port + 1,
+        }
+    }
+
+    /// Whether it has a cage for a module, and no PHY.
+    pub fn optical(self) -> bool {
+        self == Model::I82599
+    }
+
+    /// The PHY on the management bus.
+    ///
+    /// Source: ixgbe_type.h, `X540_PHY_ID`.
+    fn bus(self) -> Bus {
         match self {
-            Model::I82599 => Identity {
-                device: 0x10fb,
-                subsystem: 0x7a11,
-                revision: 1,
-                pin: port + 1,
-            },
+            Model::I82599 => Bus::default(),
+            Model::X540 => Bus::with_phy(0x0154_0200),
+        }
+    }
+
+    /// Octets of packet buffer for received frames.
+    ///
+    /// Source: ixgbe_82599.c and ixgbe_x540.c, `IXGBE_82599_RX_PB_SIZE`, `IXGBE_X540_RX_PB_SIZE`.
+    fn packet_buffer(self) -> u32 {
+        match self {
+            Model::I82599 => 512 << 10,
+            Model::X540 => 384 << 10,
         }
     }
 }
@@ -137,6 +166,7 @@ pub struct Device {
 }
 
 struct Identifying {
+    model: Model,
     port: u8,
     mac: [u8; 6],
 }
@@ -151,13 +181,14 @@ impl Device {
             interrupts: Interrupts::default(),
             sfp: Sfp::default(),
             settings: Identifying {
+                model: settings.model,
                 port: settings.port,
                 mac: settings.mac,
             },
             delays: settings.delays,
             registers: RegisterFile::new(),
             eeprom: Eeprom::new(settings.mac),
-            bus: Bus::default(),
+            bus: settings.model.bus(),
             link: Link::default(),
             light: false,
             statistics: Statistics::default(),
@@ -177,6 +208,7 @@ impl Device {
             faults: Faults::default(),
             now: 0,
         };
+        device.sfp.set_present(settings.model.optical());
         device.reset();
         device
     }
@@ -210,13 +242,15 @@ impl Device {
         self.buffer.clear();
         self.statistics = Statistics::default();
         self.director = FlowDirector::default();
-        self.bus = Bus::default();
+        self.bus.reset();
         self.link.reset();
         self.pause = pause::Sender::default();
         self.paused_until = 0;
         self.looped.clear();
         self.sent.clear();
         self.urgent.clear();
+        let buffer = self.settings.model.packet_buffer();
+        self.registers.set(offset::RXPBSIZE0, buffer);
         let [a, b, c, d, e, f] = self.settings.mac;
         self.registers
             .set(offset::RAL0, u32::from_le_bytes([a, b, c, d]));
@@ -255,8 +289,11 @@ impl Device {
         self.interrupts.settle(self.now);
     }
 
-    /// Whether light comes out.
+    /// Whether light comes out, or what is its like on a wire of copper.
     pub fn shines(&self) -> bool {
+        if !self.settings.model.optical() {
+            return self.bus.talks() && !self.faults.dead();
+        }
         let laser = self.registers.get(offset::ESDP) & esdp::SDP3 == 0;
         self.sfp.present() && laser && !self.faults.dead()
     }
@@ -268,7 +305,7 @@ impl Device {
 
     /// Puts an optical module in, or pulls it out.
     pub fn set_sfp(&mut self, present: bool) {
-        if present != self.sfp.present() {
+        if self.settings.model.optical() && present != self.sfp.present() {
             self.sfp.set_present(present);
             self.interrupts.other_event(cause::SDP2);
         }

@@ -34,7 +34,6 @@ impl RegisterFile {
         self.words.fill(0);
         self.set(offset::AUTOC, 3 << 13);
         self.set(offset::AUTOC2, 2 << 16);
-        self.set(offset::RXPBSIZE0, 0x8_0000);
         self.set(offset::TXPBSIZE0, 0x2_8000);
         self.set(offset::MAXFRS, 1518 << 16);
         self.set(offset::VLNCTRL, 0x8100);

@@ -106,6 +106,8 @@ pub struct Ring {
     reports: Vec<Raw>,
     /// An access has failed, or a descriptor could not be: the queue stands still until it is disabled.
     hung: bool,
+    /// Malicious driver detection has stopped it.
+    blocked: bool,
 }
 
 impl Ring {
@@ -128,6 +130,7 @@ impl Ring {
             cache: VecDeque::new(),
             reports: Vec::new(),
             hung: false,
+            blocked: false,
         }
     }
 
@@ -151,9 +154,22 @@ impl Ring {
         self.hung
     }
 
-    /// Makes it stand still.
-    pub fn hang(&mut self) {
+    /// Breaks a rule by which the queue cannot go on: it stands still. With malicious driver detection it is blocked.
+    pub fn offend(&mut self, rule: Rule, rules: &mut Rules, what: impl FnOnce() -> String) {
+        let name = self.name();
+        rules.broken(rule, || format!("{name}: {}", what()));
         self.hung = true;
+        self.blocked |= rules.detects();
+    }
+
+    /// Whether malicious driver detection has stopped it.
+    pub fn blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// Lets a blocked queue go on once it is enabled anew.
+    pub fn unblock(&mut self) {
+        self.blocked = false;
     }
 
     /// Base, low.
@@ -305,7 +321,7 @@ impl Ring {
         self.state = State::Enabled;
         self.latch();
         self.cache.clear();
-        self.hung = false;
+        self.hung = self.blocked;
         if rules.strict() {
             self.head = 0;
             self.tail = 0;
@@ -361,10 +377,10 @@ impl Ring {
             return;
         }
         if self.noticed >= self.count {
-            rules.broken(Rule::TailOutsideRing, || {
-                format!("{}: {} of {}", self.name(), self.noticed, self.count)
+            let (tail, count) = (self.noticed, self.count);
+            self.offend(Rule::TailOutsideRing, rules, || {
+                format!("{tail} of {count}")
             });
-            self.hung = true;
             return;
         }
         let mut left = limit.min(self.unread() as usize);

@@ -118,6 +118,7 @@ pub struct Rules {
     counts: [u64; RULES.len()],
     log: Option<File>,
     quiet: bool,
+    detects: bool,
 }
 
 impl Rules {
@@ -129,6 +130,7 @@ impl Rules {
             counts: [0; RULES.len()],
             log,
             quiet: false,
+            detects: false,
         }
     }
 
@@ -138,6 +140,19 @@ impl Rules {
             quiet: true,
             ..Self::new(mode, "", None)
         }
+    }
+
+    /// Turns malicious driver detection on, as X550 has it: a queue whose descriptors or tail cannot be is blocked, until
+    /// its bit in WQBR_RX or WQBR_TX is cleared and it is enabled anew.
+    ///
+    /// Source: ixgbe_x550.c, ixgbe_handle_mdd_x550, ixgbe_restore_mdd_vf_x550.
+    pub fn detect(&mut self, on: bool) {
+        self.detects = on;
+    }
+
+    /// Whether malicious driver detection is on.
+    pub fn detects(&self) -> bool {
+        self.detects
     }
 
     /// How the card behaves.

@@ -121,9 +121,9 @@ impl RxQueue {
         &self.ring
     }
 
-    /// Makes the queue stand still.
-    pub fn hang(&mut self) {
-        self.ring.hang();
+    /// Lets a blocked queue go on once it is enabled anew.
+    pub fn unblock(&mut self) {
+        self.ring.unblock();
     }
 
     /// Whether VLAN tags are stripped.

@@ -4,7 +4,7 @@
 use crate::args::{PortSpec, Serve};
 use nic82599::cable::{Cable, End};
 use nic82599::control;
-use nic82599::device::{Device, Model, Settings};
+use nic82599::device::{Device, Settings};
 use nic82599::operator::Operator;
 use nic82599::ring::Delays;
 use nic82599::rules::{Mode, Rules};
@@ -142,8 +142,10 @@ fn settings(args: &Serve, spec: &PortSpec, number: usize, log: Option<File>) -> 
     } else {
         Mode::Strict
     };
+    let mut rules = Rules::new(mode, &format!("port {number}"), log);
+    rules.detect(args.detect);
     Settings {
-        model: Model::default(),
+        model: spec.model,
         port: (number % 2) as u8,
         mac: spec
             .mac
@@ -153,7 +155,7 @@ fn settings(args: &Serve, spec: &PortSpec, number: usize, log: Option<File>) -> 
             writeback: args.writeback_delay,
             ..Delays::SILICON
         },
-        rules: Rules::new(mode, &format!("port {number}"), log),
+        rules,
     }
 }
 

@@ -87,6 +87,12 @@ impl Device {
             Register::Rx(queue, register) => self.rx[queue].read(register),
             Register::Tx(queue, register) => self.tx[queue].read(register),
             Register::FlowDirector(at) => self.director.read(at),
+            Register::BlockedRx(word) => {
+                bits(self.rx.iter().skip(32 * word).map(|q| q.ring().blocked()))
+            }
+            Register::BlockedTx(word) => {
+                bits(self.tx.iter().skip(32 * word).map(|q| q.ring().blocked()))
+            }
             Register::Ctrl => self.registers.get(offset::CTRL),
             Register::Autoc => self.registers.get(offset::AUTOC),
             Register::Rxctrl => self.registers.get(offset::RXCTRL),
@@ -167,6 +173,7 @@ impl Device {
             Register::Ivar(index) => self.interrupts.set_ivar(index, value),
             Register::IvarMisc => self.interrupts.set_ivar(usize::MAX, value),
             Register::Msca => self.bus.command(value),
+            Register::Msrwd => self.bus.set_data(value),
             Register::Autoc => self.registers.set(offset::AUTOC, value & !RESTART),
             Register::Rx(queue, register) => {
                 self.rx_used = self.rx_used.max(queue + 1);
@@ -202,6 +209,16 @@ impl Device {
                 self.tx[queue].write(register, value, now, &delays, &mut self.rules);
             }
             Register::FlowDirector(at) => self.director.write(at, value),
+            Register::BlockedRx(word) => {
+                for bit in (0..32).filter(|bit| (value >> bit) & 1 == 1) {
+                    self.rx[32 * word + bit].unblock();
+                }
+            }
+            Register::BlockedTx(word) => {
+                for bit in (0..32).filter(|bit| (value >> bit) & 1 == 1) {
+                    self.tx[32 * word + bit].unblock();
+                }
+            }
             Register::Rdrxctl => self.registers.set(offset::RDRXCTL, value),
             Register::Rxctrl => self.registers.set(offset::RXCTRL, value & rxctrl::RXEN),
             Register::Dmatxctl => self.registers.set(offset::DMATXCTL, value),
@@ -212,7 +229,6 @@ impl Device {
             | Register::Fwsm
             | Register::Links
             | Register::Anlp1
-            | Register::Msrwd
             | Register::Secrxstat
             | Register::Sectxstat
             | Register::Statistic(_) => {}
@@ -234,4 +250,11 @@ impl Device {
         self.statistics.count(crate::statistics::Counter::Missed);
         self.interrupts.other_event(cause::RX_MISS);
     }
+}
+
+/// A word whose bits are the first 32 of `all`.
+fn bits(all: impl Iterator<Item = bool>) -> u32 {
+    (0..32)
+        .zip(all)
+        .fold(0, |word, (bit, set)| word | (u32::from(set) << bit))
 }

@@ -511,3 +511,27 @@ fn a_queue_is_enabled_at_once_while_the_receiver_is_off() {
     driver.write(rx_at(TAIL), 0);
     assert_eq!(broken(&driver), []);
 }
+
+/// Source: ixgbe_x550.c, ixgbe_handle_mdd_x550 reads WQBR_TX; ixgbe_restore_mdd_vf_x550 clears it by writing ones.
+#[test]
+fn a_malicious_driver_is_detected_if_asked_for() {
+    const WQBR_TX: u32 = 0x8130;
+    let mut driver = silicon();
+    driver.device.rules.detect(true);
+    driver.start_tx(1, 0);
+    driver.put(1, 0, &frame(60), EOP_RS_DATA + (1 << 46));
+    driver.set_tx_tail(1, 1);
+    driver.pass(100_000);
+    assert_eq!(driver.device.take_sent(usize::MAX), Vec::<Vec<u8>>::new());
+    assert_eq!(driver.read(WQBR_TX), 2);
+    let control = Driver::tx_register(1, CONTROL);
+    driver.write(control, 0);
+    driver.pass(1_000_000);
+    driver.write(WQBR_TX, 2);
+    assert_eq!(driver.read(WQBR_TX), 0);
+    driver.start_tx(1, 0);
+    driver.put(1, 0, &frame(60), EOP_RS_DATA);
+    driver.set_tx_tail(1, 1);
+    driver.pass(100_000);
+    assert_eq!(driver.device.take_sent(usize::MAX).len(), 1);
+}

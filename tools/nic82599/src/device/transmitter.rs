@@ -93,9 +93,7 @@ impl Device {
                 Misuse::PayloadLength { .. } => Rule::PayloadLength,
                 _ => Rule::BadDescriptor,
             };
-            self.rules
-                .broken(rule, || format!("tx queue {number}: {misuse}"));
-            self.tx[number].hang();
+            self.tx[number].offend(rule, &mut self.rules, || misuse.to_string());
         }
     }
 }

@@ -285,7 +285,9 @@ impl Ring {
         };
     }
 
-    /// What ENABLE reads as.
+    /// What ENABLE reads as: whether the queue is in fact enabled.
+    ///
+    /// Source: data sheet of the 82598, section 4.4.3.5.6.
     pub fn reads_enabled(&self) -> bool {
         self.live()
     }

@@ -12,6 +12,8 @@ use crate::segmentation::Context;
 use std::collections::VecDeque;
 
 /// Descriptors that the card can hold of a queue.
+///
+/// Source: data sheet of the 82598, section 3.5.3.3.2.
 const CACHE: usize = 64;
 /// The largest packet that can be segmented (ixgbe.h, `IXGBE_MAX_DATA_PER_TXD`; netdev's 64 KiB and headers).
 const LARGEST: usize = 256 * 1024;
@@ -279,6 +281,8 @@ impl TxQueue {
     }
 
     /// Whether reports wait that are due at `now`: with WTHRESH 0 at once, else when there are so many, or in time.
+    ///
+    /// Source: data sheet of the 82598, section 3.5.3.3.4, where the time is that of the interrupt's moderation.
     pub fn due(&self, now: u64, delays: &Delays) -> bool {
         match self.done.len() {
             0 => false,

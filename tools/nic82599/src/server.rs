@@ -5,6 +5,9 @@
 //! leave the stream out of step, so that no call here returns one; accesses are not checked against the region's bounds,
 //! so that they are here.
 
+#[cfg(test)]
+mod tests;
+
 use crate::config_space::{BAR0_SIZE, BAR4_SIZE, SIZE, VECTORS};
 use crate::rules::Rule;
 use crate::worker::Port;

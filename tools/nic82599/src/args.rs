@@ -37,7 +37,7 @@ pub struct Bench {
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct Serve {
-    /// A port, repeatable: SOCKET[,mac=MAC][,link=NAME][,model=82599|x540]. Two ports with the same link are joined by a cable. A port whose
+    /// A port, repeatable: SOCKET[,mac=MAC][,link=NAME][,model=82599|x540|x550]. Two ports with the same link are joined by a cable. A port whose
     /// link has no other has a light at the far end, and what it sends is lost.
     #[arg(short, long = "port", value_name = "PORT", required = true)]
     pub ports: Vec<PortSpec>,
@@ -115,6 +115,7 @@ impl FromStr for PortSpec {
                 Some(("mac", mac)) => spec.mac = Some(parse_mac(mac)?),
                 Some(("model", "82599")) => spec.model = Model::I82599,
                 Some(("model", "x540")) => spec.model = Model::X540,
+                Some(("model", "x550")) => spec.model = Model::X550,
                 Some(("link", link)) => spec.link = Some(link.to_owned()),
                 _ => return Err(format!("a port has no property '{part}'")),
             }

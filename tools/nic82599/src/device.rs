@@ -17,6 +17,7 @@ use crate::coalesce::Coalescer;
 use crate::config_space::{ConfigSpace, Effect, Identity};
 use crate::eeprom::Eeprom;
 use crate::faults::{Fault, Faults};
+use crate::firmware::Firmware;
 use crate::flow_director::FlowDirector;
 use crate::interrupt::{earlier, Interrupts};
 use crate::link::{Change, Link};
@@ -46,6 +47,8 @@ pub enum Model {
     I82599,
     /// X540 with twisted pair.
     X540,
+    /// X550 with twisted pair.
+    X550,
 }
 
 impl Model {
@@ -54,6 +57,7 @@ impl Model {
         let (device, subsystem) = match self {
             Model::I82599 => (0x10fb, 0x7a11),
             Model::X540 => (0x1528, 0x0001),
+            Model::X550 => (0x1563, 0x0001),
         };
         Identity {
             device,
@@ -70,11 +74,12 @@ impl Model {
 
     /// The PHY on the management bus.
     ///
-    /// Source: ixgbe_type.h, `X540_PHY_ID`.
+    /// Source: ixgbe_type.h, `X540_PHY_ID`, `X550_PHY_ID3`.
     fn bus(self) -> Bus {
         match self {
             Model::I82599 => Bus::default(),
             Model::X540 => Bus::with_phy(0x0154_0200),
+            Model::X550 => Bus::with_phy(0x0154_0221),
         }
     }
 
@@ -84,7 +89,23 @@ impl Model {
     fn packet_buffer(self) -> u32 {
         match self {
             Model::I82599 => 512 << 10,
-            Model::X540 => 384 << 10,
+            Model::X540 | Model::X550 => 384 << 10,
+        }
+    }
+
+    /// Whether there is firmware that takes commands.
+    fn firmware(self) -> Option<Firmware> {
+        (self == Model::X550).then(Firmware::default)
+    }
+
+    /// Words of RSS table behind the first 32.
+    ///
+    /// Source: ixgbe_main.c, ixgbe_rss_indir_tbl_entries.
+    fn table_extension(self) -> usize {
+        if self == Model::X550 {
+            96
+        } else {
+            0
         }
     }
 }
@@ -143,6 +164,7 @@ pub struct Device {
     delays: Delays,
     registers: RegisterFile,
     eeprom: Eeprom,
+    firmware: Option<Firmware>,
     bus: Bus,
     link: Link,
     light: bool,
@@ -188,6 +210,7 @@ impl Device {
             delays: settings.delays,
             registers: RegisterFile::new(),
             eeprom: Eeprom::new(settings.mac),
+            firmware: settings.model.firmware(),
             bus: settings.model.bus(),
             link: Link::default(),
             light: false,

@@ -27,7 +27,8 @@ impl Eeprom {
     /// An EEPROM with the content that the driver of the 82599 wants, and `mac` as the port's address.
     pub fn new(mac: [u8; 6]) -> Self {
         let mut words = vec![0xffff; WORDS];
-        words[..0x40].fill(0);
+        // The checksum of the X550 covers words 0x40 and 0x41, too: they are 0 (ixgbe_calc_checksum_X550).
+        words[..0x42].fill(0);
         for (word, pair) in words.iter_mut().zip(mac.chunks(2)) {
             *word = u16::from_le_bytes([pair[0], pair[1]]);
         }
@@ -87,6 +88,11 @@ impl Eeprom {
                 (self.words[at + 1..=at + length].iter()).fold(sum, |sum, w| sum.wrapping_add(*w));
         }
         CHECKSUM.wrapping_sub(sum)
+    }
+
+    /// A word; those that do not exist are as if erased.
+    pub fn word(&self, at: usize) -> u16 {
+        self.words.get(at).copied().unwrap_or(0xffff)
     }
 
     /// EEC: an EEPROM is there, of this size, and has been read after reset.

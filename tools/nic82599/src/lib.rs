@@ -17,6 +17,7 @@ pub mod eeprom;
 pub mod far_end;
 pub mod faults;
 pub mod filters;
+pub mod firmware;
 pub mod flow_director;
 pub mod interrupt;
 pub mod link;

@@ -127,6 +127,7 @@ mod tests {
             mrqc: 0x0033_0001,
             key: &KEY,
             table: &TABLE,
+            extension: &[],
         };
         classify(frame, &filters, director, &rss)
     }

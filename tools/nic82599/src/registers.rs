@@ -97,6 +97,8 @@ pub enum Register {
     Secrxstat,
     Sectxstat,
     FlowDirector(u32),
+    Hicr,
+    Shared(u32),
     BlockedRx(usize),
     BlockedTx(usize),
     Rx(usize, RxRegister),
@@ -149,6 +151,8 @@ impl Register {
             offset::SECRXSTAT => Register::Secrxstat,
             0x2fb0..=0x2fbc => Register::BlockedRx(index(offset, 0x2fb0)),
             0x8130..=0x813c => Register::BlockedTx(index(offset, 0x8130)),
+            0x15800..=0x15efc => Register::Shared(offset - 0x15800),
+            0x15f00 => Register::Hicr,
             0xee00..=0xee7c => Register::FlowDirector(offset),
             offset::EEC => Register::Eec,
             offset::EERD => Register::Eerd,
@@ -243,6 +247,7 @@ pub mod offset {
     pub const RAH0: u32 = 0xa204;
     pub const MPSAR0: u32 = 0xa600;
     pub const TXPBSIZE0: u32 = 0xcc00;
+    pub const ERETA0: u32 = 0xee80;
     pub const EEC: u32 = 0x10010;
     pub const EERD: u32 = 0x10014;
     pub const SWSM: u32 = 0x10140;

@@ -50,6 +50,8 @@ pub struct Rss<'a> {
     pub key: &'a [u32],
     /// RETA, the entry of the lowest hash in the lowest octet of the first word.
     pub table: &'a [u32],
+    /// ERETA, with which the X550 has 512 entries; empty on the others.
+    pub extension: &'a [u32],
 }
 
 impl Rss<'_> {
@@ -93,8 +95,10 @@ impl Rss<'_> {
         let Some(hash) = hash else {
             return 0;
         };
-        let entry = hash as usize & 127;
-        (self.table[entry / 4] >> (entry % 4 * 8)) as u8 & 0x3f
+        let words = self.table.len() + self.extension.len();
+        let entry = hash as usize % (words * 4).max(1);
+        let word = self.table.iter().chain(self.extension).nth(entry / 4);
+        word.map_or(0, |word| (word >> (entry % 4 * 8)) as u8 & 0x3f)
     }
 
     /// The Toeplitz hash: the exclusive or of the key's 32-bit window at each set bit of the input.
@@ -161,6 +165,7 @@ mod tests {
             mrqc: ALL,
             key: &key,
             table: &table,
+            extension: &[],
         };
         let tcp = frame(true);
         let hash = rss.hash(&tcp, &Headers::parse(&tcp));
@@ -181,6 +186,7 @@ mod tests {
             mrqc: ALL,
             key: &key,
             table: &table,
+            extension: &[],
         };
         let mut frame = examples::tcp6(b"", 0, 0x10);
         let source: std::net::Ipv6Addr = "3ffe:2501:200:1fff::7".parse().unwrap();
@@ -200,6 +206,7 @@ mod tests {
             mrqc: 0x0033_0001,
             key: &key,
             table: &table,
+            extension: &[],
         };
         let frame = frame(false);
         let hash = rss.hash(&frame, &Headers::parse(&frame));
@@ -213,6 +220,7 @@ mod tests {
             mrqc: ALL,
             key: &key,
             table: &table,
+            extension: &[],
         };
         let mut frame = frame(true);
         frame[13] = 6;

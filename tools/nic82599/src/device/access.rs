@@ -3,6 +3,7 @@
 
 use super::Device;
 use crate::faults::Side;
+use crate::firmware::Firmware;
 use crate::interrupt::Extended;
 use crate::registers::{
     cause, ctrl, dmatxctl, esdp, offset, rxctrl, rxdctl, status, txdctl, Register, RxRegister,
@@ -87,6 +88,8 @@ impl Device {
             Register::Rx(queue, register) => self.rx[queue].read(register),
             Register::Tx(queue, register) => self.tx[queue].read(register),
             Register::FlowDirector(at) => self.director.read(at),
+            Register::Hicr => self.firmware.as_ref().map_or(0, Firmware::status),
+            Register::Shared(at) => self.firmware.as_ref().map_or(0, |f| f.load(at)),
             Register::BlockedRx(word) => {
                 bits(self.rx.iter().skip(32 * word).map(|q| q.ring().blocked()))
             }
@@ -209,6 +212,16 @@ impl Device {
                 self.tx[queue].write(register, value, now, &delays, &mut self.rules);
             }
             Register::FlowDirector(at) => self.director.write(at, value),
+            Register::Hicr => {
+                if let Some(firmware) = &mut self.firmware {
+                    firmware.command(value, &self.eeprom);
+                }
+            }
+            Register::Shared(at) => {
+                if let Some(firmware) = &mut self.firmware {
+                    firmware.store(at, value);
+                }
+            }
             Register::BlockedRx(word) => {
                 for bit in (0..32).filter(|bit| (value >> bit) & 1 == 1) {
                     self.rx[32 * word + bit].unblock();

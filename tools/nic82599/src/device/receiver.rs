@@ -92,6 +92,9 @@ impl Device {
             mrqc: self.registers.get(offset::MRQC),
             key: self.registers.slice(offset::RSSRK0, 10),
             table: self.registers.slice(offset::RETA0, 32),
+            extension: self
+                .registers
+                .slice(offset::ERETA0, self.settings.model.table_extension()),
         };
         let Ok(mut received) = classify(frame, &filters, &mut self.director, &rss) else {
             return;

@@ -11,6 +11,7 @@ mod family;
 mod gate;
 mod igb;
 pub(crate) mod intercept;
+mod line;
 mod machine;
 mod napi;
 mod ops;

@@ -7,6 +7,7 @@ use super::{
     family::Family,
     gate::Gate,
     intercept::Hooks,
+    line::Line,
     register::{Hardware, Reg, RCTL_SECRC},
     rings::Descriptors,
     rx::RxQueue,
@@ -56,8 +57,8 @@ impl<F: Family> Side<F> {
         // SAFETY: The same requirement.
         unsafe {
             match self {
-                Side::Tx(queue) => queue.disarm(),
-                Side::Rx(queue) => queue.disarm(),
+                Side::Tx(queue) => queue.line().disarm(),
+                Side::Rx(queue) => queue.line().disarm(),
             }
         }
     }
@@ -73,11 +74,14 @@ impl<F: Family> Ours<F> {
         } = wanted;
         let block = takeover::block::<F>(*id);
         let side = match id.direction {
-            Direction::Tx => Side::Tx(Arc::new(TxQueue::new(hw, gate, dma, block), GFP_KERNEL)?),
-            Direction::Rx => Side::Rx(Arc::new(
-                RxQueue::new(hw, gate, dma, region, block),
-                GFP_KERNEL,
-            )?),
+            Direction::Tx => {
+                let line = Line::new(hw, gate, dma, block);
+                Side::Tx(Arc::new(TxQueue::new(line), GFP_KERNEL)?)
+            }
+            Direction::Rx => {
+                let line = Line::new(hw, gate, dma, block);
+                Side::Rx(Arc::new(RxQueue::new(line, region), GFP_KERNEL)?)
+            }
         };
         Ok(Self {
             id: *id,
@@ -135,7 +139,7 @@ impl<F: Family> Ours<F> {
                         }
                     }
                     // SAFETY: We hold the stopped kring, and the queue has its ring.
-                    Side::Rx(queue) => unsafe { queue.start() },
+                    Side::Rx(queue) => unsafe { queue.line().start() },
                 }
                 Ok(())
             }
@@ -182,8 +186,8 @@ impl<F: Family> Ours<F> {
             // SAFETY: We hold the stopped kring.
             unsafe {
                 match &self.side {
-                    Side::Tx(queue) => queue.kick(),
-                    Side::Rx(queue) => queue.kick(),
+                    Side::Tx(queue) => queue.line().kick(),
+                    Side::Rx(queue) => queue.line().kick(),
                 }
             }
         }

@@ -15,8 +15,7 @@
 
 use super::{
     family::Family,
-    gate::Gate,
-    register::{Block, Hardware},
+    line::{Armed, Line},
     rings::Descriptors, //
 };
 use crate::{
@@ -26,12 +25,11 @@ use crate::{
         ring::{self, Span},
         slot::Slot, //
     },
-    mem::{DmaMap, Region},
+    mem::Region,
     port::kring::{Counters, Inner, Kring, Queue, SyncError},
     prelude::*, //
 };
 use core::{
-    cell::UnsafeCell,
     marker::PhantomData,
     ptr::copy,
     sync::atomic::{fence, Ordering}, //
@@ -45,37 +43,34 @@ const TAG: usize = 4;
 const TAG_AT: usize = 12;
 
 /// A receive queue behind a kring.
-///
-/// # Invariants
-///
-/// `live` is accessed by the holder of the kring's busy flag alone.
 pub struct RxQueue<F: Family> {
-    hw: Arc<Hardware>,
-    gate: Arc<Gate>,
-    dma: Arc<DmaMap>,
+    line: Line<Live>,
     region: Arc<Region>,
-    block: Block,
-    live: UnsafeCell<Option<Live>>,
     family: PhantomData<F>,
 }
-
-// SAFETY: `live` is accessed by one thread at a time, by the type's invariant; the rest is `Send` and `Sync`.
-unsafe impl<F: Family> Send for RxQueue<F> {}
-// SAFETY: As above.
-unsafe impl<F: Family> Sync for RxQueue<F> {}
 
 /// What there is while the hardware has our ring.
 ///
 /// # Invariants
 ///
 /// `offset` is of rings of `ring.count()` slots, and the kring has as many.
-struct Live {
+pub struct Live {
     ring: Descriptors,
     offset: Offset,
     /// The descriptor after the last one that was handed over.
     tail: u32,
     /// Bytes of an FCS that the NIC stores.
     fcs: u16,
+}
+
+impl Armed for Live {
+    fn tail(&self) -> u32 {
+        self.tail
+    }
+
+    fn into_ring(self) -> Descriptors {
+        self.ring
+    }
 }
 
 /// A frame that is complete.
@@ -87,22 +82,17 @@ struct Frame {
 
 impl<F: Family> RxQueue<F> {
     /// A queue without a ring.
-    pub fn new(
-        hw: &Arc<Hardware>,
-        gate: &Arc<Gate>,
-        dma: &Arc<DmaMap>,
-        region: &Arc<Region>,
-        block: Block,
-    ) -> Self {
+    pub fn new(line: Line<Live>, region: &Arc<Region>) -> Self {
         Self {
-            hw: hw.clone(),
-            gate: gate.clone(),
-            dma: dma.clone(),
+            line,
             region: region.clone(),
-            block,
-            live: UnsafeCell::new(None),
             family: PhantomData,
         }
+    }
+
+    /// What the queue has in common with all others.
+    pub fn line(&self) -> &Line<Live> {
+        &self.line
     }
 
     /// Gives the queue a ring, for a kring that stands as `held` says, with the buffers that its shadow says.
@@ -130,9 +120,9 @@ impl<F: Family> RxQueue<F> {
         for descriptor in 0..=tail {
             let slot = offset.slot(descriptor);
             let index = *held.shadow.get(slot as usize).ok_or(EINVAL)?;
-            let address = self.dma.get(index).ok_or(EINVAL)?;
-            if self.dma.need_sync() {
-                self.dma.sync_for_device(index, held.buf_size as usize);
+            let address = self.line.dma.get(index).ok_or(EINVAL)?;
+            if self.line.dma.need_sync() {
+                self.line.dma.sync_for_device(index, held.buf_size as usize);
             }
             // SAFETY: A slot's descriptor is within the ring.
             unsafe { ring.at(descriptor).write_volatile(address.to_le()) };
@@ -143,44 +133,9 @@ impl<F: Family> RxQueue<F> {
             tail,
             fcs: if fcs { FCS } else { 0 },
         };
-        // SAFETY: By the requirement nobody else accesses it.
-        unsafe { *self.live.get() = Some(live) };
+        // SAFETY: By the requirement.
+        unsafe { self.line.arm(live) };
         Ok(())
-    }
-
-    /// Takes the ring out.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::arm`].
-    pub unsafe fn disarm(&self) -> Option<Descriptors> {
-        // SAFETY: By the requirement nobody else accesses it.
-        let live = unsafe { (*self.live.get()).take() };
-        live.map(|live| live.ring)
-    }
-
-    /// Writes the tail, for the first time or again after the gate was closed.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::arm`].
-    pub unsafe fn kick(&self) {
-        // SAFETY: By the requirement nobody else accesses it.
-        if let Some(live) = unsafe { &*self.live.get() } {
-            self.gate.pass(|| self.block.set_tail(&self.hw, live.tail));
-        }
-    }
-
-    /// Writes the tail whether the gate is open or not, with the queue just programmed.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::arm`], and the queue has our ring.
-    pub unsafe fn start(&self) {
-        // SAFETY: By the requirement nobody else accesses it.
-        if let Some(live) = unsafe { &*self.live.get() } {
-            self.block.set_tail(&self.hw, live.tail);
-        }
     }
 
     /// Publishes frames from `slot` on in up to `run` slots, as long as each is complete and plain. Returns how many,
@@ -222,7 +177,7 @@ impl<F: Family> RxQueue<F> {
 
     fn sync_for_cpu(&self, held: &Inner, slot: u32, len: u16) {
         if let Some(&index) = held.shadow.get(slot as usize) {
-            self.dma.sync_for_cpu(index, usize::from(len));
+            self.line.dma.sync_for_cpu(index, usize::from(len));
         }
     }
 
@@ -265,7 +220,7 @@ impl<F: Family> RxQueue<F> {
         for i in 0..slots {
             let at = ring::add(slot, i, n);
             let stored = F::Rx::length(word(i));
-            if self.dma.need_sync() {
+            if self.line.dma.need_sync() {
                 self.sync_for_cpu(held, at, stored);
             }
             let len = rest.min(u32::from(stored));
@@ -400,7 +355,7 @@ impl<F: Family> RxQueue<F> {
         slot: u32,
         run: u32,
     ) -> u32 {
-        let table = self.dma.table();
+        let table = self.line.dma.table();
         // SAFETY: The run ends before the rings do, and `shadow` has as many entries as the ring has slots.
         let (slots, shadow, descs) = unsafe {
             (
@@ -418,7 +373,7 @@ impl<F: Family> RxQueue<F> {
                 return i as u32;
             };
             if SYNC {
-                self.dma.sync_for_device(index, held.buf_size as usize);
+                self.line.dma.sync_for_device(index, held.buf_size as usize);
             }
             // SAFETY: As above.
             unsafe {
@@ -455,7 +410,7 @@ impl<F: Family> RxQueue<F> {
         }
         if slot != span.begin() {
             live.tail = live.offset.descriptor(ring::prev(slot, n));
-            self.gate.pass(|| self.block.set_tail(&self.hw, live.tail));
+            self.line.hand_over(live.tail);
             // It lies between `hwcur` and the program's head, where the span is.
             let _ = held.cursors.release(slot);
         }
@@ -490,10 +445,10 @@ impl<F: Family> Queue for RxQueue<F> {
         _flags: u32,
     ) -> Result<(), SyncError> {
         // SAFETY: We are called with the busy flag held.
-        let Some(live) = (unsafe { &mut *self.live.get() }) else {
+        let Some(live) = (unsafe { self.line.live() }) else {
             return Err(SyncError::Gone);
         };
-        if self.dma.need_sync() {
+        if self.line.dma.need_sync() {
             self.sync::<true>(live, held, kring, &span)
         } else {
             self.sync::<false>(live, held, kring, &span)

@@ -8,8 +8,7 @@
 
 use super::{
     family::Family,
-    gate::Gate,
-    register::{Block, Hardware},
+    line::{Armed, Line},
     rings::Descriptors, //
 };
 use crate::{
@@ -19,30 +18,16 @@ use crate::{
         ring::{self, Cursors, Span},
         slot::Slot, //
     },
-    mem::DmaMap,
     port::kring::{Counters, Inner, Kring, Queue, SyncError},
     prelude::*, //
 };
-use core::{cell::UnsafeCell, marker::PhantomData};
+use core::marker::PhantomData;
 
 /// A transmit queue behind a kring.
-///
-/// # Invariants
-///
-/// `live` is accessed by the holder of the kring's busy flag alone.
 pub struct TxQueue<F: Family> {
-    hw: Arc<Hardware>,
-    gate: Arc<Gate>,
-    dma: Arc<DmaMap>,
-    block: Block,
-    live: UnsafeCell<Option<Live>>,
+    line: Line<Live>,
     family: PhantomData<F>,
 }
-
-// SAFETY: `live` is accessed by one thread at a time, by the type's invariant; the rest is `Send` and `Sync`.
-unsafe impl<F: Family> Send for TxQueue<F> {}
-// SAFETY: As above.
-unsafe impl<F: Family> Sync for TxQueue<F> {}
 
 /// What there is while the hardware has our ring.
 ///
@@ -50,7 +35,7 @@ unsafe impl<F: Family> Sync for TxQueue<F> {}
 ///
 /// `offset` is of rings of `ring.count()` slots, and the kring has as many. `reports` has a power of two of entries, at
 /// least that many, each below `ring.count()`.
-struct Live {
+pub struct Live {
     ring: Descriptors,
     offset: Offset,
     /// The descriptor after the last one that was handed over.
@@ -66,6 +51,16 @@ struct Live {
     max_len: u32,
 }
 
+impl Armed for Live {
+    fn tail(&self) -> u32 {
+        self.tail
+    }
+
+    fn into_ring(self) -> Descriptors {
+        self.ring
+    }
+}
+
 /// What became of a frame.
 enum Frame {
     /// It is in as many descriptors.
@@ -78,15 +73,16 @@ enum Frame {
 
 impl<F: Family> TxQueue<F> {
     /// A queue without a ring.
-    pub fn new(hw: &Arc<Hardware>, gate: &Arc<Gate>, dma: &Arc<DmaMap>, block: Block) -> Self {
+    pub fn new(line: Line<Live>) -> Self {
         Self {
-            hw: hw.clone(),
-            gate: gate.clone(),
-            dma: dma.clone(),
-            block,
-            live: UnsafeCell::new(None),
+            line,
             family: PhantomData,
         }
+    }
+
+    /// What the queue has in common with all others.
+    pub fn line(&self) -> &Line<Live> {
+        &self.line
     }
 
     /// Gives the queue a ring, for a kring that stands at `cursors`. Descriptor 0 becomes the slot at `hwcur`.
@@ -118,32 +114,9 @@ impl<F: Family> TxQueue<F> {
             next: 0,
             max_len: buf_size.min(F::Tx::MAX_FRAME),
         };
-        // SAFETY: By the requirement nobody else accesses it.
-        unsafe { *self.live.get() = Some(live) };
+        // SAFETY: By the requirement.
+        unsafe { self.line.arm(live) };
         Ok(())
-    }
-
-    /// Takes the ring out.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::arm`].
-    pub unsafe fn disarm(&self) -> Option<Descriptors> {
-        // SAFETY: By the requirement nobody else accesses it.
-        let live = unsafe { (*self.live.get()).take() };
-        live.map(|live| live.ring)
-    }
-
-    /// Writes the tail again, which the gate may have held back.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::arm`].
-    pub unsafe fn kick(&self) {
-        // SAFETY: By the requirement nobody else accesses it.
-        if let Some(live) = unsafe { &*self.live.get() } {
-            self.gate.pass(|| self.block.set_tail(&self.hw, live.tail));
-        }
     }
 
     /// Fills descriptors for `run` slots from `slot` on, as long as each is a whole frame without flags but the one
@@ -160,7 +133,7 @@ impl<F: Family> TxQueue<F> {
         slot: u32,
         run: u32,
     ) -> (u32, u64) {
-        let table = self.dma.table();
+        let table = self.line.dma.table();
         let max = live.max_len.wrapping_sub(u32::from(TX_MIN_FRAME));
         // SAFETY: The run ends before the rings do, and `shadow` has as many entries as the ring has slots.
         let (slots, shadow, descs) = unsafe {
@@ -198,7 +171,7 @@ impl<F: Family> TxQueue<F> {
                 };
             }
             if SYNC {
-                self.dma.sync_for_device(buf_idx, usize::from(len));
+                self.line.dma.sync_for_device(buf_idx, usize::from(len));
             }
             // SAFETY: As above.
             unsafe {
@@ -223,7 +196,7 @@ impl<F: Family> TxQueue<F> {
         for count in 1..=left {
             // SAFETY: `at` is within the ring: it began there, and `next` keeps it there.
             let found = Slot::from_raw(unsafe { held.ring.read(at) });
-            let Some(address) = self.dma.get(found.buf_idx) else {
+            let Some(address) = self.line.dma.get(found.buf_idx) else {
                 return Frame::Bad(at);
             };
             if u32::from(found.len) > held.buf_size {
@@ -239,8 +212,10 @@ impl<F: Family> TxQueue<F> {
             if len == 0 || bytes > F::Tx::MAX_FRAME {
                 return Frame::Bad(at);
             }
-            if self.dma.need_sync() {
-                self.dma.sync_for_device(found.buf_idx, usize::from(len));
+            if self.line.dma.need_sync() {
+                self.line
+                    .dma
+                    .sync_for_device(found.buf_idx, usize::from(len));
             }
             report |= found.has(NS_REPORT);
             let word = F::Tx::part(len, !more);
@@ -346,7 +321,7 @@ impl<F: Family> TxQueue<F> {
                 live.report(ring::prev(slot, n));
             }
             live.tail = live.offset.descriptor(slot);
-            self.gate.pass(|| self.block.set_tail(&self.hw, live.tail));
+            self.line.hand_over(live.tail);
             // It lies between `hwcur` and the program's head, where the span is.
             let _ = held.cursors.release(slot);
             let sent = ring::distance(span.begin(), slot, n);
@@ -409,12 +384,12 @@ impl<F: Family> Queue for TxQueue<F> {
         flags: u32,
     ) -> Result<(), SyncError> {
         // SAFETY: We are called with the busy flag held.
-        let Some(live) = (unsafe { &mut *self.live.get() }) else {
+        let Some(live) = (unsafe { self.line.live() }) else {
             return Err(SyncError::Gone);
         };
         let result = if span.is_empty() {
             Ok(())
-        } else if self.dma.need_sync() {
+        } else if self.line.dma.need_sync() {
             self.send::<true>(live, held, kring, &span)
         } else {
             self.send::<false>(live, held, kring, &span)

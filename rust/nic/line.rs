@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a taken queue of either direction is: registers behind a gate, buffers, and a ring as long as it has one.
+
+use super::{
+    gate::Gate,
+    register::{Block, Hardware},
+    rings::Descriptors, //
+};
+use crate::{mem::DmaMap, prelude::*};
+use core::cell::UnsafeCell;
+
+/// What there is while the hardware has our ring.
+pub trait Armed: Send {
+    /// The descriptor after the last one that was handed over.
+    fn tail(&self) -> u32;
+
+    /// Lets go of all but the ring.
+    fn into_ring(self) -> Descriptors;
+}
+
+/// A hardware queue behind a kring.
+///
+/// # Invariants
+///
+/// `live` is accessed by the holder of the kring's busy flag alone.
+pub struct Line<L> {
+    hw: Arc<Hardware>,
+    gate: Arc<Gate>,
+    pub(super) dma: Arc<DmaMap>,
+    block: Block,
+    live: UnsafeCell<Option<L>>,
+}
+
+// SAFETY: `live` is accessed by one thread at a time, by the type's invariant; the rest is `Send` and `Sync`.
+unsafe impl<L: Armed> Send for Line<L> {}
+// SAFETY: As above.
+unsafe impl<L: Armed> Sync for Line<L> {}
+
+impl<L: Armed> Line<L> {
+    /// A queue without a ring.
+    pub fn new(hw: &Arc<Hardware>, gate: &Arc<Gate>, dma: &Arc<DmaMap>, block: Block) -> Self {
+        Self {
+            hw: hw.clone(),
+            gate: gate.clone(),
+            dma: dma.clone(),
+            block,
+            live: UnsafeCell::new(None),
+        }
+    }
+
+    /// Gives the queue a ring.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the kring, and no result of [`Self::live`] is in use.
+    pub unsafe fn arm(&self, live: L) {
+        // SAFETY: By the requirement nobody else accesses it.
+        unsafe { *self.live.get() = Some(live) };
+    }
+
+    /// Takes the ring out.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::arm`].
+    pub unsafe fn disarm(&self) -> Option<Descriptors> {
+        // SAFETY: By the requirement nobody else accesses it.
+        let live = unsafe { (*self.live.get()).take() };
+        live.map(L::into_ring)
+    }
+
+    /// The ring and what belongs to it, if the queue has one.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::arm`], as long as the result is in use.
+    #[inline]
+    pub unsafe fn live(&self) -> Option<&mut L> {
+        // SAFETY: By the requirement nobody else accesses it.
+        unsafe { (*self.live.get()).as_mut() }
+    }
+
+    /// Lets the hardware go up to `tail`, if the gate is open.
+    #[inline]
+    pub fn hand_over(&self, tail: u32) {
+        self.gate.pass(|| self.block.set_tail(&self.hw, tail));
+    }
+
+    /// Writes the tail again, which the gate may have held back.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::arm`].
+    pub unsafe fn kick(&self) {
+        // SAFETY: The same requirement.
+        if let Some(live) = unsafe { self.live() } {
+            self.hand_over(live.tail());
+        }
+    }
+
+    /// Writes the tail whether the gate is open or not, with the queue just programmed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::arm`], and the queue has our ring.
+    pub unsafe fn start(&self) {
+        // SAFETY: The same requirement.
+        if let Some(live) = unsafe { self.live() } {
+            self.block.set_tail(&self.hw, live.tail());
+        }
+    }
+}

@@ -62,6 +62,9 @@ void netmap_dev_close(struct net_device *dev);
 unsigned long netmap_irq_save(void);
 void netmap_irq_restore(unsigned long flags);
 void netmap_sleep_us(unsigned long us);
+int netmap_redirect(unsigned long *functions, unsigned int count,
+		    unsigned long (*decide)(unsigned long at, unsigned long first, unsigned long second));
+void netmap_redirect_end(void);
 
 void netmap_skb_drop(struct sk_buff *skb);
 void netmap_skb_consume(struct sk_buff *skb);

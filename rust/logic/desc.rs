@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Descriptors of Intel's gigabit controllers: encode and decode.
+//! Descriptors of Intel's 1 and 10 Gbit/s controllers: encode and decode.
 //!
 //! All are two little-endian 64-bit words. The formats, from the public data sheets:
 //!
 //! - [`Legacy`] (8254x and later): transmit and receive;
 //! - [`Extended`] (82571 and later): receive, with legacy transmit;
-//! - [`Advanced`] (82575 and later): transmit and receive.
+//! - [`Advanced`] (82575 and later, 82599 and later): transmit and receive.
 //!
 //! Command bits of a transmit descriptor stand at the same place in all of them, and so does the bit by which the NIC
-//! says that it is done. Extended and advanced receive descriptors come back alike.
+//! says that it is done. Extended and advanced receive descriptors come back alike, but for the error bits of the
+//! 10 Gbit/s controllers ([`Extended10G`]).
 
 /// The second word of a transmit descriptor; the first one is the address of the data.
 pub trait Transmit {
@@ -139,7 +140,20 @@ impl Receive for Extended {
     const DAMAGED: u64 = Self::DONE | Self::END | (0x01 << 24) | (60 << 32);
 }
 
-/// The format of the 82575 and its successors.
+/// What comes back in [`Advanced`] from the 82599 and its successors.
+pub struct Extended10G;
+
+impl Receive for Extended10G {
+    const DONE: u64 = Extended::DONE;
+    const END: u64 = Extended::END;
+    const TAG: u64 = Extended::TAG;
+    // CRC, length, packet, oversize, undersize. The two above them are those of checksums.
+    const ERRORS: u64 = 0x3b << 24;
+    const LENGTH_SHIFT: u32 = Extended::LENGTH_SHIFT;
+    const DAMAGED: u64 = Extended::DAMAGED;
+}
+
+/// The format of the 82575 and the 82599 and their successors.
 pub struct Advanced;
 
 impl Transmit for Advanced {

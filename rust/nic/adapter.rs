@@ -8,8 +8,9 @@ use super::{
     family::Family,
     igb::Igb,
     intercept::{self, Hooks},
+    ixgbe::Ixgbe,
     machine::Machine,
-    register::{Hardware, Reg, RCTL_DTYP}, //
+    register::Hardware, //
 };
 use crate::{
     bindings,
@@ -101,8 +102,7 @@ pub struct Wanted {
 pub(super) trait Device: Send + Sync {
     fn limits(&self) -> Limits;
     fn family(&self) -> &'static CStr;
-    fn max_buffer(&self, buf_size: u32) -> u32;
-    fn has_free_tags(&self) -> bool;
+    fn hook_policy(&self, buf_size: u32) -> intercept::Policy;
     fn take(
         &self,
         wanted: &[Wanted],
@@ -132,6 +132,7 @@ impl Adapter {
             Known::E1000 => Machine::<E1000>::open(dev, rtnl)?,
             Known::E1000e => Machine::<E1000e>::open(dev, rtnl)?,
             Known::Igb => Machine::<Igb>::open(dev, rtnl)?,
+            Known::Ixgbe => Machine::<Ixgbe>::open(dev, rtnl)?,
         };
         Arc::new(Self { device }, GFP_KERNEL).map_err(|_| Refusal::new(ENOMEM, c"out of memory"))
     }
@@ -171,6 +172,8 @@ impl Adapter {
             Ok(Known::E1000e)
         } else if is::<Igb>(device, driver) {
             Ok(Known::Igb)
+        } else if is::<Ixgbe>(device, driver) {
+            Ok(Known::Ixgbe)
         } else {
             Err(UNKNOWN)
         }
@@ -188,25 +191,7 @@ impl Adapter {
 
     /// What the driver must not be asked for while its queues are taken, with buffers of `buf_size` bytes.
     pub fn hook_policy(&self, buf_size: u32) -> intercept::Policy {
-        const fn bit(bit: u32) -> u64 {
-            1 << bit
-        }
-        /// Ethernet header, VLAN tag, FCS.
-        const OVERHEAD: u32 = 14 + 4 + 4;
-        let tags =
-            bit(bindings::NETIF_F_HW_VLAN_CTAG_RX_BIT) | bit(bindings::NETIF_F_HW_VLAN_CTAG_TX_BIT);
-        let free_tags = if self.device.has_free_tags() { tags } else { 0 };
-        intercept::Policy {
-            masked: bit(bindings::NETIF_F_LRO_BIT) | free_tags,
-            frozen: bit(bindings::NETIF_F_RXCSUM_BIT)
-                | bit(bindings::NETIF_F_RXALL_BIT)
-                | bit(bindings::NETIF_F_RXFCS_BIT)
-                | bit(bindings::NETIF_F_RXHASH_BIT)
-                | bit(bindings::NETIF_F_NTUPLE_BIT)
-                | tags,
-            coalesce: false,
-            max_mtu: self.device.max_buffer(buf_size).saturating_sub(OVERHEAD),
-        }
+        self.device.hook_policy(buf_size)
     }
 
     /// Takes queues, all or none; the result has their sides of the krings in the same order.
@@ -254,11 +239,12 @@ enum Known {
     E1000,
     E1000e,
     Igb,
+    Ixgbe,
 }
 
 /// Whether something but the driver's own interrupt and transmit functions uses the rings, or the driver uses them in a
 /// way that we do not know.
-pub(super) fn conflict(hw: &Hardware) -> Result<(), Refusal> {
+pub(super) fn conflict<F: Family>(hw: &Hardware) -> Result<(), Refusal> {
     let dev = hw.dev().as_ptr();
     // SAFETY: The devices are valid, and the RTNL mutex is held.
     let (functions, xdp, classes, features) = unsafe {
@@ -286,8 +272,8 @@ pub(super) fn conflict(hw: &Hardware) -> Result<(), Refusal> {
         c"macvlan offload is on"
     } else if has(bindings::NETIF_F_RXALL_BIT) {
         c"the feature rx-all is on"
-    } else if hw.read(Reg::RCTL) & RCTL_DTYP != 0 {
-        c"the driver splits packets"
+    } else if let Some(oddity) = F::oddity(hw) {
+        oddity
     } else {
         return Ok(());
     };

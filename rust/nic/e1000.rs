@@ -4,7 +4,7 @@
 
 use super::{
     family::Family,
-    register::{Block, Reg, RCTL_SECRC},
+    register::{Block, Hardware, Reg, Setting, Settings, RCTL_SECRC},
     switch::Unit, //
 };
 use crate::{logic::desc::Legacy, prelude::*};
@@ -26,12 +26,12 @@ const BSEX: u32 = 1 << 25;
 
 /// The bits of the receive control register that we change: buffer size, and that the FCS is stripped. The driver
 /// strips it in software, which would leave an empty last slot where it lies in a descriptor of its own.
-pub(super) const RCTL_MASK: u32 = BSEX | (3 << 16) | RCTL_SECRC;
+const RCTL_MASK: u32 = BSEX | (3 << 16) | RCTL_SECRC;
 
-/// As [`Family::rx_mode_bits`], where the size stands in the receive control register.
-pub(super) fn rctl_bits(size: u32) -> Option<(u32, u32)> {
+/// The setting for buffers of `size` bytes, and as how large the hardware then takes them.
+pub(super) fn rctl(size: u32) -> Option<(Setting, u32)> {
     let (taken, bits) = BSIZE.into_iter().find(|&(taken, _)| taken <= size)?;
-    Some((RCTL_SECRC | bits, taken))
+    Some((Setting::new(Reg::RCTL, RCTL_MASK, RCTL_SECRC | bits), taken))
 }
 
 impl Family for E1000 {
@@ -56,18 +56,21 @@ impl Family for E1000 {
         const { Block::new(0x3800) }
     }
 
-    fn rx_mode(_block: Block) -> Reg {
-        Reg::RCTL
+    fn rx_buffer(size: u32) -> Option<u32> {
+        rctl(size).map(|(_, taken)| taken)
     }
 
-    const RX_MODE_MASK: u32 = RCTL_MASK;
-    const STRIPS_FCS: bool = true;
-
-    fn rx_mode_bits(size: u32) -> Option<(u32, u32)> {
-        rctl_bits(size)
+    fn rx_settings(_block: Block, size: u32) -> Settings {
+        [rctl(size).map(|(setting, _)| setting), None, None]
     }
 
-    const CONTROL: (u32, u32) = (0, 0);
+    fn tx_settings(_block: Block) -> Settings {
+        [None; 3]
+    }
+
+    fn stores_fcs(_hw: &Hardware) -> bool {
+        false
+    }
 
     fn is_full(gap: u32) -> bool {
         // The tail is the last descriptor that is filled, and one more stays empty.

@@ -5,7 +5,7 @@
 use super::{
     e1000,
     family::Family,
-    register::{Block, Hardware, Reg},
+    register::{Block, Hardware, Reg, Setting, Settings},
     switch::Unit, //
 };
 use crate::{
@@ -27,6 +27,11 @@ fn condition() -> Option<&'static CStr> {
     (!allowed).then_some(c"stopping the receiver of an 82574 is not known to be safe; in a VM, set e1000e_takeover=1")
 }
 
+/// Write back each descriptor, not four at once.
+const fn each(block: Block) -> Setting {
+    Setting::new(block.control(), 0x3f << 16, 1 << 16)
+}
+
 impl Family for E1000e {
     const NAME: &'static CStr = c"e1000e";
     const DEVICES: &'static [u16] = &[0x10d3, 0x10f6, 0x150c];
@@ -46,19 +51,22 @@ impl Family for E1000e {
         e1000::E1000::tx_block(queue)
     }
 
-    fn rx_mode(_block: Block) -> Reg {
-        Reg::RCTL
+    fn rx_buffer(size: u32) -> Option<u32> {
+        e1000::E1000::rx_buffer(size)
     }
 
-    const RX_MODE_MASK: u32 = e1000::RCTL_MASK;
-    const STRIPS_FCS: bool = true;
-
-    fn rx_mode_bits(size: u32) -> Option<(u32, u32)> {
-        e1000::rctl_bits(size)
+    fn rx_settings(block: Block, size: u32) -> Settings {
+        let [rctl, ..] = e1000::E1000::rx_settings(block, size);
+        [rctl, Some(each(block)), None]
     }
 
-    // Write back each descriptor, not four at once.
-    const CONTROL: (u32, u32) = (0x3f << 16, 1 << 16);
+    fn tx_settings(block: Block) -> Settings {
+        [Some(each(block)), None, None]
+    }
+
+    fn stores_fcs(_hw: &Hardware) -> bool {
+        false
+    }
 
     fn is_full(gap: u32) -> bool {
         // The tail is written at multiples of 16 only.

@@ -3,7 +3,8 @@
 //! What differs between families of controllers.
 
 use super::{
-    register::{Block, Hardware, Reg},
+    intercept::Means,
+    register::{Block, Hardware, Reg, Settings, RCTL_DTYP},
     switch::Switch, //
 };
 use crate::{
@@ -29,33 +30,57 @@ pub trait Family: Send + Sync + Sized + 'static {
     /// The receive descriptors.
     type Rx: Receive;
 
+    /// How calls of the network core into the driver are brought to us.
+    const MEANS: Means = Means::Tables;
     /// Whether the driver turns its treatment of VLAN tags on and off without a restart. Then it is off while queues are
     /// taken, and the NIC leaves tags where they are.
     const FREE_TAGS: bool;
+    /// Whether the joining of received packets (LRO) is a setting of each queue. If not, it is off while queues are
+    /// taken.
+    const QUEUE_LRO: bool = false;
+    /// Whether interrupt coalescing parameters re-program rings.
+    const COALESCING_RESTARTS: bool = false;
 
     /// The registers of a receive queue.
     fn rx_block(queue: u16) -> Block;
     /// The registers of a transmit queue.
     fn tx_block(queue: u16) -> Block;
 
-    /// The register that says how large a receive buffer is.
-    fn rx_mode(block: Block) -> Reg;
-    /// The bits of it that we change.
-    const RX_MODE_MASK: u32;
-    /// Whether these bits have the NIC store no FCS. If not, the driver decides for all queues.
-    const STRIPS_FCS: bool;
-    /// What these bits are for buffers of `size` bytes, and as how large the hardware then takes them: at most `size`.
-    /// [`None`] if there is no such setting.
-    fn rx_mode_bits(size: u32) -> Option<(u32, u32)>;
-    /// The bits of a queue's control register that we change, and what to.
-    const CONTROL: (u32, u32);
+    /// How large the hardware takes buffers of `size` bytes to be: at most `size`. [`None`] if there is no such setting.
+    fn rx_buffer(size: u32) -> Option<u32>;
+    /// What a receive queue is set to while it is ours, with buffers of `size` bytes, for which there is a setting.
+    fn rx_settings(block: Block, size: u32) -> Settings;
+    /// What a transmit queue is set to while it is ours.
+    fn tx_settings(block: Block) -> Settings;
+    /// Whether the NIC stores the FCS of what our receive queues get.
+    fn stores_fcs(hw: &Hardware) -> bool;
 
+    /// By how many descriptors at least the driver refills a receive ring.
+    const REFILL: u32 = 1;
     /// Whether a stopped receive ring whose head is `gap` before its tail has nothing for the driver to refill.
     ///
     /// By the driver's rule for writing the tail: so the driver's poll will not write it.
     fn is_full(gap: u32) -> bool;
     /// What the driver has written as tail of a ring of `count` descriptors that it filled from 0 on.
     fn full_tail(count: u32) -> u32;
+
+    /// Whether the driver may have a part of a packet even if the MTU is that of a buffer.
+    fn may_hold_part(_hw: &Hardware, _block: Block) -> bool {
+        false
+    }
+
+    /// Why the driver's use of the hardware is one that we do not know, if it is.
+    fn oddity(hw: &Hardware) -> Option<&'static CStr> {
+        (hw.read(Reg::RCTL) & RCTL_DTYP != 0).then_some(c"the driver splits packets")
+    }
+
+    /// The settings that keep the NIC from suspecting a driver that stops and starts its queues.
+    fn detection(_hw: &Hardware) -> Settings {
+        [None; 3]
+    }
+
+    /// Puts back what the driver changes of a running receive queue of ours when the link comes up.
+    fn keep(_hw: &Hardware, _block: Block) {}
 
     /// Makes the hardware write back what it is done with.
     fn write_back(_hw: &Hardware) {}

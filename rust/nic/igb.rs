@@ -4,7 +4,7 @@
 
 use super::{
     family::Family,
-    register::{Block, Reg},
+    register::{Block, Hardware, Reg, Setting, Settings, RCTL_SECRC},
     switch::PerQueue, //
 };
 use crate::{
@@ -17,12 +17,20 @@ use crate::{
 /// Not the 82575, whose heads can be written and which keeps them over a stop, as nobody has tried it.
 pub struct Igb;
 
-/// Split and replication control: buffer size in KiB.
+/// In [`SRRCTL`]: buffer size in KiB.
 const BSIZEPKT: u32 = 0x7f;
-/// A time stamp before the packet; from the 82580 on.
+/// In it: a time stamp before the packet; from the 82580 on.
 const TIMESTAMP: u32 = 1 << 30;
-/// Without a free descriptor, drop: else the other queues wait too.
+/// In it: without a free descriptor, drop; else the other queues wait too.
 const DROP_EN: u32 = 1 << 31;
+
+/// Split and replication control, in a receive queue's block.
+const SRRCTL: u32 = 0x0c;
+
+/// Write back each descriptor at once, not 4 or 16 together.
+const fn each(block: Block) -> Setting {
+    Setting::new(block.control(), 0x1f << 16, 1 << 16)
+}
 
 /// The first four queues also stand where the older controllers have them, and there the driver uses them.
 fn block(queue: u16, old: u32, new: u32) -> Block {
@@ -44,7 +52,7 @@ impl Family for Igb {
     const MAX_QUEUES: u16 = 16;
     const FREE_TAGS: bool = true;
 
-    type Switch = PerQueue;
+    type Switch = PerQueue<0>;
     type Tx = Advanced;
     type Rx = Extended;
 
@@ -56,21 +64,27 @@ impl Family for Igb {
         block(queue, 0x3800, 0xe000)
     }
 
-    fn rx_mode(block: Block) -> Reg {
-        block.split()
-    }
-
-    const RX_MODE_MASK: u32 = DROP_EN | TIMESTAMP | BSIZEPKT;
-    const STRIPS_FCS: bool = false;
-
-    fn rx_mode_bits(size: u32) -> Option<(u32, u32)> {
+    fn rx_buffer(size: u32) -> Option<u32> {
         // More than 16 KiB is more than any frame.
         let kib = (size / 1024).min(16);
-        (kib != 0).then_some((DROP_EN | kib, kib * 1024))
+        (kib != 0).then_some(kib * 1024)
     }
 
-    // Write back each descriptor at once, not 4 or 16 together.
-    const CONTROL: (u32, u32) = (0x1f << 16, 1 << 16);
+    fn rx_settings(block: Block, size: u32) -> Settings {
+        let mode = |size| {
+            let mask = DROP_EN | TIMESTAMP | BSIZEPKT;
+            Setting::new(block.reg(SRRCTL), mask, DROP_EN | size / 1024)
+        };
+        [Self::rx_buffer(size).map(mode), Some(each(block)), None]
+    }
+
+    fn tx_settings(block: Block) -> Settings {
+        [Some(each(block)), None, None]
+    }
+
+    fn stores_fcs(hw: &Hardware) -> bool {
+        hw.read(Reg::RCTL) & RCTL_SECRC == 0
+    }
 
     fn is_full(gap: u32) -> bool {
         gap == 1

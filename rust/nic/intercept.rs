@@ -7,7 +7,8 @@
 //! no NAPI instance is remembered: drivers free them at will, so the device's list is walked each time, and the
 //! driver's poll function is the same one in all of them.
 //!
-//! Not for drivers that know their device by the address of its operations (ixgbe).
+//! Where the driver knows its device by the address of its operations, the driver's functions are redirected instead,
+//! see [`super::redirect`].
 //!
 //! # Coming and going
 //!
@@ -21,6 +22,7 @@ use super::{
     events::{Loss, PortEvents},
     napi::{self, Poll},
     ops,
+    redirect::Redirected,
     table, //
 };
 use crate::{
@@ -36,12 +38,41 @@ use core::{
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering}, //
 };
 
+/// An operation that chooses a TX queue.
+type SelectQueue = Option<
+    unsafe extern "C" fn(
+        *mut bindings::net_device,
+        *mut bindings::sk_buff,
+        *mut bindings::net_device,
+    ) -> u16,
+>;
+
 /// Most TX queues of a device that can be told apart; those beyond can not be taken.
 pub const MAX_QUEUES: u16 = 128;
+
+/// How the network core's calls into a driver are brought to us.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// The device has copies of its operation tables.
+    Tables,
+    /// The driver's functions are redirected. Of its tables, only that for ethtool is a copy.
+    Functions,
+}
+
+/// What in place is for the means.
+enum Standing {
+    Table(KBox<bindings::net_device_ops>),
+    /// Held for its end.
+    Functions {
+        _redirected: Redirected,
+    },
+}
 
 /// What a driver of a family must not be asked for while it has lost queues.
 #[derive(Clone, Copy)]
 pub struct Policy {
+    /// How we learn of it.
+    pub means: Means,
     /// Features (`NETIF_F_*`) that are off while queues are taken.
     pub masked: u64,
     /// Features whose change makes the driver re-program its rings: not changed while queues are taken.
@@ -62,9 +93,11 @@ pub struct Hooks {
     original_ops: NonNull<bindings::net_device_ops>,
     original_ethtool: NonNull<bindings::ethtool_ops>,
     original_poll: Option<Poll>,
-    /// Our copies.
-    ops: KBox<bindings::net_device_ops>,
+    standing: Standing,
+    /// Our copy.
     ethtool: KBox<bindings::ethtool_ops>,
+    /// Whether [`Hooks::ask`] is under way.
+    asking: AtomicBool,
     /// A bit per TX queue: the driver must not get to see packets.
     closed: [AtomicU64; MAX_QUEUES as usize / 64],
     active: AtomicBool,
@@ -87,11 +120,35 @@ impl Hooks {
         &self.dev
     }
 
-    /// The driver's operations, which do not pass through us.
+    /// The driver's operations. If its functions are redirected, they do not pass through us as long as nothing asks
+    /// for that, see [`super::redirect`].
     #[inline]
-    pub fn original_ops(&self) -> &bindings::net_device_ops {
+    pub(super) fn original_ops(&self) -> &bindings::net_device_ops {
         // SAFETY: Constant data of the driver, which stays while the device has an owner of it.
         unsafe { self.original_ops.as_ref() }
+    }
+
+    /// Has the driver do something that is done under the RTNL mutex: what `request` calls does not pass through us.
+    pub fn ask<T>(&self, _rtnl: &Rtnl, request: impl FnOnce(&bindings::net_device_ops) -> T) -> T {
+        let outer = self.asking.swap(true, Ordering::Relaxed);
+        let result = request(self.original_ops());
+        self.asking.store(outer, Ordering::Relaxed);
+        result
+    }
+
+    /// Whether the driver is asked something at this moment, for those who hold the RTNL mutex.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asking.load(Ordering::Relaxed)
+    }
+
+    /// The driver's own choice of a queue, if it has one that can be called. (That of a driver whose functions are
+    /// redirected would call us again; it is for protocols and offloads that go with no queue taken.)
+    #[inline]
+    pub(super) fn original_select_queue(&self) -> SelectQueue {
+        match self.standing {
+            Standing::Table(_) => self.original_ops().ndo_select_queue,
+            Standing::Functions { .. } => None,
+        }
     }
 
     /// The driver's ethtool operations.
@@ -221,10 +278,26 @@ impl Hooks {
         napi::replace_poll(&self.dev, original, napi::POLL);
     }
 
+    /// Our tables: the driver's own where it keeps that.
+    fn tables(
+        &self,
+    ) -> (
+        *const bindings::net_device_ops,
+        *const bindings::ethtool_ops,
+    ) {
+        let ops = match &self.standing {
+            Standing::Table(ops) => &raw const **ops,
+            Standing::Functions { .. } => self.original_ops.as_ptr(),
+        };
+        (ops, &raw const *self.ethtool)
+    }
+
     fn set_tables(
         &self,
-        ops: *const bindings::net_device_ops,
-        ethtool: *const bindings::ethtool_ops,
+        (ops, ethtool): (
+            *const bindings::net_device_ops,
+            *const bindings::ethtool_ops,
+        ),
     ) {
         let raw = self.dev.as_ptr();
         // SAFETY: The device is valid and changed under the RTNL mutex, which our callers hold; others read either
@@ -273,11 +346,18 @@ impl Installed {
         let original_ethtool = NonNull::new(original_ethtool.cast_mut()).ok_or(EOPNOTSUPP)?;
         let original_poll = napi::common_poll(dev);
         // SAFETY: The driver's constant tables.
-        let (ops, ethtool) = unsafe {
-            (
-                KBox::new(ops::stand_in(original_ops.as_ref()), GFP_KERNEL)?,
-                KBox::new(ethtool::stand_in(original_ethtool.as_ref()), GFP_KERNEL)?,
-            )
+        let (theirs, ethtool) = unsafe { (original_ops.as_ref(), original_ethtool.as_ref()) };
+        let ethtool = KBox::new(ethtool::stand_in(ethtool), GFP_KERNEL)?;
+        let standing = match policy.means {
+            Means::Tables => Standing::Table(KBox::new(ops::stand_in(theirs), GFP_KERNEL)?),
+            Means::Functions => Standing::Functions {
+                _redirected: Redirected::new(theirs, rtnl).inspect_err(|_| {
+                    pr_err!(
+                        "{}: the driver's functions cannot be redirected (function tracer off, or a live patch)\n",
+                        dev.label(rtnl)
+                    );
+                })?,
+            },
         };
         let hooks = Arc::new(
             Hooks {
@@ -287,8 +367,9 @@ impl Installed {
                 original_ops,
                 original_ethtool,
                 original_poll,
-                ops,
+                standing,
                 ethtool,
+                asking: AtomicBool::new(false),
                 closed: [const { AtomicU64::new(0) }; MAX_QUEUES as usize / 64],
                 active: AtomicBool::new(false),
                 masking: AtomicBool::new(false),
@@ -299,7 +380,7 @@ impl Installed {
         )?;
         // SAFETY: Whoever takes the hooks out of the table waits before it lets go of them, see `drop`.
         unsafe { table::insert(&hooks, rtnl)? };
-        hooks.set_tables(&*hooks.ops, &*hooks.ethtool);
+        hooks.set_tables(hooks.tables());
         hooks.hook_napi(rtnl);
         Ok(Self { hooks })
     }
@@ -320,11 +401,8 @@ impl Drop for Installed {
         // SAFETY: The type's description asks for the mutex.
         let rtnl = unsafe { Rtnl::assume() };
         // SAFETY: The device is valid, and its tables change only under the RTNL mutex.
-        let ours = unsafe {
-            (*raw).netdev_ops == &raw const *hooks.ops
-                && (*raw).ethtool_ops == &raw const *hooks.ethtool
-        };
-        if !ours {
+        let found = unsafe { ((*raw).netdev_ops, (*raw).ethtool_ops) };
+        if found != hooks.tables() {
             // Somebody has put another copy on top of ours, through which calls come as long as that stays. Nothing
             // can be taken off, so hooks, port and module stay for good, with all gates open.
             pr_warn!("the device's operations were replaced behind our back: the module cannot be unloaded any more\n");
@@ -336,7 +414,7 @@ impl Drop for Installed {
         if let Some(original) = hooks.original_poll {
             napi::replace_poll(&hooks.dev, napi::POLL, original);
         }
-        hooks.set_tables(hooks.original_ops(), hooks.original_ethtool());
+        hooks.set_tables((hooks.original_ops(), hooks.original_ethtool()));
         // Calls that came through the copies are in an RCU read side: transmit and select-queue, and NAPI polls, which
         // run with softirqs off (a busy poll keeps the poll function that it saw no longer than its read side).
         // SAFETY: Process context, callable with the RTNL mutex held.

@@ -6,7 +6,7 @@ use super::{
     adapter::{conflict, Device, Limits, Policy, QueueId, Refusal, Wanted},
     family::Family,
     gate::Gate,
-    intercept::Hooks,
+    intercept::{self, Hooks},
     queue::{ring_sizes, Ours},
     register::Hardware,
     takeover::Stuck, //
@@ -42,7 +42,7 @@ impl<F: Family> Machine<F> {
         if hw.is_gone() {
             return Err(Refusal::new(ENODEV, c"the device does not answer"));
         }
-        conflict(&hw)?;
+        conflict::<F>(&hw)?;
         Self::boxed(hw).map_err(|errno| Refusal::new(errno, c"out of memory"))
     }
 
@@ -86,7 +86,7 @@ impl<F: Family> Machine<F> {
         if !self.hw.dev().is_running(rtnl) {
             return Err(Refusal::new(ENETDOWN, c"the interface is down"));
         }
-        conflict(&self.hw)?;
+        conflict::<F>(&self.hw)?;
         let mut taken = self.taken.lock();
         let mut queues = KVec::with_capacity(wanted.len(), GFP_KERNEL).map_err(|_| MEMORY)?;
         let mut fresh = KVec::with_capacity(wanted.len(), GFP_KERNEL).map_err(|_| MEMORY)?;
@@ -193,10 +193,6 @@ impl<F: Family> Machine<F> {
         rtnl: &Rtnl,
     ) -> Result<(), Stuck> {
         let dev = self.hw.dev();
-        let ops = hooks.original_ops();
-        let (Some(stop), Some(open)) = (ops.ndo_stop, ops.ndo_open) else {
-            return Err(EOPNOTSUPP.into());
-        };
         loop {
             pr_warn!(
                 "{}: restarting the driver, the link goes down for a moment: {}\n",
@@ -206,12 +202,17 @@ impl<F: Family> Machine<F> {
             for ours in taken.iter() {
                 drop(ours.kring.stop());
             }
-            // SAFETY: The driver's own functions, with the RTNL mutex held, on a device that is up: as the driver
-            // itself calls them when its rings change.
-            let opened = unsafe {
-                stop(dev.as_ptr());
-                open(dev.as_ptr())
-            };
+            let opened = hooks.ask(rtnl, |ops| {
+                let (Some(stop), Some(open)) = (ops.ndo_stop, ops.ndo_open) else {
+                    return EOPNOTSUPP.to_errno();
+                };
+                // SAFETY: The driver's own functions, with the RTNL mutex held, on a device that is up: as the driver
+                // itself calls them when its rings change.
+                unsafe {
+                    stop(dev.as_ptr());
+                    open(dev.as_ptr())
+                }
+            });
             // The hardware was reset in between.
             for ours in Iterator::chain(taken.iter_mut(), fresh.iter_mut()) {
                 ours.clear();
@@ -320,12 +321,33 @@ impl<F: Family> Device for Held<F> {
         F::NAME
     }
 
-    fn max_buffer(&self, buf_size: u32) -> u32 {
-        F::rx_mode_bits(buf_size).map_or(0, |(_, size)| size)
-    }
-
-    fn has_free_tags(&self) -> bool {
-        F::FREE_TAGS
+    fn hook_policy(&self, buf_size: u32) -> intercept::Policy {
+        /// Ethernet header, VLAN tag, FCS.
+        const OVERHEAD: u32 = 14 + 4 + 4;
+        const fn bit(bit: u32) -> u64 {
+            1 << bit
+        }
+        let tags =
+            bit(bindings::NETIF_F_HW_VLAN_CTAG_RX_BIT) | bit(bindings::NETIF_F_HW_VLAN_CTAG_TX_BIT);
+        let lro = bit(bindings::NETIF_F_LRO_BIT);
+        let frozen = [
+            bindings::NETIF_F_RXCSUM_BIT,
+            bindings::NETIF_F_RXALL_BIT,
+            bindings::NETIF_F_RXFCS_BIT,
+            bindings::NETIF_F_RXHASH_BIT,
+            bindings::NETIF_F_NTUPLE_BIT,
+            bindings::NETIF_F_HW_TC_BIT,
+            bindings::NETIF_F_HW_L2FW_DOFFLOAD_BIT,
+        ];
+        intercept::Policy {
+            means: F::MEANS,
+            masked: if F::FREE_TAGS { tags } else { 0 } | if F::QUEUE_LRO { 0 } else { lro },
+            frozen: frozen
+                .into_iter()
+                .fold(tags | lro, |all, one| all | bit(one)),
+            coalesce: F::COALESCING_RESTARTS,
+            max_mtu: F::rx_buffer(buf_size).unwrap_or(0).saturating_sub(OVERHEAD),
+        }
     }
 
     fn take(
@@ -386,7 +408,7 @@ impl<F: Family> Device for Held<F> {
         if !lost {
             return;
         }
-        match conflict(&machine.hw) {
+        match conflict::<F>(&machine.hw) {
             Ok(()) => {
                 hooks.hook_napi(rtnl);
                 if !machine.take_again(&mut taken, hooks, rtnl) {

@@ -11,6 +11,7 @@ use crate::{
     bindings::{
         self,
         net_device,
+        net_device_ops,
         netdev_features_t,
         netdev_tx_t,
         netlink_ext_ack,
@@ -19,29 +20,64 @@ use crate::{
     prelude::*,
     sys::{rtnl::Rtnl, skb::Skb}, //
 };
-use core::ptr::{null_mut, NonNull};
+use core::{
+    ops::Deref,
+    ptr::{null_mut, NonNull}, //
+};
 use kernel::{
     ffi::{c_int, c_uint, c_void},
     sync::rcu, //
 };
 
+/// A table that is never written.
+pub(super) struct Constant(net_device_ops);
+
+// SAFETY: Shared to be read only; the functions that its pointers lead to may be called from anywhere.
+unsafe impl Sync for Constant {}
+
+impl Deref for Constant {
+    type Target = net_device_ops;
+
+    fn deref(&self) -> &net_device_ops {
+        &self.0
+    }
+}
+
+/// What stands in.
+pub(super) static STAND_INS: Constant = Constant(net_device_ops {
+    ndo_start_xmit: Some(start_xmit),
+    ndo_select_queue: Some(select_queue),
+    ndo_fix_features: Some(fix_features),
+    ndo_open: Some(open),
+    ndo_stop: Some(stop),
+    ndo_tx_timeout: Some(tx_timeout),
+    ndo_change_mtu: Some(change_mtu),
+    ndo_set_features: Some(set_features),
+    ndo_bpf: Some(bpf),
+    ndo_setup_tc: Some(setup_tc),
+    ndo_xdp_xmit: Some(xdp_xmit),
+    ndo_xsk_wakeup: Some(xsk_wakeup),
+    // SAFETY: A table of functions, where null is none.
+    ..unsafe { core::mem::zeroed() }
+});
+
 /// A copy of a driver's operations in which ours stand in.
-pub(super) fn stand_in(original: &bindings::net_device_ops) -> bindings::net_device_ops {
+pub(super) fn stand_in(original: &net_device_ops) -> net_device_ops {
     let mut ops = *original;
-    ops.ndo_start_xmit = Some(start_xmit);
+    ops.ndo_start_xmit = STAND_INS.ndo_start_xmit;
     // These have a default that is not enough.
-    ops.ndo_select_queue = Some(select_queue);
-    ops.ndo_fix_features = Some(fix_features);
+    ops.ndo_select_queue = STAND_INS.ndo_select_queue;
+    ops.ndo_fix_features = STAND_INS.ndo_fix_features;
     // The rest stands in only for what is there: the core asks some by being there or not.
-    ops.ndo_open = ops.ndo_open.and(Some(open));
-    ops.ndo_stop = ops.ndo_stop.and(Some(stop));
-    ops.ndo_tx_timeout = ops.ndo_tx_timeout.and(Some(tx_timeout));
-    ops.ndo_change_mtu = ops.ndo_change_mtu.and(Some(change_mtu));
-    ops.ndo_set_features = ops.ndo_set_features.and(Some(set_features));
-    ops.ndo_bpf = ops.ndo_bpf.and(Some(bpf));
-    ops.ndo_setup_tc = ops.ndo_setup_tc.and(Some(setup_tc));
-    ops.ndo_xdp_xmit = ops.ndo_xdp_xmit.and(Some(xdp_xmit));
-    ops.ndo_xsk_wakeup = ops.ndo_xsk_wakeup.and(Some(xsk_wakeup));
+    ops.ndo_open = ops.ndo_open.and(STAND_INS.ndo_open);
+    ops.ndo_stop = ops.ndo_stop.and(STAND_INS.ndo_stop);
+    ops.ndo_tx_timeout = ops.ndo_tx_timeout.and(STAND_INS.ndo_tx_timeout);
+    ops.ndo_change_mtu = ops.ndo_change_mtu.and(STAND_INS.ndo_change_mtu);
+    ops.ndo_set_features = ops.ndo_set_features.and(STAND_INS.ndo_set_features);
+    ops.ndo_bpf = ops.ndo_bpf.and(STAND_INS.ndo_bpf);
+    ops.ndo_setup_tc = ops.ndo_setup_tc.and(STAND_INS.ndo_setup_tc);
+    ops.ndo_xdp_xmit = ops.ndo_xdp_xmit.and(STAND_INS.ndo_xdp_xmit);
+    ops.ndo_xsk_wakeup = ops.ndo_xsk_wakeup.and(STAND_INS.ndo_xsk_wakeup);
     ops
 }
 
@@ -112,7 +148,7 @@ unsafe extern "C" fn select_queue(
     let hooks = table::find(dev, &rcu);
     // SAFETY: With what the core gave us.
     let queue = unsafe {
-        match hooks.and_then(|hooks| hooks.original_ops().ndo_select_queue) {
+        match hooks.and_then(Hooks::original_select_queue) {
             Some(original) => original(dev, skb, sb_dev),
             None => bindings::netdev_pick_tx(dev, skb, sb_dev),
         }
@@ -132,11 +168,11 @@ unsafe extern "C" fn open(dev: *mut net_device) -> c_int {
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
-    let result = match hooks.original_ops().ndo_open {
+    let result = hooks.ask(rtnl, |ops| match ops.ndo_open {
         // SAFETY: The driver's own function with what the core gave us.
         Some(original) => unsafe { original(dev) },
         None => 0,
-    };
+    });
     if result == 0 {
         hooks.hook_napi(rtnl);
         hooks.events().retake(rtnl, Loss::Down);
@@ -153,11 +189,11 @@ unsafe extern "C" fn stop(dev: *mut net_device) -> c_int {
         return ENODEV.to_errno();
     };
     hooks.events().release(rtnl, Loss::Down);
-    match hooks.original_ops().ndo_stop {
+    hooks.ask(rtnl, |ops| match ops.ndo_stop {
         // SAFETY: The driver's own function with what the core gave us.
         Some(original) => unsafe { original(dev) },
         None => 0,
-    }
+    })
 }
 
 /// # Safety
@@ -193,11 +229,11 @@ unsafe extern "C" fn change_mtu(dev: *mut net_device, mtu: c_int) -> c_int {
         }
     }
     around(hooks, rtnl, || {
-        match hooks.original_ops().ndo_change_mtu {
+        hooks.ask(rtnl, |ops| match ops.ndo_change_mtu {
             // SAFETY: The driver's own function with what the core gave us.
             Some(original) => unsafe { original(dev, mtu) },
             None => 0,
-        }
+        })
     })
 }
 
@@ -209,17 +245,17 @@ unsafe extern "C" fn fix_features(
     wanted: netdev_features_t,
 ) -> netdev_features_t {
     // SAFETY: As documented above.
-    let Some((hooks, _)) = (unsafe { under_rtnl(dev) }) else {
+    let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return wanted;
     };
     let policy = hooks.policy();
     let off = if hooks.is_masking() { policy.masked } else { 0 };
     // The driver may derive other features from those that are off.
-    let mut features = wanted & !off;
-    if let Some(original) = hooks.original_ops().ndo_fix_features {
+    let mut features = hooks.ask(rtnl, |ops| match ops.ndo_fix_features {
         // SAFETY: The driver's own function, with a set of features that the core might give it.
-        features = unsafe { original(dev, features) };
-    }
+        Some(original) => unsafe { original(dev, wanted & !off) },
+        None => wanted,
+    });
     features &= !off;
     if hooks.is_active() {
         // Left as it is, and done when the queues are given back: the core keeps what is wanted.
@@ -235,7 +271,7 @@ unsafe extern "C" fn fix_features(
 /// As `ndo_set_features`: with the RTNL mutex held.
 unsafe extern "C" fn set_features(dev: *mut net_device, features: netdev_features_t) -> c_int {
     // SAFETY: As documented above.
-    let Some((hooks, _)) = (unsafe { under_rtnl(dev) }) else {
+    let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
     // SAFETY: The device is valid; its features change under the RTNL mutex.
@@ -250,11 +286,11 @@ unsafe extern "C" fn set_features(dev: *mut net_device, features: netdev_feature
             return refusal;
         }
     }
-    match hooks.original_ops().ndo_set_features {
+    hooks.ask(rtnl, |ops| match ops.ndo_set_features {
         // SAFETY: The driver's own function with what the core gave us.
         Some(original) => unsafe { original(dev, features) },
         None => 0,
-    }
+    })
 }
 
 /// # Safety
@@ -262,7 +298,7 @@ unsafe extern "C" fn set_features(dev: *mut net_device, features: netdev_feature
 /// As `ndo_bpf`: with the RTNL mutex held.
 unsafe extern "C" fn bpf(dev: *mut net_device, request: *mut bindings::netdev_bpf) -> c_int {
     // SAFETY: As documented above.
-    let Some((hooks, _)) = (unsafe { under_rtnl(dev) }) else {
+    let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
     // SAFETY: The core passes a valid request.
@@ -270,11 +306,11 @@ unsafe extern "C" fn bpf(dev: *mut net_device, request: *mut bindings::netdev_bp
     if let Some(refusal) = refuse(hooks, extack, c"netmap: no XDP while queues are taken") {
         return refusal;
     }
-    match hooks.original_ops().ndo_bpf {
+    hooks.ask(rtnl, |ops| match ops.ndo_bpf {
         // SAFETY: The driver's own function with what the core gave us.
         Some(original) => unsafe { original(dev, request) },
         None => EOPNOTSUPP.to_errno(),
-    }
+    })
 }
 
 /// # Safety
@@ -286,7 +322,7 @@ unsafe extern "C" fn setup_tc(
     data: *mut c_void,
 ) -> c_int {
     // SAFETY: As documented above.
-    let Some((hooks, _)) = (unsafe { under_rtnl(dev) }) else {
+    let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
     // Questions, and classifiers (which move no ring), may pass; queueing disciplines in hardware may not.
@@ -307,11 +343,11 @@ unsafe extern "C" fn setup_tc(
             return refusal;
         }
     }
-    match hooks.original_ops().ndo_setup_tc {
+    hooks.ask(rtnl, |ops| match ops.ndo_setup_tc {
         // SAFETY: The driver's own function with what the core gave us.
         Some(original) => unsafe { original(dev, kind, data) },
         None => EOPNOTSUPP.to_errno(),
-    }
+    })
 }
 
 /// # Safety

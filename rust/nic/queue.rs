@@ -8,7 +8,7 @@ use super::{
     gate::Gate,
     intercept::Hooks,
     line::Line,
-    register::{Hardware, Reg, RCTL_SECRC},
+    register::{Hardware, Meanwhile},
     rings::Descriptors,
     rx::RxQueue,
     takeover::{self, Stock, Stuck, Taken},
@@ -109,8 +109,7 @@ impl<F: Family> Ours<F> {
                     queue.arm(ring, &inner.cursors, inner.buf_size)?;
                 }
                 Side::Rx(queue) => {
-                    let stores_fcs = !F::STRIPS_FCS && hw.read(Reg::RCTL) & RCTL_SECRC == 0;
-                    queue.arm(ring, inner, stores_fcs)?;
+                    queue.arm(ring, inner, F::stores_fcs(hw))?;
                 }
             }
         }
@@ -120,6 +119,7 @@ impl<F: Family> Ours<F> {
             Direction::Rx => rx,
         };
         let buf_size = inner.buf_size;
+        let _calm = Meanwhile::new(hw, &F::detection(hw));
         let taken = Stock::<F>::new(hw, self.id, theirs)
             .and_then(|stock| stock.freeze(rtnl))
             .and_then(|frozen| frozen.program(address, bytes, buf_size));
@@ -157,6 +157,8 @@ impl<F: Family> Ours<F> {
     pub(super) fn give_back(&mut self, rtnl: &Rtnl) -> Result<(), Stuck> {
         let held = self.kring.stop();
         if let Some(taken) = self.state.take() {
+            let hw = taken.hw().clone();
+            let _calm = Meanwhile::new(&hw, &F::detection(&hw));
             taken.give_back(rtnl)?;
         }
         drop(held);
@@ -183,6 +185,9 @@ impl<F: Family> Ours<F> {
             .as_ref()
             .is_some_and(|state| state.is_ours(address));
         if ours {
+            if let Some(taken) = &self.state {
+                taken.keep();
+            }
             // SAFETY: We hold the stopped kring.
             unsafe {
                 match &self.side {

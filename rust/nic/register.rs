@@ -35,6 +35,16 @@ impl Reg {
     pub const RDTR: Reg = Reg(0x2820);
     /// Transmit delay timer; on the 8257x also its flush.
     pub const TIDV: Reg = Reg(0x3820);
+    /// MAC control of the 10 Gbit/s controllers.
+    pub const HLREG0: Reg = Reg(0x4240);
+    /// Control of reception in the 10 Gbit/s controllers.
+    pub const RDRXCTL: Reg = Reg(0x2f00);
+    /// Control of transmission in the 10 Gbit/s controllers.
+    pub const DMATXCTL: Reg = Reg(0x4a80);
+    /// How the 10 Gbit/s controllers choose a receive queue.
+    pub const MRQC: Reg = Reg(0x5818);
+    /// How the transmit queues of the 10 Gbit/s controllers are divided.
+    pub const MTQC: Reg = Reg(0x8120);
 }
 
 /// Receive control: the receiver is on.
@@ -154,6 +164,12 @@ impl Hardware {
         self.pdev.as_ptr()
     }
 
+    /// The PCI device identifier.
+    pub fn device_id(&self) -> u16 {
+        // SAFETY: The PCI device is valid, by the type's invariant.
+        unsafe { (*self.pdev.as_ptr()).device }
+    }
+
     /// The device as the DMA API knows it.
     pub fn device(&self) -> *mut bindings::device {
         // SAFETY: The PCI device is valid, by the type's invariant.
@@ -181,13 +197,78 @@ impl Hardware {
         self.read(Reg::STATUS) == u32::MAX
     }
 
-    /// Changes the bits `mask` of a register, under the lock that the driver's own changes of it are made under.
-    pub(super) fn update(&self, reg: Reg, mask: u32, bits: u32) {
+    /// Runs `access`, a short one, under the lock that the driver's own changes of control registers are made under.
+    pub(super) fn locked<T>(&self, access: impl FnOnce() -> T) -> T {
         // SAFETY: The device is valid.
         unsafe { bindings::netmap_addr_lock(self.dev.as_ptr()) };
-        self.write(reg, (self.read(reg) & !mask) | (bits & mask));
+        let result = access();
         // SAFETY: Locked above.
         unsafe { bindings::netmap_addr_unlock(self.dev.as_ptr()) };
+        result
+    }
+
+    /// Changes the bits `mask` of a register, under that lock.
+    pub(super) fn update(&self, reg: Reg, mask: u32, bits: u32) {
+        self.locked(|| self.write(reg, (self.read(reg) & !mask) | (bits & mask)));
+    }
+
+    /// Has the bits of a setting as it says, with the queue that it is about running or not.
+    pub(super) fn put(&self, setting: &Setting) {
+        self.update(setting.reg, setting.mask, setting.bits);
+    }
+}
+
+/// Bits of a register of a queue, or about a queue.
+#[derive(Clone, Copy)]
+pub struct Setting {
+    /// The register.
+    pub reg: Reg,
+    /// The bits that it is about.
+    pub mask: u32,
+    /// What they are.
+    pub bits: u32,
+}
+
+impl Setting {
+    /// The bits `mask` of `reg`, as `bits` says.
+    pub const fn new(reg: Reg, mask: u32, bits: u32) -> Self {
+        Self { reg, mask, bits }
+    }
+
+    /// What the register has now in place of the setting's bits.
+    pub fn found(&self, hw: &Hardware) -> Self {
+        Self {
+            bits: hw.read(self.reg),
+            ..*self
+        }
+    }
+}
+
+/// The settings that a queue of ours has, at most.
+pub type Settings = [Option<Setting>; 3];
+
+/// Settings that hold as long as this lives; then the registers are as before.
+pub struct Meanwhile<'a> {
+    hw: &'a Hardware,
+    before: Settings,
+}
+
+impl<'a> Meanwhile<'a> {
+    /// Has all settings hold.
+    pub fn new(hw: &'a Hardware, settings: &Settings) -> Self {
+        let before = settings.map(|setting| setting.map(|setting| setting.found(hw)));
+        for setting in settings.iter().flatten() {
+            hw.put(setting);
+        }
+        Self { hw, before }
+    }
+}
+
+impl Drop for Meanwhile<'_> {
+    fn drop(&mut self) {
+        for setting in self.before.iter().flatten() {
+            self.hw.put(setting);
+        }
     }
 }
 
@@ -230,14 +311,14 @@ impl Block {
         hw.mmio.write(self.0 + 0x18, tail);
     }
 
-    /// Split and replication control, of receive queues that have it each.
-    pub(super) const fn split(self) -> Reg {
-        Reg(self.0 + 0x0c)
+    /// The register at `offset` of the block.
+    pub(super) const fn reg(self, offset: u32) -> Reg {
+        Reg(self.0 + offset)
     }
 
     /// The queue's own control: thresholds, on some an enable bit.
     pub(super) const fn control(self) -> Reg {
-        Reg(self.0 + 0x28)
+        self.reg(0x28)
     }
 }
 
@@ -281,13 +362,15 @@ impl<S: Switch> Stopped<S> {
         // The halves of the address, in the drivers' order.
         self.hw.mmio.write(at + 0x04, (base >> 32) as u32);
         self.hw.mmio.write(at, base as u32);
+        // The X550 takes it for an attack if a head comes before the length has arrived.
+        self.hw.flush();
         self.hw.mmio.write(at + 0x10, 0);
         self.hw.mmio.write(at + 0x18, 0);
     }
 
-    /// Changes the bits `mask` of a mode or control register.
-    pub fn set_bits(&self, reg: Reg, mask: u32, bits: u32) {
-        self.hw.update(reg, mask, bits);
+    /// Has the bits of a setting as it says.
+    pub fn apply(&self, setting: &Setting) {
+        self.hw.put(setting);
     }
 
     /// Starts the queue; with head and tail 0 unless it resumes.

@@ -64,42 +64,50 @@ impl Switch for Unit {
 }
 
 /// A switch per queue, which reads as off only when the queue's last write-back is done.
-pub struct PerQueue;
+///
+/// `FLUSH` are bits that are set to have the queue drop what it has fetched and not done.
+pub struct PerQueue<const FLUSH: u32>;
 
-impl PerQueue {
-    const ENABLE: u32 = 1 << 25;
+/// The enable bit of [`PerQueue`].
+const ENABLE: u32 = 1 << 25;
 
-    fn set(hw: &Hardware, block: Block, on: bool) -> Result {
-        let want = if on { Self::ENABLE } else { 0 };
-        hw.update(block.control(), Self::ENABLE, want);
-        // The driver polls up to 10 times a millisecond.
-        for _ in 0..200 {
-            if hw.read(block.control()) & Self::ENABLE == want {
-                return Ok(());
-            }
-            sched::sleep_us(100);
-        }
-        Err(ETIMEDOUT)
-    }
+impl<const FLUSH: u32> PerQueue<FLUSH> {
+    /// How long the hardware has to answer: for a read over the bus that is under way, with a margin.
+    const PATIENCE_MS: u32 = 100;
 }
 
-impl Switch for PerQueue {
+impl<const FLUSH: u32> Switch for PerQueue<FLUSH> {
     const RESUMES: bool = false;
 
     fn stop(hw: &Hardware, block: Block, side: Direction) -> Result {
-        Self::set(hw, block, false)?;
-        if side == Direction::Rx {
-            // Data of a frame under way.
-            sched::sleep_us(200);
+        let control = block.control();
+        let off = || hw.read(control) & ENABLE == 0;
+        // A driver that sets its address filters may write the register of all queues as it has read them, with the
+        // bit, until the hardware shows it cleared. It does so under the lock that `update` takes. So when the bit is
+        // found cleared under that lock, nobody has a value with it any more.
+        for _ in 0..3 {
+            hw.update(control, ENABLE | FLUSH, FLUSH);
+            if sched::wait_until(Self::PATIENCE_MS, off) && hw.locked(off) {
+                if side == Direction::Rx {
+                    // Data of a frame under way.
+                    sched::sleep_us(200);
+                }
+                return Ok(());
+            }
         }
-        Ok(())
+        Err(ETIMEDOUT)
     }
 
-    fn start(hw: &Hardware, block: Block, _side: Direction) -> Result {
-        Self::set(hw, block, true)
+    fn start(hw: &Hardware, block: Block, side: Direction) -> Result {
+        hw.update(block.control(), ENABLE | FLUSH, ENABLE);
+        if sched::wait_until(Self::PATIENCE_MS, || Self::is_on(hw, block, side)) {
+            Ok(())
+        } else {
+            Err(ETIMEDOUT)
+        }
     }
 
     fn is_on(hw: &Hardware, block: Block, _side: Direction) -> bool {
-        hw.read(block.control()) & Self::ENABLE != 0
+        hw.read(block.control()) & ENABLE != 0
     }
 }

@@ -18,7 +18,7 @@ use super::{
     adapter::{QueueId, Refusal},
     family::Family,
     napi,
-    register::{Block, Hardware, Reg, Stopped},
+    register::{Block, Hardware, Meanwhile, Settings, Stopped},
     rings::{Descriptors, DriverRing, DESCRIPTOR},
     switch::Switch, //
 };
@@ -36,6 +36,9 @@ use core::marker::PhantomData;
 
 /// How long a driver has to finish what it has begun.
 const PATIENCE_MS: u32 = 500;
+
+/// The smallest buffers that all controllers can be set to, in bytes.
+const SMALLEST_BUFFER: u32 = 1024;
 
 /// Largest payload with which every frame fits the smallest buffer that the drivers use.
 const PLAIN_MTU: u32 = 1500;
@@ -152,11 +155,13 @@ impl<F: Family> Stock<F> {
         F::write_back(&hw);
         let frozen = Frozen::stop(&hw, id, block)?;
         let full = sched::wait_until(PATIENCE_MS, || {
-            let (head, tail) = (block.head(&hw), block.tail(&hw));
-            (head < count && tail < count && F::is_full(distance(tail, head, count))) || {
-                napi::schedule(hw.dev());
-                false
-            }
+            frozen
+                .gap(&ring)
+                .is_some_and(|gap| gap < count && F::is_full(gap))
+                || {
+                    napi::schedule(hw.dev());
+                    false
+                }
         });
         if !full {
             return frozen.go_on(Stuck::again(c"a driver does not refill its receive ring"));
@@ -172,8 +177,19 @@ struct Saved {
     bytes: u32,
     /// Where a transmit ring ran empty.
     at: u32,
-    mode: u32,
-    control: u32,
+    settings: Settings,
+}
+
+impl Saved {
+    /// What the queue `id` has now, where `settings` will be.
+    fn read(hw: &Hardware, block: Block, settings: Settings) -> Self {
+        Self {
+            base: block.base(hw),
+            bytes: block.bytes(hw),
+            at: block.tail(hw),
+            settings: settings.map(|setting| setting.map(|setting| setting.found(hw))),
+        }
+    }
 }
 
 /// A queue that is stopped, its driver's ring at rest. A receive ring stands at 0.
@@ -185,24 +201,44 @@ pub struct Frozen<F: Family> {
 
 impl<F: Family> Frozen<F> {
     fn stop(hw: &Arc<Hardware>, id: QueueId, block: Block) -> Result<Self, Stuck> {
-        let saved = Saved {
-            base: block.base(hw),
-            bytes: block.bytes(hw),
-            at: block.tail(hw),
-            mode: hw.read(Self::mode(id, block)),
-            control: hw.read(block.control()),
-        };
+        // Which registers they are does not depend on the size of buffers.
+        let saved = Saved::read(hw, block, Self::settings(id, block, SMALLEST_BUFFER));
         let stopped = Stopped::stop(hw, block, id.direction)
             .map_err(|_| Stuck::spoilt(c"a queue does not stop"))?;
         Ok(Self { id, stopped, saved })
     }
 
-    fn mode(id: QueueId, block: Block) -> Reg {
+    fn settings(id: QueueId, block: Block, buf_size: u32) -> Settings {
         match id.direction {
-            Direction::Rx => F::rx_mode(block),
-            // Only read.
-            Direction::Tx => block.control(),
+            Direction::Rx => F::rx_settings(block, buf_size),
+            Direction::Tx => F::tx_settings(block),
         }
+    }
+
+    /// How far the driver's tail of a receive ring is behind the head, if that is to be found out.
+    ///
+    /// Where a tail that is written to a stopped queue is lost, the register does not tell. But there the driver clears
+    /// the length in each descriptor that it fills, and in the next one, where it will go on; and a length is in each
+    /// that the hardware has written and the driver not filled since.
+    fn gap(&self, ring: &DriverRing) -> Option<u32> {
+        let (hw, block) = (self.stopped.hw(), self.stopped.block());
+        let count = ring.count();
+        let head = block.head(hw);
+        if head >= count {
+            return None;
+        }
+        if F::Switch::RESUMES {
+            let tail = block.tail(hw);
+            return (tail < count).then(|| distance(tail, head, count));
+        }
+        let has_length = |i| F::Rx::length(ring.read(i, 1)) != 0;
+        let total = (0..count).filter(|&i| has_length(i)).count() as u32;
+        let mut gap = 1;
+        while gap < count && has_length(distance(gap, head, count)) {
+            gap += 1;
+        }
+        // They are in one piece before the head, unless a frame is half written.
+        (gap == total + 1).then_some(gap)
     }
 
     /// Lets the queue go on as if nothing had happened, where that is possible, and passes on what went wrong.
@@ -225,10 +261,17 @@ impl<F: Family> Frozen<F> {
         if first == 0 {
             // SAFETY: The device is valid.
             let mtu = unsafe { (&raw const (*hw.dev().as_ptr()).mtu).read_volatile() };
-            if mtu <= PLAIN_MTU {
+            if mtu <= PLAIN_MTU && !F::may_hold_part(hw, self.stopped.block()) {
                 return Ok(());
             }
             // Half of a long frame may have been seen: one lap, whose first damaged descriptor ends it.
+        }
+        // That all is refilled is seen only if the driver's last refill ends where the ring does.
+        let gap = self.gap(ring).unwrap_or(0);
+        if (gap + count - first).wrapping_sub(1) % F::REFILL != 0 {
+            return Err(Stuck::spoilt(
+                c"a driver's receive ring is not refilled to its end",
+            ));
         }
         // The one before the first is empty, and filled when the first one is done with.
         let empty = first.saturating_sub(1);
@@ -258,16 +301,12 @@ impl<F: Family> Frozen<F> {
     pub fn program(self, address: u64, bytes: u32, buf_size: u32) -> Result<Taken<F>, Stuck> {
         let Self { id, stopped, saved } = self;
         let block = stopped.block();
-        stopped.set_ring(address, bytes);
-        if id.direction == Direction::Rx {
-            let Some((bits, _)) = F::rx_mode_bits(buf_size) else {
-                return Err(Stuck::spoilt(c"no such buffer size"));
-            };
-            stopped.set_bits(F::rx_mode(block), F::RX_MODE_MASK, bits);
+        if id.direction == Direction::Rx && F::rx_buffer(buf_size).is_none() {
+            return Err(Stuck::spoilt(c"no such buffer size"));
         }
-        let (mask, bits) = F::CONTROL;
-        if mask != 0 {
-            stopped.set_bits(block.control(), mask, bits);
+        stopped.set_ring(address, bytes);
+        for setting in Self::settings(id, block, buf_size).iter().flatten() {
+            stopped.apply(setting);
         }
         stopped
             .start()
@@ -287,12 +326,8 @@ impl<F: Family> Frozen<F> {
         let hw = stopped.hw();
         let block = stopped.block();
         stopped.set_ring(saved.base, saved.bytes);
-        if id.direction == Direction::Rx {
-            stopped.set_bits(F::rx_mode(block), F::RX_MODE_MASK, saved.mode);
-        }
-        let (mask, _) = F::CONTROL;
-        if mask != 0 {
-            stopped.set_bits(block.control(), mask, saved.control);
+        for setting in saved.settings.iter().flatten() {
+            stopped.apply(setting);
         }
         stopped
             .start()
@@ -344,6 +379,19 @@ pub struct Taken<F: Family> {
 }
 
 impl<F: Family> Taken<F> {
+    /// The NIC.
+    pub fn hw(&self) -> &Arc<Hardware> {
+        &self.hw
+    }
+
+    /// Puts back what the driver has changed of the queue when the link came up.
+    pub fn keep(&self) {
+        if self.id.direction == Direction::Rx {
+            let _calm = Meanwhile::new(&self.hw, &F::detection(&self.hw));
+            F::keep(&self.hw, self.block);
+        }
+    }
+
     /// Whether the hardware still has the ring at `address`.
     pub fn is_ours(&self, address: u64) -> bool {
         self.block.base(&self.hw) == address

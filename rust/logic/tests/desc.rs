@@ -3,7 +3,7 @@
 //! Descriptors, against words composed by hand from the data sheets.
 
 use netmap_logic::logic::desc::{
-    Advanced, Extended, Legacy, Offset, Receive, Transmit, TX_DONE, TX_END, TX_REPORT,
+    Advanced, Extended, Extended10G, Legacy, Offset, Receive, Transmit, TX_DONE, TX_END, TX_REPORT,
 };
 use proptest::prelude::*;
 
@@ -51,6 +51,11 @@ fn receive_words() {
         assert!(!Extended::is_plain(0x0000_003c_0000_0003 | (error << 24)));
     }
     let plain = 0x0000_003c_0000_0003;
+    // The 82599's: a bad IP checksum stands where others say that reception failed.
+    assert!(Extended10G::is_plain(plain | (0xc0 << 24)));
+    for error in [0x01, 0x02, 0x08, 0x10, 0x20] {
+        assert!(!Extended10G::is_plain(plain | (error << 24)));
+    }
     assert!(Extended::is_plain(plain));
     assert!(Extended::is_plain(plain | (0x60 << 24)));
     assert_eq!(Extended::length(plain), 60);
@@ -67,6 +72,7 @@ fn damaged_frames_are_complete_and_bad() {
     }
     check::<Legacy>();
     check::<Extended>();
+    check::<Extended10G>();
 }
 
 proptest! {

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Standing between the network core and a driver whose operations cannot be replaced: its functions are redirected.
+//!
+//! A driver may know its devices by the address of their operation table, as `ixgbe` does. Then the table stays, and the
+//! kernel's function tracer is asked to call us at the entry of the functions in it, as live patching does. For a
+//! device with hooks we send the call to the same functions that stand in a copied table elsewhere ([`super::ops`]).
+//!
+//! # Why not the egress hook
+//!
+//! The other way to get at what the stack sends is netfilter's egress hook, with the taken transmit queues stopped. But
+//! packet sockets that bypass the queueing discipline, pktgen and netpoll do not come by it; and a queue that is stopped
+//! does not stay so: the driver wakes all its queues when the link comes up, before anybody is told. From then on, until
+//! somebody stops it again, the driver would write its tail to a queue that runs our ring. (It would also need the
+//! watchdog to be kept quiet for all queues.) At the entry of the driver's transmit function everything comes by, under
+//! the queue's lock, whatever the state of the queue; so the gates of [`super::intercept`] close it as they do
+//! elsewhere.
+//!
+//! # What calls the driver's own
+//!
+//! A function that is sent to us may call the driver's, and would come back here. So the decision is made such that it
+//! does not: functions that run under the RTNL mutex are not redirected while [`Hooks::ask`] is under way; all others
+//! are redirected only if the stand-in does the work alone.
+
+use super::{
+    intercept::Hooks,
+    ops,
+    table, //
+};
+use crate::{
+    bindings::{
+        self,
+        net_device,
+        net_device_ops,
+        sk_buff, //
+    },
+    prelude::*,
+    sys::rtnl::Rtnl, //
+};
+use core::{
+    ptr::null_mut,
+    sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering}, //
+};
+use kernel::{ffi::c_ulong, sync::rcu};
+
+/// The functions that are redirected, in the order of [`Function::ALL`]; 0 where the driver has none.
+static ADDRESSES: [AtomicUsize; Function::ALL.len()] =
+    [const { AtomicUsize::new(0) }; Function::ALL.len()];
+/// The table that they are of. Changed under the RTNL mutex.
+static TABLE: AtomicPtr<net_device_ops> = AtomicPtr::new(null_mut());
+/// How many devices are redirected. Changed under the RTNL mutex.
+static USERS: AtomicU32 = AtomicU32::new(0);
+
+/// Between the start of a function and the place where the tracer calls us is an instruction of at most so many bytes.
+const ENTRY: usize = 16;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Function {
+    StartXmit,
+    SelectQueue,
+    TxTimeout,
+    XdpXmit,
+    XskWakeup,
+    Open,
+    Stop,
+    ChangeMtu,
+    FixFeatures,
+    SetFeatures,
+    Bpf,
+    SetupTc,
+}
+
+/// The address of an operation, 0 if there is none.
+macro_rules! address {
+    ($operation:expr) => {
+        $operation.map_or(0, |function| function as *const () as usize)
+    };
+}
+
+impl Function {
+    const ALL: [Self; 12] = [
+        Self::StartXmit,
+        Self::SelectQueue,
+        Self::TxTimeout,
+        Self::XdpXmit,
+        Self::XskWakeup,
+        Self::Open,
+        Self::Stop,
+        Self::ChangeMtu,
+        Self::FixFeatures,
+        Self::SetFeatures,
+        Self::Bpf,
+        Self::SetupTc,
+    ];
+
+    /// Where it is in a table.
+    fn of(self, ops: &net_device_ops) -> usize {
+        match self {
+            Self::StartXmit => address!(ops.ndo_start_xmit),
+            Self::SelectQueue => address!(ops.ndo_select_queue),
+            Self::TxTimeout => address!(ops.ndo_tx_timeout),
+            Self::XdpXmit => address!(ops.ndo_xdp_xmit),
+            Self::XskWakeup => address!(ops.ndo_xsk_wakeup),
+            Self::Open => address!(ops.ndo_open),
+            Self::Stop => address!(ops.ndo_stop),
+            Self::ChangeMtu => address!(ops.ndo_change_mtu),
+            Self::FixFeatures => address!(ops.ndo_fix_features),
+            Self::SetFeatures => address!(ops.ndo_set_features),
+            Self::Bpf => address!(ops.ndo_bpf),
+            Self::SetupTc => address!(ops.ndo_setup_tc),
+        }
+    }
+
+    /// Whether a call with these arguments is for us.
+    fn is_ours(self, hooks: &Hooks, first: usize, second: usize) -> bool {
+        match self {
+            Self::StartXmit => {
+                // SAFETY: The core calls the function with a packet as its first argument.
+                let queue = unsafe { bindings::netmap_skb_queue(first as *mut sk_buff) };
+                hooks.diverts(queue)
+            }
+            Self::SelectQueue => hooks.is_active(),
+            Self::TxTimeout => u16::try_from(second).is_ok_and(|queue| hooks.is_closed(queue)),
+            Self::XdpXmit | Self::XskWakeup => hooks.is_active(),
+            _ => !hooks.is_asking(),
+        }
+    }
+}
+
+/// Finds out where a call of a redirected function goes; 0 if to the function itself.
+///
+/// # Safety
+///
+/// Only for the function tracer, at the entry of a function that was redirected, with its first two arguments.
+unsafe extern "C" fn decide(at: c_ulong, first: c_ulong, second: c_ulong) -> c_ulong {
+    let found = Function::ALL
+        .into_iter()
+        .zip(&ADDRESSES)
+        .find(|(_, address)| at.wrapping_sub(address.load(Ordering::Relaxed)) < ENTRY);
+    let Some((function, _)) = found else {
+        return 0;
+    };
+    let device = match function {
+        Function::StartXmit => second,
+        _ => first,
+    } as *const net_device;
+    let rcu = rcu::read_lock();
+    match table::find(device, &rcu) {
+        Some(hooks) if function.is_ours(hooks, first, second) => function.of(&ops::STAND_INS),
+        _ => 0,
+    }
+}
+
+/// The functions of a driver are redirected as long as there is one of these.
+///
+/// To be made and dropped with the RTNL mutex held.
+pub(super) struct Redirected(());
+
+impl Redirected {
+    /// Redirects the functions of a table, which stays where it is as long as the result.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if the kernel cannot redirect functions, or not these; `EBUSY` if they are redirected by others (a
+    /// live patch), the tracer is switched off, or functions of another table are redirected.
+    pub fn new(table: &net_device_ops, _rtnl: &Rtnl) -> Result<Self> {
+        let users = USERS.load(Ordering::Relaxed);
+        let wanted = core::ptr::from_ref(table).cast_mut();
+        if users == 0 {
+            let mut functions = KVec::with_capacity(ADDRESSES.len(), GFP_KERNEL)?;
+            for (function, address) in Function::ALL.into_iter().zip(&ADDRESSES) {
+                let value = function.of(table);
+                address.store(value, Ordering::Relaxed);
+                if value != 0 {
+                    functions.push(value as c_ulong, GFP_KERNEL)?;
+                }
+            }
+            // SAFETY: The functions are there as long as the table. `decide` is a function of this module, which stays
+            // until the redirection has ended.
+            kernel::error::to_result(unsafe {
+                bindings::netmap_redirect(
+                    functions.as_mut_ptr(),
+                    functions.len() as u32,
+                    Some(decide),
+                )
+            })?;
+            TABLE.store(wanted, Ordering::Relaxed);
+        } else if TABLE.load(Ordering::Relaxed) != wanted {
+            return Err(EBUSY);
+        }
+        USERS.store(users + 1, Ordering::Relaxed);
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Redirected {
+    fn drop(&mut self) {
+        let users = USERS.load(Ordering::Relaxed) - 1;
+        USERS.store(users, Ordering::Relaxed);
+        if users == 0 {
+            // SAFETY: Begun by `new`. When it returns, no call is on its way to `decide`.
+            unsafe { bindings::netmap_redirect_end() };
+            TABLE.store(null_mut(), Ordering::Relaxed);
+        }
+    }
+}

@@ -94,7 +94,12 @@ fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
         return;
     };
     match event {
-        NetdevEvent::GoingDown => port.release(rtnl, Loss::Down),
+        NetdevEvent::GoingDown => {
+            // Unless we set it down ourselves.
+            if !hooks.is_asking() {
+                port.release(rtnl, Loss::Down);
+            }
+        }
         NetdevEvent::Up => {
             // Mostly done when the driver's open returned.
             hooks.hook_napi(rtnl);

@@ -223,8 +223,11 @@ impl<F: Family> Machine<F> {
                     "{}: the driver does not open the device again\n",
                     dev.label(rtnl)
                 );
+                // What is taken is given up here: the port, which waits for us, need not be told.
                 // SAFETY: The device is valid and the RTNL mutex held.
-                unsafe { bindings::netmap_dev_close(dev.as_ptr()) };
+                hooks.ask(rtnl, |_| unsafe {
+                    bindings::netmap_dev_close(dev.as_ptr())
+                });
                 self.give_up(taken, hooks);
                 return Err(Stuck {
                     refusal: Refusal::new(EIO, c"the driver does not open the device again"),

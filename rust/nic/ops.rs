@@ -188,7 +188,9 @@ unsafe extern "C" fn stop(dev: *mut net_device) -> c_int {
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
-    hooks.events().release(rtnl, Loss::Down);
+    if !hooks.is_asking() {
+        hooks.events().release(rtnl, Loss::Down);
+    }
     hooks.ask(rtnl, |ops| match ops.ndo_stop {
         // SAFETY: The driver's own function with what the core gave us.
         Some(original) => unsafe { original(dev) },

@@ -108,6 +108,8 @@ pub struct Ring {
     hung: bool,
     /// Malicious driver detection has stopped it.
     blocked: bool,
+    /// It was disabled, and no other ring was put in place since.
+    at_rest: bool,
 }
 
 impl Ring {
@@ -131,6 +133,7 @@ impl Ring {
             reports: Vec::new(),
             hung: false,
             blocked: false,
+            at_rest: false,
         }
     }
 
@@ -205,6 +208,7 @@ impl Ring {
     /// Writes the base, low.
     pub fn set_base_low(&mut self, value: u32, rules: &mut Rules) {
         self.check_stopped(Rule::BaseWhileEnabled, value, rules);
+        self.at_rest = false;
         self.base_low = value & BASE_MASK;
         self.latch_leniently(rules);
     }
@@ -212,6 +216,7 @@ impl Ring {
     /// Writes the base, high.
     pub fn set_base_high(&mut self, value: u32, rules: &mut Rules) {
         self.check_stopped(Rule::BaseWhileEnabled, value, rules);
+        self.at_rest = false;
         self.base_high = value;
         self.latch_leniently(rules);
     }
@@ -219,6 +224,7 @@ impl Ring {
     /// Writes the length.
     pub fn set_length(&mut self, value: u32, rules: &mut Rules) {
         self.check_stopped(Rule::LengthWhileEnabled, value, rules);
+        self.at_rest = false;
         self.length = value & LENGTH_MASK;
         self.latch_leniently(rules);
     }
@@ -259,7 +265,7 @@ impl Ring {
     pub fn set_tail(&mut self, value: u32, now: u64, delays: &Delays, rules: &mut Rules) {
         let stopped = matches!(self.state, State::Disabled | State::Enabling { .. });
         if stopped && rules.strict() {
-            if value != 0 {
+            if value != 0 && !self.at_rest {
                 rules.broken(Rule::TailWhileDisabled, || {
                     format!("{}: {value} written", self.name())
                 });
@@ -321,6 +327,7 @@ impl Ring {
 
     fn start(&mut self, rules: &mut Rules) {
         self.state = State::Enabled;
+        self.at_rest = false;
         self.latch();
         self.cache.clear();
         self.hung = self.blocked;
@@ -335,6 +342,7 @@ impl Ring {
 
     fn stop(&mut self) {
         self.state = State::Disabled;
+        self.at_rest = true;
         self.cache.clear();
         self.notice_at = None;
     }
@@ -354,6 +362,11 @@ impl Ring {
             return 1;
         }
         (self.noticed + self.count - self.fetched) % self.count
+    }
+
+    /// Whether descriptors were given of which the card's DMA does not know yet.
+    pub fn unnoticed(&self) -> bool {
+        self.live() && self.notice_at.is_some() && self.tail != self.noticed
     }
 
     /// Descriptors that were read and not taken.

@@ -12,7 +12,8 @@ pub enum Rule {
     ///
     /// Source: ixgbe_ethtool.c, reg_test_82599 ("RDH is read-only"); ixgbe_main.c, ixgbe_configure_rx_ring writes 0.
     HeadWritten,
-    /// A tail was written while its queue was disabled; it is ignored. Writing 0 is ignored in silence.
+    /// A tail was written while its queue was disabled; it is ignored. Writing 0 is ignored in silence. So is what comes
+    /// to a queue that was disabled before another ring is put in place: a driver's poll that goes on for a moment.
     ///
     /// Source: ixgbe_main.c, ixgbe_configure_rx_ring: buffers are given only behind ixgbe_rx_desc_queue_enable.
     TailWhileDisabled,

@@ -194,6 +194,10 @@ impl RxQueue {
             self.fetch(need.max(READ_AHEAD) - self.ring.cached(), memory, rules);
         }
         if self.ring.cached() < need {
+            // What was given before the frame came is there for it, only not read yet.
+            if self.ring.unnoticed() {
+                return Outcome::Waits;
+            }
             return if self.split & srrctl::DROP_EN != 0 {
                 Outcome::Dropped
             } else {

@@ -107,6 +107,23 @@ fn the_tail_of_a_disabled_queue_is_ignored() {
     assert_eq!(driver.device.rules.count(Rule::TailWhileDisabled), 2);
 }
 
+/// The poll of a driver whose queue was taken may still refill.
+#[test]
+fn a_tail_for_the_ring_that_ran_is_ignored_in_silence() {
+    let mut driver = silicon();
+    driver.program_rx(0);
+    driver.write(rx_at(CONTROL), rxdctl::ENABLE);
+    driver.pass(1_000_000);
+    driver.write(rx_at(CONTROL), 0);
+    driver.pass(1_000_000);
+    driver.write(rx_at(TAIL), 8);
+    assert_eq!(driver.read(rx_at(TAIL)), 0);
+    assert_eq!(broken(&driver), []);
+    driver.program_rx(0);
+    driver.write(rx_at(TAIL), 8);
+    assert_eq!(broken(&driver), [Rule::TailWhileDisabled]);
+}
+
 /// A driver that gives buffers before ENABLE reads 1.
 #[test]
 fn a_tail_that_does_not_wait_for_enable_is_lost() {

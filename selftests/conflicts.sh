@@ -61,9 +61,15 @@ if [ "$several" ]; then
 	tc qdisc del dev "$TEST_IF" root
 	accepted
 
-	echo 1 >"$device/sriov_numvfs"
-	refused "virtual functions" "SR-IOV"
-	echo 0 >"$device/sriov_numvfs"
+	if [ -e "$device/sriov_numvfs" ]; then
+		echo 1 >"$device/sriov_numvfs"
+		refused "virtual functions" "SR-IOV"
+		echo 0 >"$device/sriov_numvfs"
+	else
+		ethtool -K "$TEST_IF" l2-fwd-offload on
+		refused "queues for macvlans" "macvlan offload"
+		ethtool -K "$TEST_IF" l2-fwd-offload off
+	fi
 	accepted
 fi
 finish_test

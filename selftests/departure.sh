@@ -24,6 +24,14 @@ back() {
 	ip link set "$1" up && carrier_is "$1" 1
 }
 
+# An optical link needs both ends.
+both_back() {
+	local status=0
+	back "$TEST_IF" "$mac" || status=1
+	back "$TEST_PEER" "$peer_mac" || status=1
+	return $status
+}
+
 asleep() {
 	[ "$(awk '{ print $3 }' "/proc/$holder/stat")" = S ]
 }
@@ -46,7 +54,7 @@ told() {
 # hears: whether the port takes packets again.
 anew() {
 	local listener sender
-	wait_for back "$TEST_IF" "$mac" && wait_for back "$TEST_PEER" "$peer_mac"
+	wait_for both_back
 	check $? "the interface is there again"
 	./port listen "netmap:$TEST_IF" 0800 >/tmp/held 2>&1 &
 	listener=$!
@@ -108,10 +116,20 @@ check $? "the program hears again"
 kill $sender $holder
 wait $sender $holder
 
+# A card that answers no more, as far as QEMU lets a model pull itself; then its slot is switched off.
+pull() {
+	if [ "$TEST_NIC" = ixgbe ]; then
+		model "$TEST_IF" fault dead on
+		echo 1 >"/sys/bus/pci/devices/$device/remove"
+	else
+		monitor -e DEVICE_DELETED device_del "$TEST_IF_ID"
+	fi
+}
+
 # The emulated bridge of the e1000 has no slot that can be emptied.
 if [ $unplug != 0 ]; then
 	asleep_on_port
-	monitor -e DEVICE_DELETED device_del "$TEST_IF_ID" && [ -z "$(by_address "$mac")" ]
+	pull && [ -z "$(by_address "$mac")" ]
 	check $? "the card is pulled"
 	told "that"
 fi

@@ -49,18 +49,19 @@ hears() {
 plan 18
 set_takeover hot
 features=$(ethtool -k "$TEST_IF")
+size=$(ethtool -g "$TEST_IF" | awk '/^Current/ { now = 1 } now && $1 == "RX:" { print $2 }')
 rings=$(ethtool -g "$TEST_IF") mtu=$(cat "/sys/class/net/$TEST_IF/mtu")
 start_holding "netmap:$TEST_IF"
 check $? "all queues are taken"
 mark_log
-check_that "ring sizes cannot change" busy ethtool -G "$TEST_IF" rx 512
+check_that "ring sizes cannot change" busy ethtool -G "$TEST_IF" rx 1024
 if [ "$count" -gt 1 ]; then
 	check_that "nor can channels" busy ethtool -L "$TEST_IF" combined 1
 	[ "$(./port xdp "$TEST_IF")" = EBUSY ]
 	check $? "no XDP program can be attached"
 else
-	check_that "nor can ring sizes of the other direction" busy ethtool -G "$TEST_IF" tx 512
-	check_that "nor can both" busy ethtool -G "$TEST_IF" rx 512 tx 512
+	check_that "nor can ring sizes of the other direction" busy ethtool -G "$TEST_IF" tx 1024
+	check_that "nor can both" busy ethtool -G "$TEST_IF" rx 1024 tx 1024
 fi
 check_that "nor can the MTU beyond a buffer" busy ip link set "$TEST_IF" mtu 4000
 check_that "nor can pause parameters" busy ethtool -A "$TEST_IF" rx off tx off
@@ -84,8 +85,7 @@ check $? "the interface goes down and up"
 hears && passes
 check $? "and packets pass again"
 
-monitor set_link "$TEST_IF_ID" off && wait_for carrier_is "$TEST_IF" 0 &&
-	monitor set_link "$TEST_IF_ID" on && wait_for carrier_is "$TEST_IF" 1
+cable off && wait_for carrier_is "$TEST_IF" 0 && cable on && wait_for carrier_is "$TEST_IF" 1
 check $? "the cable is pulled and plugged in"
 hears && passes
 check $? "and packets pass again"
@@ -94,6 +94,6 @@ ethtool -r "$TEST_IF" >/tmp/self 2>&1
 wait_for carrier_is "$TEST_IF" 1 && hears && passes
 check $? "packets pass after a new negotiation of the link"
 stop_holding
-[ "$(ethtool -k "$TEST_IF")" = "$features" ] && ethtool -G "$TEST_IF" rx 512 && ethtool -G "$TEST_IF" rx 256
+[ "$(ethtool -k "$TEST_IF")" = "$features" ] && ethtool -G "$TEST_IF" rx 1024 && ethtool -G "$TEST_IF" rx "$size"
 check $? "when they are given back, all can be done again"
 finish_test

@@ -54,6 +54,16 @@ carrier_is() {
 	[ "$(cat "/sys/class/net/$1/carrier" 2>/dev/null)" = "$2" ]
 }
 
+# cable on|off: plug the cable of the NIC under test in, or pull it.
+cable() {
+	local -A end=([on]=up [off]=down)
+	if [ "$TEST_NIC" = ixgbe ]; then
+		model "$TEST_IF" link "${end[$1]}"
+	else
+		monitor set_link "$TEST_IF_ID" "$1"
+	fi
+}
+
 # The peer into its namespace, addresses on both, no look-ups that a taken queue would have to answer.
 make_hosts() {
 	local nic_mac peer_mac

@@ -23,6 +23,8 @@ pub enum Change {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Link {
     up: bool,
+    /// It was down since LINKS was last read.
+    was_down: bool,
     trained_at: Option<u64>,
 }
 
@@ -37,9 +39,11 @@ impl Link {
         self.up
     }
 
-    /// LINKS: up or not, and the speed.
-    pub fn status(&self) -> u32 {
-        if self.up {
+    /// LINKS: up or not, and the speed. A link that was lost reads as down once, even if it is up again.
+    ///
+    /// Source: ixgbe_common.c, ixgbe_check_mac_link_generic ("clear the old state").
+    pub fn status(&mut self) -> u32 {
+        if self.up && !std::mem::take(&mut self.was_down) {
             links::UP | links::SPEED_10G
         } else {
             0
@@ -51,6 +55,7 @@ impl Link {
         match (self.up, light) {
             (true, false) => {
                 self.up = false;
+                self.was_down = true;
                 self.trained_at = None;
                 (Change::Down, None)
             }
@@ -85,5 +90,17 @@ mod tests {
         assert_eq!(link.status(), links::UP | links::SPEED_10G);
         assert_eq!(link.update(false, TRAINING + 3), (Change::Down, None));
         assert_eq!(link.status(), 0);
+    }
+
+    #[test]
+    fn a_link_that_was_lost_reads_as_down_once() {
+        let mut link = Link::default();
+        for light in [true, true, false, true, true] {
+            link.update(light, TRAINING);
+            link.update(light, 2 * TRAINING);
+        }
+        assert!(link.up());
+        assert_eq!(link.status(), 0);
+        assert_eq!(link.status(), links::UP | links::SPEED_10G);
     }
 }

@@ -59,7 +59,8 @@ pub fn run(args: &Serve) -> Result<ExitCode, String> {
     println!("ready");
     drop(ended);
     let mut left = ports.len();
-    while left > 0 && !stop.load(Ordering::Relaxed) {
+    let failure = || ports.iter().find_map(|port| port.failure());
+    while left > 0 && failure().is_none() && !stop.load(Ordering::Relaxed) {
         match endings.recv_timeout(POLL) {
             Ok(error) => {
                 left -= 1;
@@ -77,6 +78,9 @@ pub fn run(args: &Serve) -> Result<ExitCode, String> {
     }
     if let Some(path) = &args.control {
         let _ = std::fs::remove_file(path);
+    }
+    if let Some(reason) = failure() {
+        return Err(reason.to_owned());
     }
     Ok(report(&ports))
 }

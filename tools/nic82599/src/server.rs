@@ -203,8 +203,7 @@ impl ServerBackend for Backend {
             .with(|device, _| device.memory.map(address, size, file, readable, writable));
         if let Err(error) = mapped {
             // Going on would lose every packet in silence.
-            eprintln!("nic82599: {error}");
-            std::process::exit(1);
+            self.port.fail(error.to_string());
         }
         Ok(())
     }

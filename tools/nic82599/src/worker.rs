@@ -10,7 +10,7 @@ use crate::wire::{Arrival, Tap};
 use std::fs::File;
 use std::io::BufWriter;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Frames that one step takes from the cable, and gives to it.
@@ -33,6 +33,7 @@ pub struct Port {
     far_end: Mutex<FarEnd>,
     tap: Option<SharedTap>,
     started: Instant,
+    failure: OnceLock<String>,
 }
 
 impl Port {
@@ -56,6 +57,7 @@ impl Port {
             far_end: Mutex::new(FarEnd::new()),
             tap,
             started,
+            failure: OnceLock::new(),
         })
     }
 
@@ -95,6 +97,17 @@ impl Port {
         let mut device = lock(&self.device);
         self.waiting.fetch_sub(1, Ordering::AcqRel);
         act(&mut device, self.now())
+    }
+
+    /// The port cannot go on, for this reason.
+    pub fn fail(&self, reason: String) {
+        // The first reason is the one to tell.
+        let _ = self.failure.set(reason);
+    }
+
+    /// Why the port cannot go on, if it cannot.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     /// Wakes the worker.

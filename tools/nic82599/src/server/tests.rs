@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The server, met by the crate's own client.
 
-use super::{listen, serve};
+use super::{listen, serve, Backend};
 use crate::cable::{Cable, End};
 use crate::device::{Device, Settings};
 use crate::memory::memory_file;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
-use vfio_user::Client;
+use vfio_user::{Client, DmaMapFlags, ServerBackend};
 
 const BAR0: u32 = 0;
 const CONFIG: u32 = 7;
@@ -137,4 +137,19 @@ fn memory_is_mapped_and_gone_with_the_client() {
         .dma_map(0, 0x8000, 0x1000, file.as_raw_fd())
         .unwrap();
     assert!(!reads(&served.end()));
+}
+
+#[test]
+fn memory_that_is_not_shared_is_a_failure_of_the_port() {
+    let device = Device::new(Settings::for_tests());
+    let cable = Arc::new(Cable::default());
+    let port = Port::new(device, cable, End::A, None, Instant::now());
+    let mut backend = Backend {
+        port: Arc::clone(&port),
+    };
+    let flags = DmaMapFlags::READ_WRITE;
+    backend.dma_map(flags, 0, 0xf_0000, 0x1_0000, None).unwrap();
+    assert_eq!(port.failure(), None);
+    backend.dma_map(flags, 0, 0, 1 << 30, None).unwrap();
+    assert!(port.failure().unwrap().contains("share=on"));
 }

@@ -296,7 +296,8 @@ impl Device {
             Effect::MasterOff => {
                 let busy =
                     self.rx.iter().any(|q| q.ring().state() == State::Enabled) && self.receiving();
-                if busy {
+                // Nobody can turn the receiver of a dead card off.
+                if busy && !self.faults.dead() {
                     self.rules
                         .broken(Rule::BusMasterOff, || "receiver is on".into());
                 }
@@ -346,7 +347,12 @@ impl Device {
             Fault::Clear => self.interrupts.lines.lose = 0,
             _ => {}
         }
+        let was_dead = self.faults.dead();
         self.faults.inject(fault);
+        if was_dead && !self.faults.dead() {
+            // What comes back is a card that was plugged in: it knows of no ring.
+            self.reset();
+        }
     }
 
     /// Whether the link is up.

@@ -40,9 +40,8 @@ impl Eeprom {
         // The board's part number in its old form: "E68785-001" (ixgbe_read_pba_string_generic).
         words[0x15] = 0xe687;
         words[0x16] = 0x8501;
-        // No wake on LAN without a cable of its own (ixgbe_get_device_caps): port 0 and 1 are not supported.
+        // No FCoE, and no delay against crosstalk (ixgbe_get_device_caps_generic, ixgbe_probe).
         words[0x2c] = 0x0082;
-        words[0x18] = 0x0001;
         // Version words (ixgbe_get_etk_id).
         words[0x2d] = 0x0ea0;
         words[0x2e] = 0x8000;

@@ -226,6 +226,14 @@ fn a_dead_card_reads_as_ones() {
     driver.settle();
     assert_eq!(driver.report(0, 0), None);
     assert!(!driver.device.shines());
+    driver.device.write_config(4, &[2, 0]);
+    assert_eq!(driver.device.rules.total(), 0);
+    driver.device.inject(Fault::Clear);
+    assert_eq!(
+        driver.read(Driver::rx_register(0, 0x08)),
+        0,
+        "no ring is left"
+    );
 }
 
 /// Source: ixgbe_main.c, ixgbe_clean_rx_irq and ixgbe_get_rsc_count: the descriptors of a coalesced frame name each other.

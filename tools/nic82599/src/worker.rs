@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// Frames that one step takes from the cable, and gives to it.
 const BURST: usize = 64;
 
+/// How often the worker lets others run that wait for the device.
+const YIELDS: u32 = 100;
+
 /// A file that both ports write their frames to, in the order of sending.
 pub type SharedTap = Arc<Mutex<Tap<BufWriter<File>>>>;
 
@@ -222,7 +225,11 @@ impl Port {
     }
 
     fn wait(&self, next: Next) {
-        if self.waiting.load(Ordering::Acquire) > 0 {
+        // A lock is not handed over: whoever waits has it before the next step, if it is scheduled at all.
+        for _ in 0..YIELDS {
+            if self.waiting.load(Ordering::Acquire) == 0 {
+                break;
+            }
             std::thread::yield_now();
         }
         let rung = lock(&self.rung);

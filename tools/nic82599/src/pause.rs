@@ -101,6 +101,13 @@ pub struct Marks {
     pub refresh: u16,
 }
 
+impl Marks {
+    /// Whether PAUSE frames are sent at all.
+    pub fn in_force(&self) -> bool {
+        self.fccfg & bits::TFCE != 0 && self.high & bits::FCEN != 0
+    }
+}
+
 /// The sending side: XOFF above the high mark, repeated before it expires, and XON below the low mark.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sender {
@@ -119,8 +126,7 @@ impl Sender {
         now: u64,
         bits_per_second: u64,
     ) -> Option<Signal> {
-        let enabled = marks.fccfg & bits::TFCE != 0 && marks.high & bits::FCEN != 0;
-        if !enabled {
+        if !marks.in_force() {
             self.repeat_at = None;
             return None;
         }

@@ -19,6 +19,9 @@ const BURST: usize = 64;
 /// How often the worker lets others run that wait for the device.
 const YIELDS: u32 = 100;
 
+/// Octets that one step takes from the source at the far end.
+const GENERATED: usize = 8 * 1024;
+
 /// A file that both ports write their frames to, in the order of sending.
 pub type SharedTap = Arc<Mutex<Tap<BufWriter<File>>>>;
 
@@ -147,7 +150,10 @@ impl Port {
     /// One step: what has arrived, what the device does, what it sends.
     fn turn(&self) -> Next {
         let now = self.now();
-        let (arrivals, next_arrival) = self.cable.receive(self.end, now, BURST);
+        let limit = lock(&self.device).arrivals().min(BURST);
+        let (arrivals, next_arrival) = self.cable.receive(self.end, now, limit);
+        // Without room for it, it is no reason to wake up: the driver's next tail is.
+        let next_arrival = next_arrival.filter(|_| limit > 0);
         let (room, free_at) = self.cable.room(self.end, now);
         let took = !arrivals.is_empty();
         let light = self.cable.lit(self.end);
@@ -204,10 +210,16 @@ impl Port {
     /// Gives the device what the source at the far end has for it. Returns when it has the next frame.
     fn generate(&self, device: &mut Device, now: u64) -> Option<u64> {
         let mut far_end = lock(&self.far_end);
-        for _ in 0..BURST {
+        // No more than what may be on its way when a PAUSE frame is sent: the source has not seen that yet.
+        let mut octets = 0;
+        while octets < GENERATED {
+            if device.arrivals() == 0 {
+                return None;
+            }
             let Some(frame) = far_end.next(now) else {
                 break;
             };
+            octets += frame.len();
             device.receive(Arrival { frame, good: true }, now);
         }
         far_end.next_due()

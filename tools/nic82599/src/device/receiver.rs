@@ -210,13 +210,7 @@ impl Device {
 
     /// Sends PAUSE frames as the packet buffer's filling asks for. Returns when to ask again.
     pub(super) fn watch_buffer(&mut self, now: u64) -> Option<u64> {
-        let marks = Marks {
-            fccfg: self.registers.get(offset::FCCFG),
-            high: self.registers.get(offset::FCRTH0),
-            low: self.registers.get(offset::FCRTL0),
-            quanta: self.registers.get(offset::FCTTV0) as u16,
-            refresh: self.registers.get(offset::FCRTV) as u16,
-        };
+        let marks = self.marks();
         if let Some(signal) = self.pause.poll(self.buffer.used(), &marks, now, LINK_RATE) {
             let (quanta, counter) = match signal {
                 Signal::Xoff => (marks.quanta, Counter::XoffSent),
@@ -230,6 +224,29 @@ impl Device {
             }
         }
         self.pause.next_poll().and_then(|at| earlier(None, at))
+    }
+
+    fn marks(&self) -> Marks {
+        Marks {
+            fccfg: self.registers.get(offset::FCCFG),
+            high: self.registers.get(offset::FCRTH0),
+            low: self.registers.get(offset::FCRTL0),
+            quanta: self.registers.get(offset::FCTTV0) as u16,
+            refresh: self.registers.get(offset::FCRTV) as u16,
+        }
+    }
+
+    /// How many frames the far end can be let send now.
+    ///
+    /// Without PAUSE frames that is any number: what is too much is missed. With them it is what the packet buffer has
+    /// room for. Silicon repeats its XOFF in time; this model may get no processor for that long, and that must not cost
+    /// frames.
+    pub fn arrivals(&self) -> usize {
+        if !self.marks().in_force() {
+            return usize::MAX;
+        }
+        let size = self.registers.get(offset::RXPBSIZE0) as usize & 0xffc00;
+        size.saturating_sub(self.buffered()) / (self.longest() + CHECK)
     }
 
     /// Octets in the packet buffer.

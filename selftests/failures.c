@@ -276,6 +276,50 @@ TEST_F_TIMEOUT(failures, of_opening_and_mapping, 300)
 	EXPECT_EQ(self->carrier, carrier_changes());
 }
 
+static bool has_carrier(const char *name)
+{
+	int64_t end = now_ms() + LIMIT_MS;
+
+	while (number_in("/sys/class/net/%s/carrier", name) != 1)
+		if (now_ms() >= end)
+			return false;
+	return true;
+}
+
+/*
+ * The driver's own allocations too: it is restarted, and one of what it needs to open the NIC again fails. Not each of
+ * its hundreds of buffers, but every fifth place.
+ */
+TEST_F_TIMEOUT(failures, of_a_restart, 1200)
+{
+	bool failed = true;
+	char command[128];
+	long n;
+
+	snprintf(command, sizeof(command), "ethtool -G %s rx 80 tx 80", nic_name());
+	ASSERT_EQ(0, system(command));
+	ASSERT_EQ(0, put("restart", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
+	for (n = 1; failed; n += 5) {
+		struct nmreq_register reg = { .nr_mode = NR_REG_ALL_NIC };
+		int err, fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
+
+		ASSERT_LE(0, fd);
+		ASSERT_TRUE(has_carrier(nic_name()));
+		ASSERT_EQ(0, arm(n));
+		err = port_register(fd, nic_name(), &reg);
+		failed = met();
+		EXPECT_TRUE(is_of_failure(err)) TH_LOG("failure %ld: %d", n, err);
+		EXPECT_EQ(0, close(fd));
+		EXPECT_TRUE(has_carrier(nic_name()) && has_carrier(peer_name())) TH_LOG("after failure %ld", n);
+		EXPECT_AS_BEFORE(n);
+		ASSERT_GT(2000, n);
+	}
+	TH_LOG("%ld places", n);
+	EXPECT_EQ(0, put("hot", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
+	snprintf(command, sizeof(command), "ethtool -G %s rx 256 tx 256", nic_name());
+	EXPECT_EQ(0, system(command));
+}
+
 /* Infos and legacy requests, as well as the ends of a bound file's life: what fails there must not fail it. */
 TEST_F_TIMEOUT(failures, of_requests_and_closing, 300)
 {

@@ -20,6 +20,9 @@ use crate::{
 use core::marker::PhantomData;
 use kernel::sync::{new_mutex, Mutex};
 
+/// How often a driver is asked to open a device again: what it lacked, memory, may have come free.
+const OPENINGS: u32 = 3;
+
 /// A device of family `F`.
 #[pin_data]
 pub(super) struct Machine<F: Family> {
@@ -208,10 +211,16 @@ impl<F: Family> Machine<F> {
                 };
                 // SAFETY: The driver's own functions, with the RTNL mutex held, on a device that is up: as the driver
                 // itself calls them when its rings change.
-                unsafe {
-                    stop(dev.as_ptr());
-                    open(dev.as_ptr())
+                unsafe { stop(dev.as_ptr()) };
+                let mut opened = 0;
+                for _ in 0..OPENINGS {
+                    // SAFETY: As above; after a failure it is stopped as before.
+                    opened = unsafe { open(dev.as_ptr()) };
+                    if opened == 0 {
+                        break;
+                    }
                 }
+                opened
             });
             // The hardware was reset in between.
             for ours in Iterator::chain(taken.iter_mut(), fresh.iter_mut()) {

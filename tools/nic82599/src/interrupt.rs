@@ -35,7 +35,7 @@ pub struct Lines {
     pub sent: Vec<u64>,
     /// How often the line was raised.
     pub raised: u64,
-    /// Messages that are lost on their way, a fault to be injected.
+    /// Messages that the card forgets to send, a fault to be injected: their causes stay, and a new one sends them.
     pub lose: u64,
 }
 
@@ -69,11 +69,14 @@ impl Lines {
         self.raise();
     }
 
+    /// Whether a message that is about to be sent is to be lost; it counts.
+    fn loses(&mut self) -> bool {
+        let lost = self.lose > 0;
+        self.lose = self.lose.saturating_sub(1);
+        lost
+    }
+
     fn message(&mut self, vector: usize) {
-        if self.lose > 0 {
-            self.lose -= 1;
-            return;
-        }
         if self.sent.len() <= vector {
             self.sent.resize(vector + 1, 0);
         }
@@ -220,9 +223,12 @@ impl Interrupts {
                 next = earlier(next, self.open_at[vector]);
                 continue;
             }
-            self.send(vector, now);
             let bit = 1u64 << vector;
             self.armed &= !bit;
+            if self.lines.loses() {
+                continue;
+            }
+            self.send(vector, now);
             // Vectors above 15 have no bit in EIAC: nobody but the card could clear them.
             if vector >= 16 || self.auto_clear & (1 << vector) != 0 {
                 self.pending &= !bit;
@@ -233,8 +239,11 @@ impl Interrupts {
                 if self.open_at[vector] > now {
                     next = earlier(next, self.open_at[vector]);
                 } else {
-                    self.send(vector, now);
                     self.other_armed = false;
+                    if self.lines.loses() {
+                        return next;
+                    }
+                    self.send(vector, now);
                     self.other_mask &= !self.masked_by_message(self.auto_mask_other);
                 }
             }
@@ -477,6 +486,22 @@ mod tests {
         interrupts.settle(2);
         assert_eq!(sent(&interrupts, 0), 2);
         assert_eq!(interrupts.causes(), 0);
+    }
+
+    /// The driver sets all causes every two seconds, so that what was lost is made up for.
+    ///
+    /// Source: ixgbe_main.c, ixgbe_check_hang_subtask ("cause software interrupt to ensure rings are cleaned").
+    #[test]
+    fn a_lost_message_is_sent_when_its_cause_is_set_again() {
+        let mut interrupts = by_message();
+        interrupts.lines.lose = 1;
+        interrupts.queue_event(0, Direction::Rx);
+        interrupts.settle(0);
+        interrupts.settle(1);
+        assert_eq!((sent(&interrupts, 0), interrupts.causes()), (0, 1));
+        interrupts.set_causes(1);
+        interrupts.settle(2);
+        assert_eq!((sent(&interrupts, 0), interrupts.causes()), (1, 0));
     }
 
     /// Source: ixgbe_main.c, ixgbe_write_eitr: an interval in bits 3 to 11.

@@ -185,6 +185,12 @@ impl Device {
                         let enabled = self.rx[queue].read(register) & rxdctl::ENABLE;
                         (value & !rxdctl::ENABLE) | enabled
                     }
+                    // The driver is not to blame: it has waited for ENABLE for as long as it does.
+                    RxRegister::Tail
+                        if self.faults.sticks(Side::Rx, queue) && !self.rx[queue].ring().live() =>
+                    {
+                        return
+                    }
                     _ => value,
                 };
                 let on = self.receiving();
@@ -206,6 +212,11 @@ impl Device {
                     TxRegister::Control if self.faults.sticks(Side::Tx, queue) => {
                         let enabled = self.tx[queue].read(register) & txdctl::ENABLE;
                         (value & !txdctl::ENABLE) | enabled
+                    }
+                    TxRegister::Tail
+                        if self.faults.sticks(Side::Tx, queue) && !self.tx[queue].ring().live() =>
+                    {
+                        return
                     }
                     _ => value,
                 };

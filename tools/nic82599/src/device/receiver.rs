@@ -136,8 +136,10 @@ impl Device {
 
     fn store(&mut self, received: Received) {
         let (len, size) = (received.frame.len(), self.registers.get(offset::RXPBSIZE0));
-        if self.buffer.store(received, len, size).is_err() {
-            self.missed();
+        if let Err(received) = self.buffer.store(received, len, size) {
+            for _ in 0..received.starts.len().max(1) {
+                self.missed();
+            }
         }
     }
 

@@ -4,44 +4,8 @@
 # rule of the model.
 set -u
 . ./wire.sh
+. ./ixgbe.sh
 
-device=$(basename "$(readlink -f "/sys/class/net/$TEST_IF/device")")
-driver=$(readlink -f "/sys/class/net/$TEST_IF/device/driver")
-mac=$(cat "/sys/class/net/$TEST_IF/address") peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
-
-# stat INTERFACE NAME: a counter of the driver.
-stat() {
-	local run=()
-	[ "$1" = "$TEST_IF" ] || run=(in_peer)
-	"${run[@]}" ethtool -S "$1" | awk -v name="$2:" '$1 == name { print $2 }'
-}
-
-# wire INTERFACE NAME: a counter of the model.
-wire() {
-	model "$1" stats | awk -v name="$2" '$1 == name { print $2 }'
-}
-
-talk() {
-	wait_for hosts_talk
-}
-
-# send_file FROM TO ADDRESS PORT: a file over TCP, from and to where two commands' prefixes are; the copy is compared.
-listening() {
-	$1 ss -ltnH "sport = $2" | grep -q .
-}
-send_file() {
-	local receiver status
-	$2 busybox nc -l -p "$4" </dev/null >"/tmp/copy-$4" &
-	receiver=$!
-	wait_for listening "$2" "$4" || return 1
-	# shellcheck disable=SC2016 # words of the shell within
-	$1 timeout 60 bash -c 'cat /tmp/file >"/dev/tcp/$0/$1"' "$3" "$4"
-	wait "$receiver"
-	cmp /tmp/file "/tmp/copy-$4"
-	status=$?
-	rm -f "/tmp/copy-$4"
-	return "$status"
-}
 both_ways() {
 	local other first second
 	send_file '' in_peer "$peer_address" 5001 &
@@ -51,16 +15,6 @@ both_ways() {
 	wait "$other"
 	second=$?
 	[ "$first$second" = 00 ]
-}
-
-# both COMMAND...: at either end, with its interface's name in place of IF.
-both() {
-	"${@//IF/$TEST_IF}" && in_peer "${@//IF/$TEST_PEER}"
-}
-carriers() {
-	local run=()
-	[ -d "/sys/class/net/$TEST_PEER" ] || run=(in_peer)
-	carrier_is "$TEST_IF" 1 && "${run[@]}" ip link show "$TEST_PEER" | grep -q LOWER_UP
 }
 
 # What the driver says was sent and received since "begin_count" is what the wire carried. It adds up every two seconds.
@@ -81,24 +35,6 @@ counts_agree() {
 		[ $(($(stat "$TEST_PEER" rx_bytes_nic) - got_octets)) = "$octets" ]
 }
 
-# back NAME MAC: whether an interface of this address is there, by this name, and up.
-back() {
-	local now
-	now=$(grep -lx "$2" /sys/class/net/*/address | sed 's,/sys/class/net/\(.*\)/address,\1,')
-	[ -n "$now" ] || return 1
-	if [ "$now" != "$1" ]; then
-		ip link set "$now" down
-		ip link set "$now" name "$1" || return 1
-	fi
-	ip link set "$1" up
-}
-
-# anew WHAT: after WHAT, both interfaces come up, and hosts talk. There is a carrier only if both lasers are on.
-anew() {
-	wait_for back "$TEST_IF" "$mac" && wait_for back "$TEST_PEER" "$peer_mac" && wait_for carriers && make_hosts && talk
-	check $? "hosts talk after $1"
-}
-
 # The driver waits 200 ms for its own frames. On a host that has other things to do that is too short at times.
 offline_tests() {
 	local tries
@@ -109,13 +45,10 @@ offline_tests() {
 	return 1
 }
 
-lines() {
-	model "$TEST_IF" violations && model "$TEST_PEER" violations
-}
-
 plan 27
 rmmod netmap
 check $? "netmap is not loaded"
+broken_rules >/tmp/broken-before
 check_that "ethtool's online tests pass" ethtool -t "$TEST_IF" online
 check_that "and its offline tests" offline_tests
 wait_for carriers
@@ -249,8 +182,6 @@ anew "the device was unbound and bound"
 echo devices >/sys/power/pm_test && echo freeze >/sys/power/state && wait_for carriers && talk
 check $? "hosts talk after a suspend"
 
-[ -z "$(lines)" ]
-check $? "the driver broke no rule of the model"
-lines | sed 's/^/# /'
+check_that "the driver broke no rule of the model" no_rule_broken
 unmake_hosts
 finish_test

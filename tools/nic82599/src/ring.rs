@@ -48,6 +48,10 @@ pub struct Delays {
     pub enable: u64,
     /// From a write that clears ENABLE to the bit reading 0, at least.
     pub disable: u64,
+    /// How long a frame waits for descriptors in a queue that drops. Silicon does not wait; but where two cards are on one
+    /// processor, a tail that was written before the frame was sent may arrive after it, by as long as the thread that
+    /// brings it gets no time.
+    pub patience: u64,
 }
 
 impl Delays {
@@ -57,6 +61,7 @@ impl Delays {
         writeback: 0,
         enable: 0,
         disable: 0,
+        patience: 0,
     };
 
     /// Times in the range of silicon's: some 100 us for what the driver polls for (ixgbe_main.c, ixgbe_disable_rx: up to
@@ -66,6 +71,7 @@ impl Delays {
         writeback: 3_000,
         enable: 20_000,
         disable: 100_000,
+        patience: 0,
     };
 }
 

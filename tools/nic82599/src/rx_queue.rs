@@ -37,6 +37,8 @@ pub struct RxQueue {
     dca: u32,
     done: VecDeque<(u32, Raw)>,
     done_since: u64,
+    /// Until when frames wait for descriptors, since there are too few.
+    dry_until: Option<u64>,
 }
 
 impl RxQueue {
@@ -50,6 +52,7 @@ impl RxQueue {
             dca: 0,
             done: VecDeque::new(),
             done_since: 0,
+            dry_until: None,
         }
     }
 
@@ -61,6 +64,7 @@ impl RxQueue {
         self.coalescing = 0;
         self.dca = 0;
         self.done.clear();
+        self.dry_until = None;
     }
 
     /// Reads a register.
@@ -164,7 +168,10 @@ impl RxQueue {
         if on && self.ring.unread() > 0 && self.ring.cached() < READ_AHEAD {
             self.fetch(READ_AHEAD - self.ring.cached(), memory, rules);
         }
-        next
+        match self.dry_until {
+            Some(until) if until > now => Some(next.map_or(until, |at| at.min(until))),
+            _ => next,
+        }
     }
 
     fn fetch(&mut self, limit: usize, memory: &GuestMemory, rules: &mut Rules) {
@@ -181,10 +188,12 @@ impl RxQueue {
         &mut self,
         received: &Received,
         now: u64,
+        delays: &Delays,
         memory: &GuestMemory,
         rules: &mut Rules,
     ) -> Outcome {
         if self.ring.state() != State::Enabled {
+            self.dry_until = None;
             return Outcome::Dropped;
         }
         let frame = &received.frame[..];
@@ -198,12 +207,14 @@ impl RxQueue {
             if self.ring.unnoticed() {
                 return Outcome::Waits;
             }
-            return if self.split & srrctl::DROP_EN != 0 {
+            let until = *self.dry_until.get_or_insert(now + delays.patience);
+            return if self.split & srrctl::DROP_EN != 0 && now >= until {
                 Outcome::Dropped
             } else {
                 Outcome::Waits
             };
         }
+        self.dry_until = None;
         if self.split & srrctl::DESCTYPE != srrctl::ADV_ONEBUF {
             rules.broken(Rule::BadDescriptor, || {
                 format!("{}: SRRCTL {:#x}", self.ring.name(), self.split)

@@ -140,6 +140,9 @@ fn make_ports(args: &Serve) -> Result<Vec<Arc<Port>>, String> {
     Ok(ports)
 }
 
+/// [`Delays::patience`] of cards that a machine drives, in nanoseconds.
+const PATIENCE: u64 = 50_000_000;
+
 fn settings(args: &Serve, spec: &PortSpec, number: usize, log: Option<File>) -> Settings {
     let mode = if args.lenient {
         Mode::Lenient
@@ -157,6 +160,7 @@ fn settings(args: &Serve, spec: &PortSpec, number: usize, log: Option<File>) -> 
         delays: Delays {
             fetch: args.fetch_delay,
             writeback: args.writeback_delay,
+            patience: PATIENCE,
             ..Delays::SILICON
         },
         rules,

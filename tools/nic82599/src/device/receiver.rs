@@ -158,7 +158,7 @@ impl Device {
             let number = usize::from(received.queue) % QUEUES;
             let queue = &mut self.rx[number];
             let packets = received.starts.len().max(1);
-            let outcome = queue.deliver(received, now, &self.memory, &mut self.rules);
+            let outcome = queue.deliver(received, now, &self.delays, &self.memory, &mut self.rules);
             let len = received.frame.len();
             let set = queue_set(self.registers.slice(RQSMR, 32), number);
             match outcome {

@@ -40,7 +40,7 @@ let_go() {
 	rm /tmp/keep
 }
 
-[ "$several" ] && plan 15 || plan 3
+if [ "$several" ]; then plan 15; else plan 3; fi
 ethtool -K "$TEST_IF" rx-all on
 refused "all frames are received, damaged ones too" "rx-all"
 ethtool -K "$TEST_IF" rx-all off

@@ -29,7 +29,7 @@ both_back() {
 	local status=0
 	back "$TEST_IF" "$mac" || status=1
 	back "$TEST_PEER" "$peer_mac" || status=1
-	return $status
+	return "$status"
 }
 
 asleep() {
@@ -99,8 +99,10 @@ anew
 
 # Sleep is no departure: the queues are the driver's meanwhile, and the program's again afterwards.
 asleep_on_port
-echo devices >/sys/power/pm_test && echo freeze >/sys/power/state
-check $? "the system sleeps and wakes up"
+sleeps() {
+	echo devices >/sys/power/pm_test && echo freeze >/sys/power/state
+}
+check_that "the system sleeps and wakes up" sleeps
 awake() {
 	[ "$(taken "$TEST_IF")" -gt 0 ] && carrier_is "$TEST_IF" 1 && carrier_is "$TEST_PEER" 1
 }

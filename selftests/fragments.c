@@ -38,7 +38,9 @@ static void send_split(struct __test_metadata *_metadata, const struct port *por
 	ASSERT_EQ(0, tx_sync(port));
 }
 
-/* Receives a packet of any number of slots; its length, and how many slots it was in. */
+#define ROOM 16384
+
+/* Receives a packet of any number of slots; its length, and how many slots it was in. `frame` has ROOM. */
 static uint32_t receive_split(struct __test_metadata *_metadata, const struct port *port, uint8_t *frame,
 			      uint32_t *slots)
 {
@@ -54,7 +56,7 @@ static uint32_t receive_split(struct __test_metadata *_metadata, const struct po
 		slot = head_slot(rx);
 		flags = slot->flags;
 		ASSERT_LE(slot->len, 1024);
-		ASSERT_LE(len + slot->len, 2048);
+		ASSERT_LE(len + slot->len, ROOM);
 		memcpy(frame + len, slot_buffer(rx, slot), slot->len);
 		len += slot->len;
 		++*slots;
@@ -65,7 +67,7 @@ static uint32_t receive_split(struct __test_metadata *_metadata, const struct po
 
 TEST_F_TIMEOUT(small, packets_arrive_in_slots, TIMEOUT_S)
 {
-	uint8_t frame[2048], got[2048];
+	uint8_t frame[ROOM], got[ROOM];
 	uint32_t len, slots, number = 0;
 
 	/* Around the size of a buffer, with and without the check sequence that the NIC may store, each length. */
@@ -91,7 +93,7 @@ TEST_F_TIMEOUT(small, packets_arrive_in_slots, TIMEOUT_S)
  */
 TEST_F_TIMEOUT(small, tags_move_what_follows, TIMEOUT_S)
 {
-	uint8_t frame[2048], got[2048];
+	uint8_t frame[ROOM], got[ROOM];
 	uint32_t len, slots, received, lost = 0;
 
 	ASSERT_EQ(0, set_if_flags(peer_name(), IFF_PROMISC, 0));
@@ -108,6 +110,88 @@ TEST_F_TIMEOUT(small, tags_move_what_follows, TIMEOUT_S)
 		EXPECT_EQ(0, memcmp(frame, got, len)) TH_LOG("%u bytes", len);
 	}
 	EXPECT_EQ(0, set_if_flags(peer_name(), 0, IFF_PROMISC));
+}
+
+/* With an MTU of 9000: up to nine slots, both ways. The drivers restart for it. */
+#define MTU 9000
+#define JUMBO (MTU + 14)
+
+FIXTURE(jumbo)
+{
+	struct port tx, rx;
+	bool refused;
+};
+
+FIXTURE_VARIANT(jumbo)
+{
+	bool back;
+};
+
+FIXTURE_VARIANT_ADD(jumbo, forth) {};
+FIXTURE_VARIANT_ADD(jumbo, back) { .back = true };
+
+static int set_mtu(const char *name, int mtu)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "ip link set %s mtu %d", name, mtu);
+	return system(command);
+}
+
+static void set_mtus(struct __test_metadata *_metadata, int mtu)
+{
+	const char *names[] = { nic_name(), peer_name() };
+	int64_t end = now_ms() + LIMIT_MS;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, set_mtu(names[i], mtu));
+	for (i = 0; i < 2; i++) {
+		while (number_in("/sys/class/net/%s/carrier", names[i]) != 1 && now_ms() < end)
+			usleep(10000);
+		ASSERT_EQ(1, number_in("/sys/class/net/%s/carrier", names[i]));
+	}
+}
+
+FIXTURE_SETUP(jumbo)
+{
+	const char *family = getenv("TEST_NIC");
+
+	set_mtus(_metadata, MTU);
+	/* This driver has the NIC split such packets, which is no business of ours. */
+	self->refused = family && !strcmp(family, "e1000e");
+	if (self->refused) {
+		ASSERT_EQ(-EBUSY, port_open(&self->rx, nic_name(), NR_REG_ALL_NIC, 0, 0));
+		return;
+	}
+	ASSERT_EQ(0, port_open(&self->rx, variant->back ? nic_name() : peer_name(), NR_REG_ALL_NIC, 0, 0));
+	ASSERT_EQ(0, port_open(&self->tx, variant->back ? peer_name() : nic_name(), NR_REG_ALL_NIC, 0, 0));
+}
+
+FIXTURE_TEARDOWN(jumbo)
+{
+	if (!self->refused) {
+		EXPECT_EQ(0, port_close(&self->tx));
+		EXPECT_EQ(0, port_close(&self->rx));
+	}
+	set_mtus(_metadata, 1500);
+}
+
+TEST_F_TIMEOUT(jumbo, passes_in_slots, TIMEOUT_S)
+{
+	uint8_t frame[ROOM], got[ROOM];
+	uint32_t len, slots, number = 0;
+
+	if (self->refused)
+		return;
+	for (len = SHORTEST; len <= JUMBO; len += number % 3 ? 61 : 2) {
+		make_frame(frame, len, number++);
+		send_split(_metadata, &self->tx, frame, len);
+		ASSERT_EQ(len, receive_split(_metadata, &self->rx, got, &slots));
+		ASSERT_EQ(0, memcmp(frame, got, len)) TH_LOG("%u bytes", len);
+		EXPECT_EQ((len + 1023) / 1024, slots) TH_LOG("%u bytes", len);
+	}
+	EXPECT_EQ(0, ring_counter(&self->rx, "rx 0", "errors"));
 }
 
 TEST_HARNESS_MAIN

@@ -245,6 +245,18 @@ UNUSED static int wait_tx(const struct port *port, const struct netmap_ring *rin
 	return 0;
 }
 
+/*
+ * Makes sure that what was written to the NIC's registers has reached it. Two NICs see the writes of a program in no order,
+ * but a NIC sees those before a read. Drivers read their counters for this.
+ */
+UNUSED static int settle(const char *name)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "ethtool -S %s >/dev/null", name);
+	return system(command);
+}
+
 /* Waits until all that was put into a tx ring has left it. */
 UNUSED static int drain_tx(const struct port *port, const struct netmap_ring *ring)
 {

@@ -86,6 +86,7 @@ TEST_F_TIMEOUT(wire, goes_round_and_round, TIMEOUT_S)
 TEST_F_TIMEOUT(wire, takes_a_full_ring, TIMEOUT_S)
 {
 	struct netmap_ring *tx = tx_ring(&self->tx, 0);
+	const char *receiver = variant->back ? nic_name() : peer_name();
 	uint32_t i, room = nm_ring_space(tx), half = tx->num_slots / 2;
 
 	EXPECT_EQ(tx->num_slots - 1, room);
@@ -104,6 +105,7 @@ TEST_F_TIMEOUT(wire, takes_a_full_ring, TIMEOUT_S)
 	}
 	EXPECT_TRUE(nm_ring_empty(tx));
 	ASSERT_EQ(0, rx_sync(&self->rx));
+	ASSERT_EQ(0, settle(receiver));
 	ASSERT_EQ(0, tx_sync(&self->tx));
 	for (i = 0; i < room; i++)
 		expect_frame(_metadata, &self->rx, 100, i);
@@ -210,6 +212,7 @@ TEST_F_TIMEOUT(wire, reports_completions, TIMEOUT_S)
 			ring_advance(tx);
 		}
 		ASSERT_EQ(0, rx_sync(&self->rx));
+		ASSERT_EQ(0, settle(variant->back ? nic_name() : peer_name()));
 		ASSERT_EQ(0, wait_tx(&self->tx, tx));
 		for (i = 0; i < room; i++)
 			expect_frame(_metadata, &self->rx, 60, i);

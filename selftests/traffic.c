@@ -53,7 +53,8 @@ static uint32_t length_of(const FIXTURE_VARIANT(flow) * variant, uint32_t number
 TEST_F_TIMEOUT(flow, is_whole, LONG_S)
 {
 	struct netmap_ring *tx = tx_ring(&self->tx, 0), *rx;
-	uint32_t sent = 0, seen = 0, window = rx_ring(&self->rx, 0)->num_slots - 1;
+	/* The receiver's tail may reach its NIC after the sender's has reached the other: half of the ring is there. */
+	uint32_t sent = 0, seen = 0, window = (rx_ring(&self->rx, 0)->num_slots - 1) / 2;
 	long long drops = ring_counter(&self->rx, "rx 0", "drops");
 	int64_t start = now_ms(), took;
 

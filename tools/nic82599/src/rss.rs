@@ -158,15 +158,20 @@ mod tests {
         frame
     }
 
+    /// One that covers all kinds of packets.
+    fn of_all<'a>(key: &'a [u32], table: &'a [u32]) -> Rss<'a> {
+        Rss {
+            mrqc: ALL,
+            key,
+            table,
+            extension: &[],
+        }
+    }
+
     #[test]
     fn published_examples() {
         let (key, table) = (key(), table());
-        let rss = Rss {
-            mrqc: ALL,
-            key: &key,
-            table: &table,
-            extension: &[],
-        };
+        let rss = of_all(&key, &table);
         let tcp = frame(true);
         let hash = rss.hash(&tcp, &Headers::parse(&tcp));
         assert_eq!(hash, Some((0x51cc_c178, RssType::Ipv4Tcp)));
@@ -182,12 +187,7 @@ mod tests {
     #[test]
     fn published_example_of_ipv6() {
         let (key, table) = (key(), table());
-        let rss = Rss {
-            mrqc: ALL,
-            key: &key,
-            table: &table,
-            extension: &[],
-        };
+        let rss = of_all(&key, &table);
         let mut frame = examples::tcp6(b"", 0, 0x10);
         let source: std::net::Ipv6Addr = "3ffe:2501:200:1fff::7".parse().unwrap();
         let destination: std::net::Ipv6Addr = "3ffe:2501:200:3::1".parse().unwrap();

@@ -21,6 +21,9 @@ pub struct E1000e;
 /// In a delay timer: write back at once.
 const FLUSH: u32 = 1 << 31;
 
+/// In the register of interrupts: one at every write-back of transmit descriptors.
+const EVERY_WRITE_BACK: u32 = 1 << 31;
+
 fn condition() -> Option<&'static CStr> {
     // SAFETY: A word that is written through sysfs.
     let allowed = unsafe { (&raw const bindings::netmap_e1000e_takeover).read_volatile() };
@@ -75,6 +78,14 @@ impl Family for E1000e {
 
     fn full_tail(count: u32) -> u32 {
         (count - 1) & !15
+    }
+
+    fn no_write_back() -> Settings {
+        // With MSI-X the driver has an interrupt at every write-back, and the emulated 82574 then writes back every
+        // descriptor. Its interrupt handler looks for what is done at an index that is left from the lap before, and
+        // one that it finds there while others are not yet or no more done puts it out of step with its ring.
+        let setting = Setting::new(Reg::IVAR, EVERY_WRITE_BACK, 0);
+        [Some(setting), None, None]
     }
 
     fn write_back(hw: &Hardware) {

@@ -82,6 +82,11 @@ pub trait Family: Send + Sync + Sized + 'static {
     /// Puts back what the driver changes of a running receive queue of ours when the link comes up.
     fn keep(_hw: &Hardware, _block: Block) {}
 
+    /// The settings with which the hardware leaves a transmit descriptor that does not ask for it as it is.
+    fn no_write_back() -> Settings {
+        [None; 3]
+    }
+
     /// Makes the hardware write back what it is done with.
     fn write_back(_hw: &Hardware) {}
 }

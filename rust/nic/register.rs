@@ -27,6 +27,8 @@ pub struct Reg(u32);
 impl Reg {
     /// Device status.
     pub const STATUS: Reg = Reg(0x0008);
+    /// Which interrupt is whose, on the 82574.
+    pub const IVAR: Reg = Reg(0x00e4);
     /// Receive control.
     pub const RCTL: Reg = Reg(0x0100);
     /// Transmit control.

@@ -366,6 +366,8 @@ impl<F: Family> Frozen<F> {
             ring.write(i, 0, low);
             ring.write(i, 1, high);
         }
+        // What is written back here would be taken for the driver's own.
+        let _silent = Meanwhile::new(hw, &F::no_write_back());
         block.set_tail(hw, saved.at);
         let there = sched::wait_until(100, || block.head(hw) == saved.at);
         if !there {

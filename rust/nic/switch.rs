@@ -41,13 +41,16 @@ impl Switch for Unit {
 
     fn stop(hw: &Hardware, _block: Block, side: Direction) -> Result {
         let (reg, bit) = Self::of(side);
-        hw.update(reg, bit, 0);
-        hw.flush();
-        sched::sleep_us(10_000);
-        if hw.read(reg) & bit != 0 {
-            return Err(ETIMEDOUT);
+        // When the link comes up, drivers turn the transmitter on. That happens once.
+        for _ in 0..3 {
+            hw.update(reg, bit, 0);
+            hw.flush();
+            sched::sleep_us(10_000);
+            if hw.read(reg) & bit == 0 {
+                return Ok(());
+            }
         }
-        Ok(())
+        Err(ETIMEDOUT)
     }
 
     fn start(hw: &Hardware, _block: Block, side: Direction) -> Result {

@@ -250,6 +250,7 @@ impl Device {
     ///
     /// Source: ixgbe_82599.c, ixgbe_reset_hw_82599.
     pub fn reset(&mut self) {
+        self.faults.reset();
         self.registers.reset();
         self.interrupts.reset();
         for queue in &mut self.rx {
@@ -344,6 +345,7 @@ impl Device {
                     self.interrupts.lines.spurious();
                 }
             }
+            Fault::MemoryError => self.interrupts.other_event(cause::ECC),
             Fault::Clear => self.interrupts.lines.lose = 0,
             _ => {}
         }

@@ -24,6 +24,17 @@ impl Switch {
     }
 }
 
+/// For how long the enable bit of a queue is stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sticking {
+    /// From now on.
+    On,
+    /// No more.
+    Off,
+    /// Until the card is reset.
+    UntilReset,
+}
+
 /// Which half of the card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Side {
@@ -85,9 +96,11 @@ pub enum Fault {
         /// The queue
         #[arg(value_parser = clap::value_parser!(u8).range(0..128))]
         queue: u8,
-        /// Whether it is stuck
-        switch: Switch,
+        /// For how long it is stuck
+        sticking: Sticking,
     },
+    /// The card finds an error in its own memory, and wants a reset
+    MemoryError,
     /// All reads give ones and all writes are lost, as after a surprise removal
     Dead {
         /// Whether it is dead
@@ -106,11 +119,13 @@ pub struct Faults {
     late: u64,
     stuck_receive: u128,
     stuck_transmit: u128,
+    /// Which of them a reset cures: receive, transmit.
+    curable: [u128; 2],
     dead: bool,
 }
 
 impl Faults {
-    /// Puts a fault in force, or takes it out of force. Those of interrupts are kept elsewhere.
+    /// Puts a fault in force, or takes it out of force. What interrupts have to do with is kept elsewhere.
     pub fn inject(&mut self, fault: Fault) {
         match fault {
             Fault::Stop {
@@ -128,23 +143,33 @@ impl Faults {
             Fault::Stuck {
                 side,
                 queue,
-                switch,
+                sticking,
             } => {
-                let bits = match side {
-                    Side::Rx => &mut self.stuck_receive,
-                    Side::Tx => &mut self.stuck_transmit,
+                let [curable_receive, curable_transmit] = &mut self.curable;
+                let (bits, curable) = match side {
+                    Side::Rx => (&mut self.stuck_receive, curable_receive),
+                    Side::Tx => (&mut self.stuck_transmit, curable_transmit),
                 };
                 let bit = 1 << (queue % 128);
-                *bits = if switch.is_on() {
-                    *bits | bit
-                } else {
-                    *bits & !bit
+                let set = |bits: &mut u128, is: bool| {
+                    *bits = if is { *bits | bit } else { *bits & !bit };
                 };
+                set(bits, sticking != Sticking::Off);
+                set(curable, sticking == Sticking::UntilReset);
             }
             Fault::Dead { switch } => self.dead = switch.is_on(),
             Fault::Clear => *self = Faults::default(),
-            Fault::LoseInterrupts { .. } | Fault::SpuriousInterrupts { .. } => {}
+            Fault::LoseInterrupts { .. }
+            | Fault::SpuriousInterrupts { .. }
+            | Fault::MemoryError => {}
         }
+    }
+
+    /// The card is reset.
+    pub fn reset(&mut self) {
+        let [receive, transmit] = std::mem::take(&mut self.curable);
+        self.stuck_receive &= !receive;
+        self.stuck_transmit &= !transmit;
     }
 
     /// Whether one half's DMA stands still.
@@ -259,11 +284,26 @@ mod tests {
         faults.inject(Fault::Stuck {
             side: Side::Tx,
             queue: 3,
-            switch: Switch::Off,
+            sticking: Sticking::Off,
         });
         assert!(!faults.sticks(Side::Tx, 3));
         faults.inject(Fault::Clear);
         assert_eq!(faults, Faults::default());
+    }
+
+    #[test]
+    fn a_reset_cures_what_it_can() {
+        let mut faults = with(&[
+            "stuck rx 1 on",
+            "stuck rx 2 until-reset",
+            "stuck tx 2 until-reset",
+            "stuck tx 3 until-reset",
+            "stuck tx 3 on",
+        ]);
+        assert!(faults.sticks(Side::Rx, 2) && faults.sticks(Side::Tx, 2));
+        faults.reset();
+        assert!(faults.sticks(Side::Rx, 1) && faults.sticks(Side::Tx, 3));
+        assert!(!faults.sticks(Side::Rx, 2) && !faults.sticks(Side::Tx, 2));
     }
 
     #[test]

@@ -363,6 +363,8 @@ pub mod cause {
     pub const LSC: u32 = 1 << 20;
     /// Pin 2 has changed: a module went in or out.
     pub const SDP2: u32 = 1 << 26;
+    /// An error in the card's own memory: the driver resets the card.
+    pub const ECC: u32 = 1 << 28;
 }
 
 /// Bits of LINKS.

@@ -4,10 +4,10 @@
 use crate::descriptor::rx;
 use crate::device::Settings;
 use crate::driver::{frame, Driver, EOP_RS_DATA};
-use crate::faults::{Fault, Switch};
+use crate::faults::{Fault, Side, Sticking, Switch};
 use crate::packet::examples;
 use crate::pause;
-use crate::registers::{hlreg0, offset, rxdctl, srrctl};
+use crate::registers::{cause, ctrl, hlreg0, offset, rxdctl, srrctl};
 use crate::ring::Delays;
 
 #[test]
@@ -234,6 +234,34 @@ fn a_dead_card_reads_as_ones() {
         0,
         "no ring is left"
     );
+}
+
+#[test]
+fn a_reset_frees_a_stuck_queue() {
+    let mut driver = Driver::quiet();
+    let control = Driver::rx_register(0, 0x28);
+    driver.start_rx(0, 8);
+    driver.device.inject(Fault::Stuck {
+        side: Side::Rx,
+        queue: 0,
+        sticking: Sticking::UntilReset,
+    });
+    driver.write(control, 0);
+    driver.settle();
+    assert_ne!(driver.read(control) & rxdctl::ENABLE, 0);
+    driver.write(offset::CTRL, ctrl::RST);
+    assert_eq!(driver.read(control) & rxdctl::ENABLE, 0);
+    driver.write(control, rxdctl::ENABLE);
+    driver.settle();
+    assert_ne!(driver.read(control) & rxdctl::ENABLE, 0);
+}
+
+/// Source: ixgbe_main.c, ixgbe_msix_other: `IXGBE_EICR_ECC`.
+#[test]
+fn an_error_of_the_memory_is_a_cause() {
+    let mut driver = Driver::quiet();
+    driver.device.inject(Fault::MemoryError);
+    assert_ne!(driver.read(0x800) & cause::ECC, 0);
 }
 
 /// Source: ixgbe_main.c, ixgbe_clean_rx_irq and ixgbe_get_rsc_count: the descriptors of a coalesced frame name each other.

@@ -75,10 +75,16 @@ pub trait Receive {
     /// A frame with an error that every driver drops without looking into it: what we write to move a driver on.
     const DAMAGED: u64;
 
-    /// Whether the word is that of a frame of one descriptor with nothing special about it.
+    /// The bits to look at for [`Self::is_plain`], with buffers of `size` bytes, a power of two.
+    fn checked(size: u32) -> u64 {
+        let too_long = u64::from(!size.wrapping_sub(1) & 0xffff) << Self::LENGTH_SHIFT;
+        Self::DONE | Self::END | Self::TAG | Self::ERRORS | too_long
+    }
+
+    /// Whether the word is that of a frame of one descriptor, shorter than its buffer, with nothing special about it.
     #[inline]
-    fn is_plain(word: u64) -> bool {
-        word & (Self::DONE | Self::END | Self::TAG | Self::ERRORS) == Self::DONE | Self::END
+    fn is_plain(word: u64, checked: u64) -> bool {
+        word & checked == Self::DONE | Self::END
     }
 
     /// Whether the NIC is done with the descriptor.

@@ -11,7 +11,8 @@
 //!   else.
 //! - A VLAN tag that the NIC took out, where the driver would have to restart to leave it in ([`Family::FREE_TAGS`]),
 //!   is put back in. If its four bytes do not fit, the frame counts as damaged.
-//! - A damaged frame, of which the NIC stores some only if it was told to, is published with length 0 and counted.
+//! - A damaged frame, of which the NIC stores some only if it was told to, is published with length 0 and counted. So is
+//!   one without a byte, or with more in a buffer than that has: no program reads beyond a buffer, whatever the NIC says.
 
 use super::{
     family::Family,
@@ -153,6 +154,7 @@ impl<F: Family> RxQueue<F> {
         run: u32,
     ) -> (u32, u64) {
         let fcs = live.fcs;
+        let checked = F::Rx::checked(held.buf_size);
         let ring = held.ring;
         // SAFETY: The run ends before the rings do.
         let words = unsafe { live.ring.at(live.offset.descriptor(slot)).add(1) };
@@ -160,10 +162,12 @@ impl<F: Family> RxQueue<F> {
         for i in 0..run as usize {
             // SAFETY: The second word of descriptor `i` of the run.
             let word = u64::from_le(unsafe { words.add(2 * i).read_volatile() });
-            if !F::Rx::is_plain(word) {
+            let length = F::Rx::length(word);
+            // A length that is none is looked at there, too; one without an FCS would wrap around.
+            if !F::Rx::is_plain(word, checked) || length <= fcs {
                 return (i as u32, bytes);
             }
-            let len = F::Rx::length(word).wrapping_sub(fcs);
+            let len = length.wrapping_sub(fcs);
             let at = slot.wrapping_add(i as u32);
             if SYNC {
                 self.sync_for_cpu(held, at, len);
@@ -193,6 +197,7 @@ impl<F: Family> RxQueue<F> {
         };
         let mut slots = 0;
         let mut bytes = 0;
+        let mut longest = 0;
         let mut last = 0;
         while slots < left {
             last = word(slots);
@@ -200,7 +205,9 @@ impl<F: Family> RxQueue<F> {
                 return None;
             }
             slots += 1;
-            bytes += u32::from(F::Rx::length(last));
+            let stored = u32::from(F::Rx::length(last));
+            bytes += stored;
+            longest = longest.max(stored);
             if last & F::Rx::END != 0 {
                 break;
             }
@@ -208,8 +215,10 @@ impl<F: Family> RxQueue<F> {
         if slots == 0 || (last & F::Rx::END == 0 && slots < n - 1) {
             return None;
         }
-        // What fills the whole ring without an end is no frame.
-        let damaged = last & (F::Rx::ERRORS | F::Rx::END) != F::Rx::END;
+        // What fills the whole ring without an end is no frame, nor is what no NIC would store.
+        let damaged = last & (F::Rx::ERRORS | F::Rx::END) != F::Rx::END
+            || longest > held.buf_size
+            || bytes <= u32::from(live.fcs);
         // Bytes still to be published; the FCS may lie in two descriptors.
         let mut rest = if damaged {
             0
@@ -220,7 +229,7 @@ impl<F: Family> RxQueue<F> {
         for i in 0..slots {
             let at = ring::add(slot, i, n);
             let stored = F::Rx::length(word(i));
-            if self.line.dma.need_sync() {
+            if !damaged && self.line.dma.need_sync() {
                 self.sync_for_cpu(held, at, stored);
             }
             let len = rest.min(u32::from(stored));

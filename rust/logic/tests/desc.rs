@@ -36,35 +36,53 @@ fn transmit_words() {
 fn receive_words() {
     // Length 64, status done and end.
     let plain = 0x0000_0003_0000_0040;
-    assert!(Legacy::is_plain(plain));
+    assert!(Legacy::is_plain(plain, Legacy::checked(2048)));
     assert_eq!(Legacy::length(plain), 64);
-    assert!(!Legacy::is_plain(plain & !(1 << 32)));
-    assert!(!Legacy::is_plain(plain & !(1 << 33)));
+    assert!(!Legacy::is_plain(plain & !(1 << 32), Legacy::checked(2048)));
+    assert!(!Legacy::is_plain(plain & !(1 << 33), Legacy::checked(2048)));
     // A tag, and its value in the top 16 bits.
     let tagged = plain | (1 << 35) | (0x2064 << 48);
-    assert!(!Legacy::is_plain(tagged));
+    assert!(!Legacy::is_plain(tagged, Legacy::checked(2048)));
     assert_eq!(Legacy::tag(tagged), 0x2064);
     // Checksum errors are the packet's own affair.
-    assert!(Legacy::is_plain(plain | (0x60 << 40)));
+    assert!(Legacy::is_plain(
+        plain | (0x60 << 40),
+        Legacy::checked(2048)
+    ));
     for error in [0x01, 0x02, 0x04, 0x10, 0x80] {
-        assert!(!Legacy::is_plain(plain | (error << 40)));
-        assert!(!Extended::is_plain(0x0000_003c_0000_0003 | (error << 24)));
+        assert!(!Legacy::is_plain(
+            plain | (error << 40),
+            Legacy::checked(2048)
+        ));
+        assert!(!Extended::is_plain(
+            0x0000_003c_0000_0003 | (error << 24),
+            Extended::checked(2048)
+        ));
     }
     let plain = 0x0000_003c_0000_0003;
     // The 82599's: a bad IP checksum stands where others say that reception failed.
-    assert!(Extended10G::is_plain(plain | (0xc0 << 24)));
+    assert!(Extended10G::is_plain(
+        plain | (0xc0 << 24),
+        Extended10G::checked(2048)
+    ));
     for error in [0x01, 0x02, 0x08, 0x10, 0x20] {
-        assert!(!Extended10G::is_plain(plain | (error << 24)));
+        assert!(!Extended10G::is_plain(
+            plain | (error << 24),
+            Extended10G::checked(2048)
+        ));
     }
-    assert!(Extended::is_plain(plain));
-    assert!(Extended::is_plain(plain | (0x60 << 24)));
+    assert!(Extended::is_plain(plain, Extended::checked(2048)));
+    assert!(Extended::is_plain(
+        plain | (0x60 << 24),
+        Extended::checked(2048)
+    ));
     assert_eq!(Extended::length(plain), 60);
 }
 
 #[test]
 fn damaged_frames_are_complete_and_bad() {
     fn check<R: Receive>() {
-        assert!(R::is_done(R::DAMAGED) && !R::is_plain(R::DAMAGED));
+        assert!(R::is_done(R::DAMAGED) && !R::is_plain(R::DAMAGED, R::checked(2048)));
         assert_ne!(R::DAMAGED & R::END, 0);
         assert_ne!(R::DAMAGED & R::ERRORS, 0);
         assert_eq!(R::DAMAGED & R::TAG, 0);
@@ -108,5 +126,18 @@ proptest! {
         prop_assert!(offset.descriptor(slot) + run <= size);
         // It is as long as it can be.
         prop_assert!(run == count || slot + run == size || offset.descriptor(slot) + run == size);
+    }
+}
+
+#[test]
+fn what_no_buffer_holds_is_not_plain() {
+    fn plain<R: Receive>(length: u64, size: u32) -> bool {
+        let word = R::DONE | R::END | (length << R::LENGTH_SHIFT);
+        R::is_plain(word, R::checked(size))
+    }
+    for is_plain in [plain::<Legacy>, plain::<Extended>, plain::<Extended10G>] {
+        assert!(is_plain(60, 2048) && is_plain(2047, 2048));
+        assert!(!is_plain(2048, 2048) && !is_plain(0xffff, 2048));
+        assert!(is_plain(0xffff, 65536) && !is_plain(1024, 1024));
     }
 }

@@ -58,6 +58,11 @@ pub struct Serve {
     #[arg(long, value_name = "NS", default_value_t = 3_000)]
     pub writeback_delay: u64,
 
+    /// Finish what a register's write asks for before answering it, with no delays: for guests that count
+    /// instructions (QEMU's -icount), with QEMU's x-no-posted-writes=on.
+    #[arg(long)]
+    pub lockstep: bool,
+
     /// Bits per second of cables; 0 is as fast as the model runs.
     #[arg(long, value_name = "BITS", default_value_t = 0)]
     pub rate: u64,

@@ -46,12 +46,13 @@ pub fn run(args: &Serve) -> Result<ExitCode, String> {
             .map_err(|error| format!("cannot listen at {}: {error}", spec.socket.display()))?;
         servers.push(server);
     }
+    let lockstep = args.lockstep;
     for (port, server) in ports.iter().zip(servers) {
         let worker = Arc::clone(port);
         std::thread::spawn(move || worker.work());
         let (port, ended) = (Arc::clone(port), ended.clone());
         std::thread::spawn(move || {
-            let served = server::serve(&server, &port);
+            let served = server::serve(&server, &port, lockstep);
             // The receiver waits for all of these.
             let _ = ended.send(served.err().map(|error| error.to_string()));
         });
@@ -151,6 +152,7 @@ fn settings(args: &Serve, spec: &PortSpec, number: usize, log: Option<File>) -> 
     };
     let mut rules = Rules::new(mode, &format!("port {number}"), log);
     rules.detect(args.detect);
+    let delay = |nanoseconds| if args.lockstep { 0 } else { nanoseconds };
     Settings {
         model: spec.model,
         port: (number % 2) as u8,
@@ -158,8 +160,8 @@ fn settings(args: &Serve, spec: &PortSpec, number: usize, log: Option<File>) -> 
             .mac
             .unwrap_or([0x02, 0x82, 0x59, 0x90, 0, number as u8]),
         delays: Delays {
-            fetch: args.fetch_delay,
-            writeback: args.writeback_delay,
+            fetch: delay(args.fetch_delay),
+            writeback: delay(args.writeback_delay),
             patience: PATIENCE,
             ..Delays::SILICON
         },

@@ -33,14 +33,16 @@ pub fn listen(path: &Path) -> Result<Server, vfio_user::Error> {
     Server::new(path, true, interrupts(), regions())
 }
 
-/// Serves one client until it goes, and leaves the port as after power-on.
+/// Serves one client until it goes, and leaves the port as after power-on. With `lockstep`, the answer to a write comes
+/// when what it asks for is done.
 ///
 /// # Errors
 ///
 /// If the connection fails.
-pub fn serve(server: &Server, port: &Arc<Port>) -> Result<(), vfio_user::Error> {
+pub fn serve(server: &Server, port: &Arc<Port>, lockstep: bool) -> Result<(), vfio_user::Error> {
     let mut backend = Backend {
         port: Arc::clone(port),
+        lockstep,
     };
     let served = server.run(&mut backend);
     port.with(|device, _| {
@@ -95,6 +97,7 @@ fn interrupts() -> Vec<IrqInfo> {
 
 struct Backend {
     port: Arc<Port>,
+    lockstep: bool,
 }
 
 impl Backend {
@@ -183,7 +186,11 @@ impl ServerBackend for Backend {
                 .with(|device, _| device.write_config(offset as usize, data)),
             _ => return Ok(()),
         }
-        self.port.ring();
+        if self.lockstep {
+            self.port.settle();
+        } else {
+            self.port.ring();
+        }
         Ok(())
     }
 

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// Frames that one step takes from the cable, and gives to it.
 const BURST: usize = 64;
 
+/// Most steps that one access of a driver waits for.
+const TURNS: u32 = 10_000;
+
 /// How often the worker lets others run that wait for the device.
 const YIELDS: u32 = 100;
 
@@ -30,6 +33,8 @@ pub struct Port {
     device: Mutex<Device>,
     /// Threads that wait for the device: the worker lets them in.
     waiting: AtomicU32,
+    /// Held for a step: frames leave in the order of steps.
+    stepping: Mutex<()>,
     rung: Mutex<bool>,
     bell: Condvar,
     stopped: AtomicBool,
@@ -54,6 +59,7 @@ impl Port {
         Arc::new(Port {
             device: Mutex::new(device),
             waiting: AtomicU32::new(0),
+            stepping: Mutex::new(()),
             rung: Mutex::new(false),
             bell: Condvar::new(),
             stopped: AtomicBool::new(false),
@@ -147,8 +153,30 @@ impl Port {
         }
     }
 
+    /// Does what is to be done now, here and at the other end of the cable, before it returns.
+    pub fn settle(&self) {
+        let far = lock(&self.far).upgrade();
+        let ends = [Some(self), far.as_deref()];
+        let mut idle = 0;
+        for port in ends.iter().flatten().cycle().take(TURNS as usize) {
+            let busy = match port.turn() {
+                Next::Now => true,
+                Next::At(at) => at <= port.now(),
+                Next::Idle => false,
+            };
+            idle = if busy { 0 } else { idle + 1 };
+            if idle == ends.len() {
+                break;
+            }
+        }
+        // What is due later is the workers'.
+        self.ring();
+        self.ring_far();
+    }
+
     /// One step: what has arrived, what the device does, what it sends.
     fn turn(&self) -> Next {
+        let _step = lock(&self.stepping);
         let now = self.now();
         let limit = lock(&self.device).arrivals().min(BURST);
         let (arrivals, next_arrival) = self.cable.receive(self.end, now, limit);
@@ -266,4 +294,37 @@ impl Port {
 /// Takes a lock. A thread that died with it has said so; the others report what they can.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::{frame, Driver, EOP_RS_DATA, SLOTS};
+    use crate::wire::Properties;
+
+    /// Good packets received, a counter that is cleared by a read.
+    const GPRC: u32 = 0x4074;
+
+    #[test]
+    fn what_was_sent_has_arrived_once_it_is_settled() {
+        let mut sender = Driver::quiet();
+        sender.start_tx(0, 0);
+        sender.put(0, 0, &frame(60), EOP_RS_DATA);
+        sender.set_tx_tail(0, 1);
+        let mut receiver = Driver::quiet();
+        receiver.start_rx(0, SLOTS - 1);
+
+        let cable = Arc::new(Cable::new(Properties::default()));
+        for end in [End::A, End::B] {
+            cable.shine(end, true);
+        }
+        // Later than all that the drivers have waited for.
+        let started = Instant::now() - Duration::from_secs(1);
+        let near = Port::new(sender.device, cable.clone(), End::A, None, started);
+        let far = Port::new(receiver.device, cable, End::B, None, started);
+        near.join(&far);
+        far.join(&near);
+        near.settle();
+        assert_eq!(far.with(|device, now| device.read(GPRC, now)), 1);
+    }
 }

@@ -39,7 +39,7 @@ impl Served {
             Instant::now(),
         );
         let served = Arc::clone(&port);
-        let server = std::thread::spawn(move || serve(&server, &served).unwrap());
+        let server = std::thread::spawn(move || serve(&server, &served, false).unwrap());
         let mut client = Client::new(&path).unwrap();
         // Memory accesses and bus mastering.
         client.region_write(CONFIG, 4, &[6, 0]).unwrap();
@@ -146,6 +146,7 @@ fn memory_that_is_not_shared_is_a_failure_of_the_port() {
     let port = Port::new(device, cable, End::A, None, Instant::now());
     let mut backend = Backend {
         port: Arc::clone(&port),
+        lockstep: false,
     };
     let flags = DmaMapFlags::READ_WRITE;
     backend.dma_map(flags, 0, 0xf_0000, 0x1_0000, None).unwrap();

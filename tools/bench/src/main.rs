@@ -101,6 +101,11 @@ struct Args {
     #[arg(long, default_value_t = 0)]
     queue: u32,
 
+    /// Queues to use in turn, a batch in each (netmap). Those of a receiver hold the frames whose UDP port is 9000 and
+    /// the queue's number.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    queues: u32,
+
     /// Frames that may be under way (pair) [default: 127, or less than a batch; 256 where frames come in blocks].
     #[arg(long)]
     window: Option<u64>,
@@ -186,8 +191,12 @@ fn run<const LEN: usize>(args: &Args) -> io::Result<Report> {
     let mut report = match args.api {
         Api::Netmap => go::<LEN, _, _>(
             args,
-            open(tx_if, |name| Rings::open(name, true, false))?,
-            open(rx_if, |name| Rings::open(name, false, true))?,
+            open(tx_if, |name| {
+                Rings::open(name, (true, false), args.queues, args.batch)
+            })?,
+            open(rx_if, |name| {
+                Rings::open(name, (false, true), args.queues, args.batch)
+            })?,
         ),
         Api::Packet | Api::PacketBypass => go::<LEN, _, _>(
             args,

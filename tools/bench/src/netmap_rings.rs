@@ -12,22 +12,49 @@ use std::time::Duration;
 /// How long frames may take to leave, in nanoseconds.
 const DRAIN_LIMIT: u64 = 5_000_000_000;
 
-/// A port; frames go through the first ring of each direction.
-pub struct Rings(Port);
+/// Rings of a port, taken in turn: a batch goes through one ring, the next batch through the next. Frames of each ring
+/// are a flow of their own, which the receiving NIC is to put into the queue of the same number; so a receiver that takes
+/// the rings in the same turn finds frames in order.
+pub struct Rings {
+    port: Port,
+    turns: Turns,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy)]
+struct Turns {
+    queues: u64,
+    batch: u64,
+}
+
+impl Turns {
+    /// The ring for frame number `sequence`, and how many frames are left of its batch.
+    #[inline(always)]
+    fn at(self, sequence: u64) -> (usize, u32) {
+        let left = self.batch - sequence % self.batch;
+        // Below the number of queues, and no more than a batch.
+        ((sequence / self.batch % self.queues) as usize, left as u32)
+    }
+}
 
 impl Rings {
-    /// Opens the port.
+    /// Opens the port, for batches of `batch` frames through the first `queues` rings.
     ///
     /// # Errors
     ///
-    /// See [`netmap::OpenError`]; `ENXIO` if a direction that is needed has no ring.
-    pub fn open(name: &str, needs_tx: bool, needs_rx: bool) -> io::Result<Rings> {
+    /// See [`netmap::OpenError`]; `ENXIO` if a direction that is needed has fewer rings.
+    pub fn open(name: &str, (tx, rx): (bool, bool), queues: u32, batch: u32) -> io::Result<Rings> {
         let spec: PortSpec = name.parse().map_err(io::Error::other)?;
         let mut port = Port::open(&spec, &Options::default()).map_err(io::Error::other)?;
-        if (needs_tx && port.tx_mut().is_empty()) || (needs_rx && port.rx_mut().is_empty()) {
+        let wanted = queues as usize;
+        if (tx && port.tx_mut().len() < wanted) || (rx && port.rx_mut().len() < wanted) {
             return Err(io::Error::from_raw_os_error(libc::ENXIO));
         }
-        Ok(Rings(port))
+        let turns = Turns {
+            queues: queues.into(),
+            batch: batch.into(),
+        };
+        Ok(Rings { port, turns })
     }
 }
 
@@ -58,8 +85,13 @@ fn fill<const LEN: usize>(
 
 impl Sender for Rings {
     fn send<const LEN: usize>(&mut self, source: &mut Source<LEN>, count: u32) -> io::Result<u32> {
-        let (binding, tx, _) = self.0.split();
-        let ring = &mut tx[0];
+        let (at, left) = self.turns.at(source.next);
+        if self.turns.queues > 1 {
+            source.set_flow(at as u16);
+        }
+        let count = count.min(left);
+        let (binding, tx, _) = self.port.split();
+        let ring = &mut tx[at];
         if source.len() > ring.buf_size() as usize {
             return Err(io::Error::other(
                 "the frame does not fit the port's buffers",
@@ -81,9 +113,9 @@ impl Sender for Rings {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        let (binding, tx, _) = self.0.split();
+        let (binding, tx, _) = self.port.split();
         let start = clock::now();
-        while tx[0].pending() != 0 {
+        while tx.iter_mut().any(|ring| ring.pending() != 0) {
             if clock::now() - start > DRAIN_LIMIT {
                 return Err(io::Error::other(
                     "frames do not leave the ring: is the link up?",
@@ -102,8 +134,10 @@ impl Receiver for Rings {
         count: u32,
         patience: Option<Duration>,
     ) -> io::Result<u32> {
-        let (binding, _, rx) = self.0.split();
-        let ring = &mut rx[0];
+        let (at, left) = self.turns.at(sink.expected);
+        let count = count.min(left);
+        let (binding, _, rx) = self.port.split();
+        let ring = &mut rx[at];
         binding.sync_rx()?;
         if ring.is_empty() {
             let Some(patience) = patience else {

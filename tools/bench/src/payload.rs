@@ -4,6 +4,7 @@
 //! Every interface under test copies each packet with the functions here, so that this cost is the same for all.
 //! The frame length is a compile-time constant where it is 60, and 0 stands for one that is known at run time.
 
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::ptr;
 use frame::{Mac, TooShort, Udp};
 
@@ -15,6 +16,10 @@ pub const MIN_LEN: usize = SEQUENCE + 8;
 
 /// Where the sequence number is: eight octets, aligned if the frame is.
 const SEQUENCE: usize = 48;
+
+/// Where the UDP destination port is, and the one that the first flow has.
+const PORT: usize = 36;
+const FIRST_PORT: u16 = 9000;
 
 /// What marks our frames, at the start of the payload.
 const MAGIC: [u8; 6] = *b"nmbnch";
@@ -105,7 +110,7 @@ impl<const LEN: usize> Source<LEN> {
             src_mac,
             dst_mac,
             src: "10.99.0.1:9000".parse().expect("an address"),
-            dst: "10.99.0.2:9000".parse().expect("an address"),
+            dst: SocketAddrV4::new(Ipv4Addr::new(10, 99, 0, 2), FIRST_PORT),
         };
         let mut made = udp.frame(len, b"benchmark ")?;
         made[42..48].copy_from_slice(&MAGIC);
@@ -119,6 +124,12 @@ impl<const LEN: usize> Source<LEN> {
             next: 0,
             total,
         })
+    }
+
+    /// Makes the next frames those of flow number `flow`: another UDP port each.
+    #[inline(always)]
+    pub fn set_flow(&mut self, flow: u16) {
+        self.frame.0[PORT..PORT + 2].copy_from_slice(&(FIRST_PORT + flow).to_be_bytes());
     }
 
     /// Octets per frame.

@@ -563,6 +563,16 @@ static const struct kernel_param_ops takeover_ops = {
 	.get = get_takeover,
 };
 
+bool netmap_trust_file;
+module_param_named(trust_file, netmap_trust_file, bool, 0644);
+MODULE_PARM_DESC(trust_file, "Whoever may open /dev/netmap may bind any interface, without CAP_NET_ADMIN");
+
+/* The RTNL mutex is held: the device does not change its namespace. */
+bool netmap_may_bind(struct net_device *dev)
+{
+	return READ_ONCE(netmap_trust_file) || ns_capable(dev_net(dev)->user_ns, CAP_NET_ADMIN);
+}
+
 unsigned int netmap_takeover;
 module_param_cb(takeover, &takeover_ops, &netmap_takeover, 0644);
 MODULE_PARM_DESC(takeover,

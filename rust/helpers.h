@@ -51,6 +51,7 @@ bool netmap_xsk_bound(struct net_device *dev, u16 queue);
 int netmap_traffic_classes(struct net_device *dev);
 u16 netmap_rx_queues(struct net_device *dev);
 int netmap_ring_sizes(struct net_device *dev, u32 *tx, u32 *rx);
+bool netmap_may_bind(struct net_device *dev);
 bool netmap_tx_completed(struct net_device *dev, u16 queue);
 void netmap_napi_schedule(struct napi_struct *napi);
 void netmap_power_get(struct pci_dev *pdev);

@@ -122,7 +122,7 @@ fn device(port: &PortName) -> Result<NetDev> {
 
 /// Binds rings of a port.
 ///
-/// Errors: `ENXIO` for a device that does not exist; `EBUSY` if a ring is bound exclusively, or this binding wants to be
+/// Errors: `ENXIO` for a device that does not exist; `EPERM` without `CAP_NET_ADMIN` in its namespace; `EBUSY` if a ring is bound exclusively, or this binding wants to be
 /// exclusive and is not the first; `EINVAL` for rings or a region that do not exist; `ENOMEM` if the pools are used up;
 /// `EAGAIN` if a queue of the device could not be frozen; `EOPNOTSUPP` for ports and devices that are not supported,
 /// with the reason in the log.
@@ -132,6 +132,7 @@ pub(crate) fn bind(request: &BindRequest) -> Result<Arc<Binding>> {
     }
     let dev = device(request.port.as_ref().ok_or(EOPNOTSUPP)?)?;
     let rtnl = Rtnl::lock();
+    dev.check_admin(&rtnl)?;
     let mut registry = REGISTRY.lock();
     let port = registry.port(&dev, request, &rtnl)?;
     let result = port.bind(&port, request, &rtnl);
@@ -159,7 +160,7 @@ pub(crate) fn unbind(binding: &Binding) {
     }
 }
 
-/// Describes a port or, without a port, a region.
+/// Describes a port or, without a port, a region. `EPERM` as [`bind`]: the NIC is looked at for it.
 pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
     let Some(port) = &request.port else {
         let mut registry = REGISTRY.lock();
@@ -173,6 +174,7 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
     };
     let dev = device(port)?;
     let rtnl = Rtnl::lock();
+    dev.check_admin(&rtnl)?;
     let mut registry = REGISTRY.lock();
     if let Some(port) = registry.ports.iter().find(|port| port.is_of(&dev)) {
         return Ok(port.reply());

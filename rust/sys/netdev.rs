@@ -79,6 +79,17 @@ impl NetDev {
         }
     }
 
+    /// Whether the calling process may have the device: `EPERM` if it is no administrator of the network namespace that
+    /// the device is in, unless the module's parameter says that whoever has the file may.
+    pub fn check_admin(&self, _rtnl: &Rtnl) -> Result {
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        if unsafe { bindings::netmap_may_bind(self.as_ptr()) } {
+            Ok(())
+        } else {
+            Err(EPERM)
+        }
+    }
+
     /// Whether the interface is up.
     pub fn is_running(&self, _rtnl: &Rtnl) -> bool {
         // SAFETY: The device is valid.

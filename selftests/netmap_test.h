@@ -20,8 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 #include <arpa/inet.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -409,13 +407,9 @@ UNUSED static long pool_used(const char *pool)
 	return used;
 }
 
-/*
- * Sets or clears flags of an interface. The driver's writes to the NIC may be on their way yet when it returns, and what
- * another NIC sends overtake them: its registers are read after them.
- */
+/* Sets or clears flags of an interface, and has them in effect in the NIC. */
 UNUSED static int set_if_flags(const char *name, short set, short clear)
 {
-	struct ethtool_regs regs = { .cmd = ETHTOOL_GREGS };
 	struct ifreq ifr = { 0 };
 	int err = 0, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -428,12 +422,9 @@ UNUSED static int set_if_flags(const char *name, short set, short clear)
 		ifr.ifr_flags = (ifr.ifr_flags | set) & ~clear;
 		if (ioctl(fd, SIOCSIFFLAGS, &ifr))
 			err = -errno;
-		ifr.ifr_data = (void *)&regs;
-		if (!err && ioctl(fd, SIOCETHTOOL, &ifr))
-			err = -errno;
 	}
 	close(fd);
-	return err;
+	return err ? err : settle(name);
 }
 
 /* Waits until a thread of this process sleeps: it has nothing else to sleep in than the call it is about to make. */

@@ -122,10 +122,10 @@ fn device(port: &PortName) -> Result<NetDev> {
 
 /// Binds rings of a port.
 ///
-/// Errors: `ENXIO` for a device that does not exist; `EPERM` without `CAP_NET_ADMIN` in its namespace; `EBUSY` if a ring is bound exclusively, or this binding wants to be
-/// exclusive and is not the first; `EINVAL` for rings or a region that do not exist; `ENOMEM` if the pools are used up;
-/// `EAGAIN` if a queue of the device could not be frozen; `EOPNOTSUPP` for ports and devices that are not supported,
-/// with the reason in the log.
+/// Errors: `ENXIO` for a device that does not exist; `EPERM` without `CAP_NET_ADMIN` in its namespace; `EBUSY` if a ring
+/// is bound exclusively, or this binding wants to be exclusive and is not the first; `EINVAL` for rings or a region that
+/// do not exist; `ENOMEM` if the pools are used up; `EAGAIN` if a queue of the device could not be frozen; `EOPNOTSUPP`
+/// for ports and devices that are not supported, with the reason in the log.
 pub(crate) fn bind(request: &BindRequest) -> Result<Arc<Binding>> {
     if request.select == RingSelect::Null || request.flags.monitor() {
         return Err(EOPNOTSUPP);

@@ -6,7 +6,7 @@ use super::{
     area::{PageArea, PageRun, PageTableView},
     buffers::{self, BufferMap, BufferPool, BufferTable},
     dma::DmaMap,
-    page::PAGE_SIZE, //
+    page::{Cluster, PAGE_SIZE}, //
 };
 use crate::{
     abi,
@@ -200,7 +200,10 @@ impl Region {
         let map = Arc::new(map, GFP_KERNEL)?;
         for (cluster, first) in state.buffers.each_cluster() {
             // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first.
-            unsafe { map.add(cluster, first) }?;
+            unsafe {
+                let mapping = map.map(cluster)?;
+                map.publish(mapping, first);
+            }
         }
         state.maps.push(map.clone(), GFP_KERNEL)?;
         map.users.store(1, Ordering::Relaxed);
@@ -218,10 +221,17 @@ impl Region {
     /// Hands out `count` buffers, all or none, and tells `take` their indices.
     fn take_buffers(&self, state: &mut State, count: u32, take: impl FnMut(u32)) -> Result {
         let State { buffers, maps, .. } = state;
-        let added = |cluster: &super::page::Cluster, first: u32| {
+        let added = |cluster: &Cluster, first: u32| {
+            // No device is told of a cluster before all have it mapped: if one cannot, it is given back.
+            let mut mappings = KVec::with_capacity(maps.len(), GFP_KERNEL)?;
             for map in maps.iter() {
-                // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first.
-                unsafe { map.add(cluster, first) }?;
+                // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first; a cluster
+                // that it does not get is dropped after the mappings here.
+                mappings.push(unsafe { map.map(cluster) }?, GFP_KERNEL)?;
+            }
+            for (map, mapping) in maps.iter().zip(mappings) {
+                // SAFETY: As above, and from here on nothing fails.
+                unsafe { map.publish(mapping, first) };
             }
             Ok(())
         };

@@ -365,24 +365,23 @@ impl Region {
 
     /// Hands out `count` extra buffers as a list, each beginning with the index of the next; returns the first.
     ///
-    /// As C netmap does: if there are not as many, as many as there are, which is what the second value says.
-    pub(crate) fn new_extra(&self, count: u32) -> (u32, u32) {
+    /// As C netmap does: if the pool has not as many, as many as it has, which is what the second value says. `ENOMEM` if
+    /// the system has no memory for those.
+    pub(crate) fn new_extra(&self, count: u32) -> Result<(u32, u32)> {
         let mut state = self.state.lock();
         let count = count.min(state.buffers.free_count(&self.buffers));
         let (mut head, mut given) = (0, 0);
-        let result = self.take_buffers(&mut state, count, |index| {
+        self.take_buffers(&mut state, count, |index| {
             if let Some(buffer) = self.buffers.table.get(index) {
                 // SAFETY: A buffer is at least 64 bytes, aligned to as many, and was free.
                 unsafe { buffer.as_ptr().cast::<u32>().write_volatile(head) };
             }
             head = index;
             given += 1;
-        });
-        if result.is_err() {
-            return (0, 0);
-        }
+        })
+        .map_err(|_| ENOMEM)?;
         state.extra += given;
-        (head, given)
+        Ok((head, given))
     }
 
     /// Takes back `given` extra buffers from the list that starts at `head`, which a program may have written.

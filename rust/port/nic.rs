@@ -36,7 +36,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::{
     fmt,
     str::BStr,
-    sync::{new_mutex, Mutex}, //
+    sync::{new_mutex, Mutex, UniqueArc}, //
 };
 
 /// Most host rings of a direction that a request gets.
@@ -397,6 +397,8 @@ impl NicPort {
         request: &BindRequest,
         selection: &Selection,
     ) -> Result<Arc<Binding>> {
+        // First: what the region gives below must not be lost to a failure.
+        let place = UniqueArc::new_uninit(GFP_KERNEL)?;
         let mut tx = KVec::new();
         let mut rx = KVec::new();
         for (from, range, to) in [
@@ -408,6 +410,10 @@ impl NicPort {
             }
         }
         let name = state.name;
+        let (head, extra) = match request.extra_bufs {
+            0 => (0, 0),
+            count => self.region.new_extra(count)?,
+        };
         let interface = new_interface(
             &self.region,
             name_of(&name),
@@ -417,11 +423,12 @@ impl NicPort {
                 let uses = if is_tx { &state.tx } else { &state.rx };
                 Some(uses.get(ring as usize)?.memory.as_ref()?.offset)
             },
-        )?;
-        let (head, extra) = match request.extra_bufs {
-            0 => (0, 0),
-            count => self.region.new_extra(count),
-        };
+        )
+        .inspect_err(|_| {
+            if extra > 0 {
+                self.region.free_extra(head, extra);
+            }
+        })?;
         let header = interface.header().as_ptr();
         // SAFETY: The interface is mapped and nobody else sees it yet.
         unsafe { (&raw mut (*header).ni_bufs_head).write(head) };
@@ -442,7 +449,7 @@ impl NicPort {
             interface,
             extra,
         };
-        let binding = Arc::new(binding, GFP_KERNEL)?;
+        let binding = place.write(binding).into();
         if let (0, Some(live)) = (state.bindings, &state.live) {
             pr_info!(
                 "{}: native ({}), {} tx + {} rx queues, {} slots, buffers of {}\n",

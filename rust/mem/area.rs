@@ -57,6 +57,13 @@ impl PageRun {
     pub(crate) fn offset(&self) -> usize {
         self.first as usize * PAGE_SIZE
     }
+
+    fn clear(&self) {
+        // SAFETY: By the type's invariant. To the kernel nobody else uses the run: it is being handed out or taken back.
+        unsafe {
+            core::ptr::write_bytes(self.address.as_ptr(), 0, self.count as usize * PAGE_SIZE);
+        }
+    }
 }
 
 impl Drop for PageRun {
@@ -105,10 +112,8 @@ impl PageArea {
         let first = self.state.used.alloc_run(count, 1).ok_or(ENOSPC)?;
         match self.back(first, count, &mut list) {
             Ok(run) => {
-                // SAFETY: The run is mapped, `count` pages long, and nobody else uses it yet.
-                unsafe {
-                    core::ptr::write_bytes(run.address.as_ptr(), 0, count as usize * PAGE_SIZE)
-                };
+                // Zeroed when they came back, but a program that has them mapped may have written to them since.
+                run.clear();
                 Ok(run)
             }
             Err(error) => {
@@ -152,8 +157,9 @@ impl PageArea {
         }
     }
 
-    /// Takes a run back.
+    /// Takes a run back and zeroes it, for others can see it still.
     pub(crate) fn free(&mut self, run: &PageRun) {
+        run.clear();
         self.release(run.first, run.count);
     }
 

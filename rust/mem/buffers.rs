@@ -4,6 +4,9 @@
 //!
 //! The pool's room is cut into blocks of 2 MiB. A block gets memory when its first buffer is needed: one cluster of
 //! 2 MiB where the system has one, smaller ones where it has not.
+//!
+//! Who has the region mapped can read all of it, also what nobody holds. So buffers are zeroed when they are taken back:
+//! what a program has left behind is not to be found by the next one, whether that gets these buffers or not.
 
 use super::page::{Cluster, HUGE_ORDER, PAGE_SIZE};
 use crate::{
@@ -148,8 +151,9 @@ impl BufferPool {
 
     /// Hands out `count` buffers, all or none, after taking memory for them if need be.
     ///
-    /// No cluster is larger than `largest` bytes, or a buffer. `added` is told of each new cluster, to map it for the devices; it fails the allocation if it fails. `ENOSPC`
-    /// if the pool has no room for as many, `ENOMEM` if the system has no memory.
+    /// No cluster is larger than `largest` bytes, or a buffer. `added` is told of each new cluster, to map it for the
+    /// devices; it fails the allocation if it fails. `ENOSPC` if the pool has no room for as many, `ENOMEM` if the system
+    /// has no memory.
     pub(super) fn alloc(
         &mut self,
         map: &BufferMap,
@@ -221,9 +225,18 @@ impl BufferPool {
         Ok(())
     }
 
-    /// Takes a buffer back; says whether it was handed out.
-    pub(super) fn free(&mut self, index: u32) -> bool {
-        index >= RESERVED && self.used.free(index).is_ok()
+    /// Takes a buffer back and zeroes it; says whether it was handed out. No device may write to it any more.
+    pub(super) fn free(&mut self, map: &BufferMap, index: u32) -> bool {
+        if index < RESERVED || self.used.free(index).is_err() {
+            return false;
+        }
+        if let Some(buffer) = map.table.get(index) {
+            // SAFETY: The table's entries are buffers of this size that stay.
+            unsafe {
+                core::ptr::write_bytes(buffer.as_ptr(), 0, map.table.buf_size() as usize);
+            }
+        }
+        true
     }
 
     /// Whether a buffer is handed out.

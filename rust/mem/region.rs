@@ -289,7 +289,7 @@ impl Region {
         });
         if taken.is_err() || full {
             for index in shadow.iter() {
-                state.buffers.free(*index);
+                state.buffers.free(&self.buffers, *index);
             }
             state.rings.free(&run);
             return Err(ENOMEM);
@@ -328,7 +328,8 @@ impl Region {
             // SAFETY: The slot is below the number of slots.
             let index = unsafe { ring.read(slot) } as u32;
             let last = shadow.get(slot as usize).copied().unwrap_or(0);
-            if !state.buffers.free(index) && !state.buffers.free(last) {
+            if !state.buffers.free(&self.buffers, index) && !state.buffers.free(&self.buffers, last)
+            {
                 state.missing += 1;
             }
         }
@@ -395,7 +396,7 @@ impl Region {
             };
             // SAFETY: A buffer is at least 64 bytes and aligned to as many.
             let next = unsafe { buffer.as_ptr().cast::<u32>().read_volatile() };
-            if !state.buffers.free(index) {
+            if !state.buffers.free(&self.buffers, index) {
                 // Free already, or reserved: the list is broken or runs in a circle.
                 break;
             }
@@ -432,7 +433,7 @@ impl Region {
                 break;
             }
             let index = index as u32;
-            if !seen && state.buffers.is_used(index) && state.buffers.free(index) {
+            if !seen && state.buffers.is_used(index) && state.buffers.free(&self.buffers, index) {
                 state.missing -= 1;
             }
         }

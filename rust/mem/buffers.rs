@@ -95,16 +95,16 @@ fn block_size() -> u64 {
 
 /// A pool of `total` buffers of `buf_size` bytes, a power of two up to the size of a block.
 pub(super) fn new(total: u32, buf_size: u32) -> Result<(BufferPool, BufferMap)> {
-    let mut addresses = KVVec::with_capacity(total as usize, GFP_KERNEL)?;
+    let mut addresses = KVVec::with_capacity(total as usize, GFP_KERNEL_ACCOUNT)?;
     for _ in 0..total {
-        addresses.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL)?;
+        addresses.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL_ACCOUNT)?;
     }
     let blocks = (u64::from(total) * u64::from(buf_size)).div_ceil(block_size());
     let mut huge = HugePages::new();
     for _ in 0..blocks {
-        huge.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL)?;
+        huge.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL_ACCOUNT)?;
     }
-    let words = KVVec::from_elem(0u64, words_for(total), GFP_KERNEL)?;
+    let words = KVVec::from_elem(0u64, words_for(total), GFP_KERNEL_ACCOUNT)?;
     let pool = BufferPool {
         // Grows with what has memory, so that the allocator hands out nothing else.
         used: Bitmap::new(words, 0).map_err(|_| EINVAL)?,
@@ -199,7 +199,7 @@ impl BufferPool {
         let first = self.backed;
         let buffers = u32::try_from(cluster.size() >> size.trailing_zeros()).map_err(|_| EINVAL)?;
         let backed = first.saturating_add(buffers).min(total);
-        self.clusters.reserve(1, GFP_KERNEL)?;
+        self.clusters.reserve(1, GFP_KERNEL_ACCOUNT)?;
         added(&cluster, first)?;
         for index in first..backed {
             let address = cluster
@@ -216,7 +216,7 @@ impl BufferPool {
                 entry.store(cluster.page(), Ordering::Release);
             }
         }
-        self.clusters.push((cluster, first), GFP_KERNEL)?;
+        self.clusters.push((cluster, first), GFP_KERNEL_ACCOUNT)?;
         self.backed = backed;
         self.used.grow(backed).map_err(|_| EINVAL)?;
         if first < RESERVED {

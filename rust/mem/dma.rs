@@ -83,9 +83,9 @@ impl DmaMap {
         total: usize,
         buf_size: usize,
     ) -> Result<Self> {
-        let mut addresses = KVVec::with_capacity(total, GFP_KERNEL)?;
+        let mut addresses = KVVec::with_capacity(total, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..total {
-            addresses.push(AtomicU64::new(0), GFP_KERNEL)?;
+            addresses.push(AtomicU64::new(0), GFP_KERNEL_ACCOUNT)?;
         }
         // SAFETY: The device is valid.
         unsafe { bindings::netmap_device_hold(device) };
@@ -119,7 +119,7 @@ impl DmaMap {
     /// The caller holds the region's mutex, and the cluster outlives the mapping.
     pub(super) unsafe fn map(&self, cluster: &Cluster) -> Result<Mapping> {
         // SAFETY: The mutex makes this the only access.
-        unsafe { &mut *self.mappings.get() }.reserve(1, GFP_KERNEL)?;
+        unsafe { &mut *self.mappings.get() }.reserve(1, GFP_KERNEL_ACCOUNT)?;
         let mut address = 0;
         // SAFETY: Device and cluster are valid.
         to_result(unsafe {

@@ -102,7 +102,7 @@ impl Region {
                 buffers: map,
                 state <- new_mutex!(state, "netmap_region"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -197,7 +197,7 @@ impl Region {
         let total = self.buffers.table.total() as usize;
         // SAFETY: By this function's requirement.
         let map = unsafe { DmaMap::new(device, total, self.buf_size() as usize) }?;
-        let map = Arc::new(map, GFP_KERNEL)?;
+        let map = Arc::new(map, GFP_KERNEL_ACCOUNT)?;
         for (cluster, first) in state.buffers.each_cluster() {
             // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first.
             unsafe {
@@ -205,7 +205,7 @@ impl Region {
                 map.publish(mapping, first);
             }
         }
-        state.maps.push(map.clone(), GFP_KERNEL)?;
+        state.maps.push(map.clone(), GFP_KERNEL_ACCOUNT)?;
         map.users.store(1, Ordering::Relaxed);
         Ok(map)
     }
@@ -223,11 +223,11 @@ impl Region {
         let State { buffers, maps, .. } = state;
         let added = |cluster: &Cluster, first: u32| {
             // No device is told of a cluster before all have it mapped: if one cannot, it is given back.
-            let mut mappings = KVec::with_capacity(maps.len(), GFP_KERNEL)?;
+            let mut mappings = KVec::with_capacity(maps.len(), GFP_KERNEL_ACCOUNT)?;
             for map in maps.iter() {
                 // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first; a cluster
                 // that it does not get is dropped after the mappings here.
-                mappings.push(unsafe { map.map(cluster) }?, GFP_KERNEL)?;
+                mappings.push(unsafe { map.map(cluster) }?, GFP_KERNEL_ACCOUNT)?;
             }
             for (map, mapping) in maps.iter().zip(mappings) {
                 // SAFETY: As above, and from here on nothing fails.
@@ -261,9 +261,9 @@ impl Region {
     pub(crate) fn new_ring(&self, slots: u32) -> Result<RingMemory> {
         let bytes = crate::logic::pools::ring_bytes(slots).ok_or(EINVAL)?;
         let pages = bytes.div_ceil(PAGE_SIZE as u32);
-        let mut shadow = KVVec::<u32>::with_capacity(slots as usize, GFP_KERNEL)?;
+        let mut shadow = KVVec::<u32>::with_capacity(slots as usize, GFP_KERNEL_ACCOUNT)?;
         let mut state = self.state.lock();
-        state.live.reserve(1, GFP_KERNEL)?;
+        state.live.reserve(1, GFP_KERNEL_ACCOUNT)?;
         let run = state.rings.alloc(pages).map_err(|error| {
             if error == ENOSPC {
                 let (have, size) = (
@@ -310,7 +310,7 @@ impl Region {
             // SAFETY: There is one index per slot.
             unsafe { ring.write(slot as u32, u64::from(*index)) };
         }
-        state.live.push(ring, GFP_KERNEL)?;
+        state.live.push(ring, GFP_KERNEL_ACCOUNT)?;
         Ok(RingMemory {
             ring,
             offset,
@@ -415,7 +415,8 @@ impl Region {
         if state.missing == 0 || state.extra != 0 {
             return;
         }
-        let Ok(mut seen) = KVVec::from_elem(false, state.buffers.backed() as usize, GFP_KERNEL)
+        let Ok(mut seen) =
+            KVVec::from_elem(false, state.buffers.backed() as usize, GFP_KERNEL_ACCOUNT)
         else {
             return;
         };

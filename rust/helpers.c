@@ -45,12 +45,15 @@ bool netmap_dev_running(struct net_device *dev)
 	return netif_running(dev);
 }
 
+/*
+ * Charged to the program that asks. It can be told that there is no memory: nothing here is worth the OOM killer, neither
+ * the machine's nor that of the program's control group.
+ */
 struct page *netmap_pages_alloc(unsigned int order)
 {
-	gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
 
-	if (order)
-		gfp |= __GFP_COMP | __GFP_NORETRY;
+	gfp |= order ? __GFP_COMP | __GFP_NORETRY : __GFP_RETRY_MAYFAIL;
 	return alloc_pages(gfp, order);
 }
 
@@ -447,7 +450,7 @@ void netmap_power_put(struct pci_dev *pdev)
 void *netmap_dma_alloc(struct device *dev, size_t size, u64 *address)
 {
 	dma_addr_t dma;
-	void *memory = dma_alloc_coherent(dev, size, &dma, GFP_KERNEL);
+	void *memory = dma_alloc_coherent(dev, size, &dma, GFP_KERNEL_ACCOUNT);
 
 	*address = dma;
 	return memory;

@@ -2,8 +2,9 @@
 
 //! What nearly every file of the module uses.
 
+// What is allocated for a program is charged to it, with GFP_KERNEL_ACCOUNT; GFP_KERNEL is for what the module needs.
 pub(crate) use kernel::{
-    alloc::{KVVec, KVec},
+    alloc::{flags::GFP_KERNEL_ACCOUNT, KVVec, KVec},
     prelude::*,
     sync::Arc, //
 };

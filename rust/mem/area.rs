@@ -57,6 +57,13 @@ impl PageRun {
     pub(crate) fn offset(&self) -> usize {
         self.first as usize * PAGE_SIZE
     }
+
+    fn clear(&self) {
+        // SAFETY: By the type's invariant. To the kernel nobody else uses the run: it is being handed out or taken back.
+        unsafe {
+            core::ptr::write_bytes(self.address.as_ptr(), 0, self.count as usize * PAGE_SIZE);
+        }
+    }
 }
 
 impl Drop for PageRun {
@@ -70,11 +77,11 @@ impl Drop for PageRun {
 impl PageArea {
     /// An area without any memory yet.
     pub(crate) fn new(capacity: u32) -> Result<Self> {
-        let mut pages = PageTable::with_capacity(capacity as usize, GFP_KERNEL)?;
+        let mut pages = PageTable::with_capacity(capacity as usize, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..capacity {
-            pages.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL)?;
+            pages.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL_ACCOUNT)?;
         }
-        let words = KVVec::from_elem(0u64, words_for(capacity), GFP_KERNEL)?;
+        let words = KVVec::from_elem(0u64, words_for(capacity), GFP_KERNEL_ACCOUNT)?;
         Ok(Self {
             pages,
             state: State {
@@ -101,14 +108,13 @@ impl PageArea {
 
     /// Hands out `count` zeroed pages in a row, or `ENOSPC` if the area has no such run, or `ENOMEM`.
     pub(crate) fn alloc(&mut self, count: u32) -> Result<PageRun> {
-        let mut list = KVVec::<*mut bindings::page>::with_capacity(count as usize, GFP_KERNEL)?;
+        let mut list =
+            KVVec::<*mut bindings::page>::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
         let first = self.state.used.alloc_run(count, 1).ok_or(ENOSPC)?;
         match self.back(first, count, &mut list) {
             Ok(run) => {
-                // SAFETY: The run is mapped, `count` pages long, and nobody else uses it yet.
-                unsafe {
-                    core::ptr::write_bytes(run.address.as_ptr(), 0, count as usize * PAGE_SIZE)
-                };
+                // Zeroed when they came back, but a program that has them mapped may have written to them since.
+                run.clear();
                 Ok(run)
             }
             Err(error) => {
@@ -129,11 +135,11 @@ impl PageArea {
             if page.is_null() {
                 let cluster = Cluster::new(0)?;
                 page = cluster.page();
-                self.state.owned.push(cluster, GFP_KERNEL)?;
+                self.state.owned.push(cluster, GFP_KERNEL_ACCOUNT)?;
                 // Pairs with the acquire in `PageTableView::get`.
                 entry.store(page, Ordering::Release);
             }
-            list.push(page, GFP_KERNEL)?;
+            list.push(page, GFP_KERNEL_ACCOUNT)?;
         }
         // SAFETY: `list` holds `count` valid pages.
         let address = unsafe { bindings::netmap_vmap(list.as_mut_ptr(), count) };
@@ -152,8 +158,9 @@ impl PageArea {
         }
     }
 
-    /// Takes a run back.
+    /// Takes a run back and zeroes it, for others can see it still.
     pub(crate) fn free(&mut self, run: &PageRun) {
+        run.clear();
         self.release(run.first, run.count);
     }
 

@@ -4,6 +4,9 @@
 //!
 //! The pool's room is cut into blocks of 2 MiB. A block gets memory when its first buffer is needed: one cluster of
 //! 2 MiB where the system has one, smaller ones where it has not.
+//!
+//! Who has the region mapped can read all of it, also what nobody holds. So buffers are zeroed when they are taken back:
+//! what a program has left behind is not to be found by the next one, whether that gets these buffers or not.
 
 use super::page::{Cluster, HUGE_ORDER, PAGE_SIZE};
 use crate::{
@@ -92,16 +95,16 @@ fn block_size() -> u64 {
 
 /// A pool of `total` buffers of `buf_size` bytes, a power of two up to the size of a block.
 pub(super) fn new(total: u32, buf_size: u32) -> Result<(BufferPool, BufferMap)> {
-    let mut addresses = KVVec::with_capacity(total as usize, GFP_KERNEL)?;
+    let mut addresses = KVVec::with_capacity(total as usize, GFP_KERNEL_ACCOUNT)?;
     for _ in 0..total {
-        addresses.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL)?;
+        addresses.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL_ACCOUNT)?;
     }
     let blocks = (u64::from(total) * u64::from(buf_size)).div_ceil(block_size());
     let mut huge = HugePages::new();
     for _ in 0..blocks {
-        huge.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL)?;
+        huge.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL_ACCOUNT)?;
     }
-    let words = KVVec::from_elem(0u64, words_for(total), GFP_KERNEL)?;
+    let words = KVVec::from_elem(0u64, words_for(total), GFP_KERNEL_ACCOUNT)?;
     let pool = BufferPool {
         // Grows with what has memory, so that the allocator hands out nothing else.
         used: Bitmap::new(words, 0).map_err(|_| EINVAL)?,
@@ -148,8 +151,9 @@ impl BufferPool {
 
     /// Hands out `count` buffers, all or none, after taking memory for them if need be.
     ///
-    /// No cluster is larger than `largest` bytes, or a buffer. `added` is told of each new cluster, to map it for the devices; it fails the allocation if it fails. `ENOSPC`
-    /// if the pool has no room for as many, `ENOMEM` if the system has no memory.
+    /// No cluster is larger than `largest` bytes, or a buffer. `added` is told of each new cluster, to map it for the
+    /// devices; it fails the allocation if it fails. `ENOSPC` if the pool has no room for as many, `ENOMEM` if the system
+    /// has no memory.
     pub(super) fn alloc(
         &mut self,
         map: &BufferMap,
@@ -195,7 +199,7 @@ impl BufferPool {
         let first = self.backed;
         let buffers = u32::try_from(cluster.size() >> size.trailing_zeros()).map_err(|_| EINVAL)?;
         let backed = first.saturating_add(buffers).min(total);
-        self.clusters.reserve(1, GFP_KERNEL)?;
+        self.clusters.reserve(1, GFP_KERNEL_ACCOUNT)?;
         added(&cluster, first)?;
         for index in first..backed {
             let address = cluster
@@ -212,7 +216,7 @@ impl BufferPool {
                 entry.store(cluster.page(), Ordering::Release);
             }
         }
-        self.clusters.push((cluster, first), GFP_KERNEL)?;
+        self.clusters.push((cluster, first), GFP_KERNEL_ACCOUNT)?;
         self.backed = backed;
         self.used.grow(backed).map_err(|_| EINVAL)?;
         if first < RESERVED {
@@ -221,9 +225,18 @@ impl BufferPool {
         Ok(())
     }
 
-    /// Takes a buffer back; says whether it was handed out.
-    pub(super) fn free(&mut self, index: u32) -> bool {
-        index >= RESERVED && self.used.free(index).is_ok()
+    /// Takes a buffer back and zeroes it; says whether it was handed out. No device may write to it any more.
+    pub(super) fn free(&mut self, map: &BufferMap, index: u32) -> bool {
+        if index < RESERVED || self.used.free(index).is_err() {
+            return false;
+        }
+        if let Some(buffer) = map.table.get(index) {
+            // SAFETY: The table's entries are buffers of this size that stay.
+            unsafe {
+                core::ptr::write_bytes(buffer.as_ptr(), 0, map.table.buf_size() as usize);
+            }
+        }
+        true
     }
 
     /// Whether a buffer is handed out.

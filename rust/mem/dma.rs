@@ -45,9 +45,26 @@ impl AddressTable<'_> {
 /// The live mappings; changed under the region's mutex only.
 type UnsafeMappings = core::cell::UnsafeCell<KVec<Mapping>>;
 
-struct Mapping {
+/// A cluster as a device sees it; undone when it is dropped.
+///
+/// # Invariants
+///
+/// `address` is a live mapping of `size` bytes for `device`, which carries a reference that this value owns.
+pub(super) struct Mapping {
+    device: *mut bindings::device,
     address: u64,
     size: usize,
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: By the type's invariant. Whoever programmed the device with it has released its reference to the map,
+        // or the map was never told of it.
+        unsafe {
+            bindings::netmap_dma_unmap(self.device, self.address, self.size);
+            bindings::netmap_device_put(self.device);
+        }
+    }
 }
 
 // SAFETY: `device` is only passed to the DMA API; `mappings` is changed under the region's mutex.
@@ -66,9 +83,9 @@ impl DmaMap {
         total: usize,
         buf_size: usize,
     ) -> Result<Self> {
-        let mut addresses = KVVec::with_capacity(total, GFP_KERNEL)?;
+        let mut addresses = KVVec::with_capacity(total, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..total {
-            addresses.push(AtomicU64::new(0), GFP_KERNEL)?;
+            addresses.push(AtomicU64::new(0), GFP_KERNEL_ACCOUNT)?;
         }
         // SAFETY: The device is valid.
         unsafe { bindings::netmap_device_hold(device) };
@@ -95,26 +112,47 @@ impl DmaMap {
         self.largest
     }
 
-    /// Maps a cluster whose first buffer is `first`.
+    /// Maps a cluster, of whose buffers nobody knows the addresses until [`Self::publish`].
     ///
     /// # Safety
     ///
-    /// The caller holds the region's mutex, and the cluster outlives this map.
-    pub(super) unsafe fn add(&self, cluster: &Cluster, first: u32) -> Result {
+    /// The caller holds the region's mutex, and the cluster outlives the mapping.
+    pub(super) unsafe fn map(&self, cluster: &Cluster) -> Result<Mapping> {
         // SAFETY: The mutex makes this the only access.
-        let mappings = unsafe { &mut *self.mappings.get() };
-        mappings.reserve(1, GFP_KERNEL)?;
+        unsafe { &mut *self.mappings.get() }.reserve(1, GFP_KERNEL_ACCOUNT)?;
         let mut address = 0;
         // SAFETY: Device and cluster are valid.
         to_result(unsafe {
             bindings::netmap_dma_map(self.device, cluster.page(), cluster.order(), &mut address)
         })?;
+        // SAFETY: The device is valid.
+        unsafe { bindings::netmap_device_hold(self.device) };
+        // INVARIANT: Just mapped, and a reference taken.
+        Ok(Mapping {
+            device: self.device,
+            address,
+            size: cluster.size(),
+        })
+    }
+
+    /// Lets the addresses of a cluster, whose first buffer is `first`, be used. It must not fail: a program may use them
+    /// at once.
+    ///
+    /// # Safety
+    ///
+    /// The caller has held the region's mutex since [`Self::map`] returned `mapping`, and the cluster outlives this map.
+    pub(super) unsafe fn publish(&self, mapping: Mapping, first: u32) {
         // The first mapping that bounces turns it on.
         // SAFETY: The device is valid.
         let need_sync = unsafe { bindings::netmap_dma_need_sync(self.device) };
         self.need_sync.store(need_sync, Ordering::Relaxed);
-        let size = cluster.size();
-        mappings.push(Mapping { address, size }, GFP_KERNEL)?;
+        let (address, size) = (mapping.address, mapping.size);
+        // SAFETY: The mutex makes this the only access.
+        let mappings = unsafe { &mut *self.mappings.get() };
+        if mappings.push_within_capacity(mapping).is_err() {
+            // Does not happen, as there is room since the mapping was made; else the mapping would be undone by now.
+            return;
+        }
         let entries = self.addresses.iter().skip(first as usize);
         // Buffers 0 and 1 are reserved and no device sees them.
         for (i, entry) in entries
@@ -122,10 +160,9 @@ impl DmaMap {
             .enumerate()
             .filter(|(i, _)| *i + first as usize >= 2)
         {
-            // INVARIANT: The buffer lies inside of the mapping that was just made.
+            // INVARIANT: The buffer lies inside of the mapping, which is kept.
             entry.store(address + (i * self.buf_size) as u64, Ordering::Release);
         }
-        Ok(())
     }
 
     /// The address at which the device sees a buffer; [`None`] for an index without a buffer.
@@ -169,10 +206,6 @@ impl DmaMap {
 
 impl Drop for DmaMap {
     fn drop(&mut self) {
-        for mapping in self.mappings.get_mut().iter() {
-            // SAFETY: The mapping is live, and whoever programmed a device with it has released its reference.
-            unsafe { bindings::netmap_dma_unmap(self.device, mapping.address, mapping.size) };
-        }
         // SAFETY: The reference is ours by the type's invariant.
         unsafe { bindings::netmap_device_put(self.device) };
     }

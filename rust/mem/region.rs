@@ -6,7 +6,7 @@ use super::{
     area::{PageArea, PageRun, PageTableView},
     buffers::{self, BufferMap, BufferPool, BufferTable},
     dma::DmaMap,
-    page::PAGE_SIZE, //
+    page::{Cluster, PAGE_SIZE}, //
 };
 use crate::{
     abi,
@@ -102,7 +102,7 @@ impl Region {
                 buffers: map,
                 state <- new_mutex!(state, "netmap_region"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -197,12 +197,15 @@ impl Region {
         let total = self.buffers.table.total() as usize;
         // SAFETY: By this function's requirement.
         let map = unsafe { DmaMap::new(device, total, self.buf_size() as usize) }?;
-        let map = Arc::new(map, GFP_KERNEL)?;
+        let map = Arc::new(map, GFP_KERNEL_ACCOUNT)?;
         for (cluster, first) in state.buffers.each_cluster() {
             // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first.
-            unsafe { map.add(cluster, first) }?;
+            unsafe {
+                let mapping = map.map(cluster)?;
+                map.publish(mapping, first);
+            }
         }
-        state.maps.push(map.clone(), GFP_KERNEL)?;
+        state.maps.push(map.clone(), GFP_KERNEL_ACCOUNT)?;
         map.users.store(1, Ordering::Relaxed);
         Ok(map)
     }
@@ -218,10 +221,17 @@ impl Region {
     /// Hands out `count` buffers, all or none, and tells `take` their indices.
     fn take_buffers(&self, state: &mut State, count: u32, take: impl FnMut(u32)) -> Result {
         let State { buffers, maps, .. } = state;
-        let added = |cluster: &super::page::Cluster, first: u32| {
+        let added = |cluster: &Cluster, first: u32| {
+            // No device is told of a cluster before all have it mapped: if one cannot, it is given back.
+            let mut mappings = KVec::with_capacity(maps.len(), GFP_KERNEL_ACCOUNT)?;
             for map in maps.iter() {
-                // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first.
-                unsafe { map.add(cluster, first) }?;
+                // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first; a cluster
+                // that it does not get is dropped after the mappings here.
+                mappings.push(unsafe { map.map(cluster) }?, GFP_KERNEL_ACCOUNT)?;
+            }
+            for (map, mapping) in maps.iter().zip(mappings) {
+                // SAFETY: As above, and from here on nothing fails.
+                unsafe { map.publish(mapping, first) };
             }
             Ok(())
         };
@@ -251,9 +261,9 @@ impl Region {
     pub(crate) fn new_ring(&self, slots: u32) -> Result<RingMemory> {
         let bytes = crate::logic::pools::ring_bytes(slots).ok_or(EINVAL)?;
         let pages = bytes.div_ceil(PAGE_SIZE as u32);
-        let mut shadow = KVVec::<u32>::with_capacity(slots as usize, GFP_KERNEL)?;
+        let mut shadow = KVVec::<u32>::with_capacity(slots as usize, GFP_KERNEL_ACCOUNT)?;
         let mut state = self.state.lock();
-        state.live.reserve(1, GFP_KERNEL)?;
+        state.live.reserve(1, GFP_KERNEL_ACCOUNT)?;
         let run = state.rings.alloc(pages).map_err(|error| {
             if error == ENOSPC {
                 let (have, size) = (
@@ -279,7 +289,7 @@ impl Region {
         });
         if taken.is_err() || full {
             for index in shadow.iter() {
-                state.buffers.free(*index);
+                state.buffers.free(&self.buffers, *index);
             }
             state.rings.free(&run);
             return Err(ENOMEM);
@@ -300,7 +310,7 @@ impl Region {
             // SAFETY: There is one index per slot.
             unsafe { ring.write(slot as u32, u64::from(*index)) };
         }
-        state.live.push(ring, GFP_KERNEL)?;
+        state.live.push(ring, GFP_KERNEL_ACCOUNT)?;
         Ok(RingMemory {
             ring,
             offset,
@@ -318,7 +328,8 @@ impl Region {
             // SAFETY: The slot is below the number of slots.
             let index = unsafe { ring.read(slot) } as u32;
             let last = shadow.get(slot as usize).copied().unwrap_or(0);
-            if !state.buffers.free(index) && !state.buffers.free(last) {
+            if !state.buffers.free(&self.buffers, index) && !state.buffers.free(&self.buffers, last)
+            {
                 state.missing += 1;
             }
         }
@@ -355,24 +366,23 @@ impl Region {
 
     /// Hands out `count` extra buffers as a list, each beginning with the index of the next; returns the first.
     ///
-    /// As C netmap does: if there are not as many, as many as there are, which is what the second value says.
-    pub(crate) fn new_extra(&self, count: u32) -> (u32, u32) {
+    /// As C netmap does: if the pool has not as many, as many as it has, which is what the second value says. `ENOMEM` if
+    /// the system has no memory for those.
+    pub(crate) fn new_extra(&self, count: u32) -> Result<(u32, u32)> {
         let mut state = self.state.lock();
         let count = count.min(state.buffers.free_count(&self.buffers));
         let (mut head, mut given) = (0, 0);
-        let result = self.take_buffers(&mut state, count, |index| {
+        self.take_buffers(&mut state, count, |index| {
             if let Some(buffer) = self.buffers.table.get(index) {
                 // SAFETY: A buffer is at least 64 bytes, aligned to as many, and was free.
                 unsafe { buffer.as_ptr().cast::<u32>().write_volatile(head) };
             }
             head = index;
             given += 1;
-        });
-        if result.is_err() {
-            return (0, 0);
-        }
+        })
+        .map_err(|_| ENOMEM)?;
         state.extra += given;
-        (head, given)
+        Ok((head, given))
     }
 
     /// Takes back `given` extra buffers from the list that starts at `head`, which a program may have written.
@@ -386,7 +396,7 @@ impl Region {
             };
             // SAFETY: A buffer is at least 64 bytes and aligned to as many.
             let next = unsafe { buffer.as_ptr().cast::<u32>().read_volatile() };
-            if !state.buffers.free(index) {
+            if !state.buffers.free(&self.buffers, index) {
                 // Free already, or reserved: the list is broken or runs in a circle.
                 break;
             }
@@ -405,7 +415,8 @@ impl Region {
         if state.missing == 0 || state.extra != 0 {
             return;
         }
-        let Ok(mut seen) = KVVec::from_elem(false, state.buffers.backed() as usize, GFP_KERNEL)
+        let Ok(mut seen) =
+            KVVec::from_elem(false, state.buffers.backed() as usize, GFP_KERNEL_ACCOUNT)
         else {
             return;
         };
@@ -423,7 +434,7 @@ impl Region {
                 break;
             }
             let index = index as u32;
-            if !seen && state.buffers.is_used(index) && state.buffers.free(index) {
+            if !seen && state.buffers.is_used(index) && state.buffers.free(&self.buffers, index) {
                 state.missing -= 1;
             }
         }

@@ -167,12 +167,12 @@ impl Redirected {
         let users = USERS.load(Ordering::Relaxed);
         let wanted = core::ptr::from_ref(table).cast_mut();
         if users == 0 {
-            let mut functions = KVec::with_capacity(ADDRESSES.len(), GFP_KERNEL)?;
+            let mut functions = KVec::with_capacity(ADDRESSES.len(), GFP_KERNEL_ACCOUNT)?;
             for (function, address) in Function::ALL.into_iter().zip(&ADDRESSES) {
                 let value = function.of(table);
                 address.store(value, Ordering::Relaxed);
                 if value != 0 {
-                    functions.push(value as c_ulong, GFP_KERNEL)?;
+                    functions.push(value as c_ulong, GFP_KERNEL_ACCOUNT)?;
                 }
             }
             // SAFETY: The functions are there as long as the table. `decide` is a function of this module, which stays

@@ -36,7 +36,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::{
     fmt,
     str::BStr,
-    sync::{new_mutex, Mutex}, //
+    sync::{new_mutex, Mutex, UniqueArc}, //
 };
 
 /// Most host rings of a direction that a request gets.
@@ -157,12 +157,12 @@ pub(super) fn each(set: RingSet) -> impl Iterator<Item = (Direction, u32)> {
 }
 
 fn rings(direction: Direction, nic: u16, host: u16) -> Result<KVec<Arc<Kring>>> {
-    let mut list = KVec::with_capacity(usize::from(nic) + usize::from(host), GFP_KERNEL)?;
+    let mut list = KVec::with_capacity(usize::from(nic) + usize::from(host), GFP_KERNEL_ACCOUNT)?;
     for (count, is_host) in [(nic, false), (host, true)] {
         for index in 0..count {
             list.push(
-                Arc::pin_init(Kring::new(direction, index, is_host), GFP_KERNEL)?,
-                GFP_KERNEL,
+                Arc::pin_init(Kring::new(direction, index, is_host), GFP_KERNEL_ACCOUNT)?,
+                GFP_KERNEL_ACCOUNT,
             )?;
         }
     }
@@ -170,9 +170,9 @@ fn rings(direction: Direction, nic: u16, host: u16) -> Result<KVec<Arc<Kring>>> 
 }
 
 fn unused(count: usize) -> Result<KVec<RingUse>> {
-    let mut list = KVec::with_capacity(count, GFP_KERNEL)?;
+    let mut list = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
     for _ in 0..count {
-        list.push(RingUse::default(), GFP_KERNEL)?;
+        list.push(RingUse::default(), GFP_KERNEL_ACCOUNT)?;
     }
     Ok(list)
 }
@@ -220,17 +220,17 @@ impl NicPort {
         );
         let tx = rings(Direction::Tx, counts.tx, counts.host_tx)?;
         let rx = rings(Direction::Rx, counts.rx, counts.host_rx)?;
-        let mut host_rx = KVec::with_capacity(usize::from(counts.host_rx), GFP_KERNEL)?;
+        let mut host_rx = KVec::with_capacity(usize::from(counts.host_rx), GFP_KERNEL_ACCOUNT)?;
         for kring in rx.iter().filter(|kring| kring.host) {
             host_rx.push(
                 HostRx::new(kring.clone(), region.clone(), slots.1)?,
-                GFP_KERNEL,
+                GFP_KERNEL_ACCOUNT,
             )?;
         }
         let host_tx = HostTx::new(dev.clone(), region.clone())?;
-        let idle: Arc<dyn Queue> = Arc::new(Idle, GFP_KERNEL)?;
+        let idle: Arc<dyn Queue> = Arc::new(Idle, GFP_KERNEL_ACCOUNT)?;
         let state = State {
-            ids: KVec::with_capacity(tx.len() + rx.len(), GFP_KERNEL)?,
+            ids: KVec::with_capacity(tx.len() + rx.len(), GFP_KERNEL_ACCOUNT)?,
             tx: unused(tx.len())?,
             rx: unused(rx.len())?,
             bindings: 0,
@@ -260,7 +260,7 @@ impl NicPort {
                 dead: AtomicBool::new(false),
                 state <- new_mutex!(state, "netmap_port"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -397,6 +397,8 @@ impl NicPort {
         request: &BindRequest,
         selection: &Selection,
     ) -> Result<Arc<Binding>> {
+        // First: what the region gives below must not be lost to a failure.
+        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         let mut tx = KVec::new();
         let mut rx = KVec::new();
         for (from, range, to) in [
@@ -404,10 +406,17 @@ impl NicPort {
             (&self.rx, selection.rx(), &mut rx),
         ] {
             for ring in range {
-                to.push(from.get(ring as usize).ok_or(EINVAL)?.clone(), GFP_KERNEL)?;
+                to.push(
+                    from.get(ring as usize).ok_or(EINVAL)?.clone(),
+                    GFP_KERNEL_ACCOUNT,
+                )?;
             }
         }
         let name = state.name;
+        let (head, extra) = match request.extra_bufs {
+            0 => (0, 0),
+            count => self.region.new_extra(count)?,
+        };
         let interface = new_interface(
             &self.region,
             name_of(&name),
@@ -417,11 +426,12 @@ impl NicPort {
                 let uses = if is_tx { &state.tx } else { &state.rx };
                 Some(uses.get(ring as usize)?.memory.as_ref()?.offset)
             },
-        )?;
-        let (head, extra) = match request.extra_bufs {
-            0 => (0, 0),
-            count => self.region.new_extra(count),
-        };
+        )
+        .inspect_err(|_| {
+            if extra > 0 {
+                self.region.free_extra(head, extra);
+            }
+        })?;
         let header = interface.header().as_ptr();
         // SAFETY: The interface is mapped and nobody else sees it yet.
         unsafe { (&raw mut (*header).ni_bufs_head).write(head) };
@@ -442,7 +452,7 @@ impl NicPort {
             interface,
             extra,
         };
-        let binding = Arc::new(binding, GFP_KERNEL)?;
+        let binding = place.write(binding).into();
         if let (0, Some(live)) = (state.bindings, &state.live) {
             pr_info!(
                 "{}: native ({}), {} tx + {} rx queues, {} slots, buffers of {}\n",

@@ -97,7 +97,7 @@ impl NicPort {
                         dma,
                         region,
                     },
-                    GFP_KERNEL,
+                    GFP_KERNEL_ACCOUNT,
                 )?;
             }
         }

@@ -194,7 +194,7 @@ TEST_F(bound, mmap)
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
 	EXPECT_EQ(EINVAL, errno);
-	part = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, self->port.reg.nr_offset & ~4095ull);
+	part = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, self->port.reg.nr_offset & ~(uintptr_t)4095);
 	ASSERT_NE(MAP_FAILED, part);
 	EXPECT_EQ(0, memcmp(part + (self->port.reg.nr_offset & 4095), self->port.nifp, 16));
 	munmap(part, 4096);
@@ -246,7 +246,7 @@ TEST_F(bound, large_pages)
 		ASSERT_EQ((char)slot, copy[17]);
 	}
 	/* A part of a large page is unmapped, and the rest comes back when it is touched. */
-	munmap((void *)((uintptr_t)NETMAP_BUF(ring, ring->slot[0].buf_idx) & ~4095ull), 4096);
+	munmap((void *)((uintptr_t)NETMAP_BUF(ring, ring->slot[0].buf_idx) & ~(uintptr_t)4095), 4096);
 	slot = ring->num_slots - 1;
 	EXPECT_EQ((char)slot, NETMAP_BUF(ring, ring->slot[slot].buf_idx)[17]);
 }

@@ -18,6 +18,7 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 #include <net/dst.h>
 #include <net/gso.h>
 #include <net/net_namespace.h>
@@ -543,6 +544,26 @@ void netmap_redirect_end(void)
 {
 }
 #endif
+
+static void (*redirect_expire)(void);
+
+static void redirect_expired(struct work_struct *work)
+{
+	redirect_expire();
+}
+
+static DECLARE_DELAYED_WORK(redirect_work, redirect_expired);
+
+void netmap_redirect_expire(void (*expire)(void), unsigned int ms)
+{
+	redirect_expire = expire;
+	mod_delayed_work(system_dfl_wq, &redirect_work, msecs_to_jiffies(ms));
+}
+
+void netmap_redirect_expire_cancel(void)
+{
+	cancel_delayed_work_sync(&redirect_work);
+}
 
 static const char *const takeovers[] = { "auto", "hot", "restart" };
 

@@ -66,6 +66,8 @@ void netmap_sleep_us(unsigned long us);
 int netmap_redirect(unsigned long *functions, unsigned int count,
 		    unsigned long (*decide)(unsigned long at, unsigned long first, unsigned long second));
 void netmap_redirect_end(void);
+void netmap_redirect_expire(void (*expire)(void), unsigned int ms);
+void netmap_redirect_expire_cancel(void);
 
 void netmap_skb_drop(struct sk_buff *skb);
 void netmap_skb_consume(struct sk_buff *skb);

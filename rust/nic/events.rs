@@ -2,7 +2,7 @@
 
 //! What happens to a network device, told to the port that has it in netmap mode.
 
-use super::table;
+use super::{redirect, table};
 use crate::{
     abi::IFNAMSIZ,
     bindings,
@@ -81,11 +81,24 @@ impl Notifiers {
     }
 }
 
+impl Drop for Notifiers {
+    fn drop(&mut self) {
+        redirect::end();
+    }
+}
+
 /// What happens to any device of any namespace.
 ///
 /// The registration replays the arrival and its end the departure of every device there is. Nobody minds: no device
 /// has hooks then.
 fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
+    tell_port(event, dev, rtnl);
+    if event == NetdevEvent::Unregister {
+        redirect::leaves(dev, rtnl);
+    }
+}
+
+fn tell_port(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
     let Some(hooks) = table::find_locked(dev, rtnl) else {
         return;
     };

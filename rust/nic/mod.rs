@@ -27,3 +27,11 @@ mod takeover;
 mod tx;
 
 pub(crate) use adapter::{Adapter, Policy, QueueId, Refusal, Wanted};
+
+/// # Safety
+///
+/// To be called once, when the module is loaded.
+pub(crate) unsafe fn init() {
+    // SAFETY: By the function's requirement.
+    unsafe { redirect::init() };
+}

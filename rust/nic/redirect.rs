@@ -16,6 +16,13 @@
 //! the queue's lock, whatever the state of the queue; so the gates of [`super::intercept`] close it as they do
 //! elsewhere.
 //!
+//! # The end
+//!
+//! To end a redirection takes the kernel tens of milliseconds, in which it waits for all tasks to leave the tracer. A program
+//! that closes a port, and the RTNL mutex, need not wait for that: when the last device goes, the functions stay redirected
+//! for a moment, in which [`decide`] finds no device of ours and whoever binds again finds all in place. A driver that
+//! goes itself, and this module, do wait: the tracer must know nothing of functions that are not there.
+//!
 //! # What calls the driver's own
 //!
 //! A function that is sent to us may call the driver's, and would come back here. So the decision is made such that it
@@ -37,19 +44,42 @@ use crate::{
     prelude::*,
     sys::rtnl::Rtnl, //
 };
-use core::{
-    ptr::null_mut,
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering}, //
+use core::sync::atomic::{AtomicUsize, Ordering};
+use kernel::{
+    ffi::c_ulong,
+    sync::{global_lock, rcu}, //
 };
-use kernel::{ffi::c_ulong, sync::rcu};
 
 /// The functions that are redirected, in the order of [`Function::ALL`]; 0 where the driver has none.
 static ADDRESSES: [AtomicUsize; Function::ALL.len()] =
     [const { AtomicUsize::new(0) }; Function::ALL.len()];
-/// The table that they are of. Changed under the RTNL mutex.
-static TABLE: AtomicPtr<net_device_ops> = AtomicPtr::new(null_mut());
-/// How many devices are redirected. Changed under the RTNL mutex.
-static USERS: AtomicU32 = AtomicU32::new(0);
+
+/// What is redirected now.
+struct State {
+    /// The address of the table whose functions are; 0 if none is.
+    table: usize,
+    /// How many devices need it.
+    users: u32,
+}
+
+global_lock! {
+    // SAFETY: Initialised in `init` before anything else runs.
+    unsafe(uninit) static STATE: Mutex<State> = State {
+        table: 0,
+        users: 0,
+    };
+}
+
+/// How long a redirection that nobody needs stays, in milliseconds.
+const LINGER_MS: u32 = 1000;
+
+/// # Safety
+///
+/// To be called once, when the module is loaded.
+pub(super) unsafe fn init() {
+    // SAFETY: By the function's requirement.
+    unsafe { STATE.init() };
+}
 
 /// Between the start of a function and the place where the tracer calls us is an instruction of at most so many bytes.
 const ENTRY: usize = 16;
@@ -151,56 +181,97 @@ unsafe extern "C" fn decide(at: c_ulong, first: c_ulong, second: c_ulong) -> c_u
     }
 }
 
+impl State {
+    /// Redirects the functions of a table, with no other redirected.
+    fn begin(&mut self, table: &net_device_ops) -> Result {
+        let mut functions = KVec::with_capacity(ADDRESSES.len(), GFP_KERNEL_ACCOUNT)?;
+        for (function, address) in Function::ALL.into_iter().zip(&ADDRESSES) {
+            let value = function.of(table);
+            address.store(value, Ordering::Relaxed);
+            if value != 0 {
+                functions.push(value as c_ulong, GFP_KERNEL_ACCOUNT)?;
+            }
+        }
+        // SAFETY: The functions are there as long as the table. `decide` is a function of this module, which stays until
+        // the redirection has ended.
+        kernel::error::to_result(unsafe {
+            bindings::netmap_redirect(
+                functions.as_mut_ptr(),
+                functions.len() as u32,
+                Some(decide),
+            )
+        })?;
+        self.table = core::ptr::from_ref(table) as usize;
+        Ok(())
+    }
+
+    /// Ends the redirection, if there is one that nobody needs.
+    fn end(&mut self) {
+        if self.users == 0 && self.table != 0 {
+            // SAFETY: Begun by `begin`. When it returns, no call is on its way to `decide`.
+            unsafe { bindings::netmap_redirect_end() };
+            self.table = 0;
+        }
+    }
+}
+
+/// A device is about to go: its functions are not redirected any more, unless another one needs it.
+pub(super) fn leaves(device: *const net_device, _rtnl: &Rtnl) {
+    // SAFETY: The device is valid, and its tables change only under the RTNL mutex.
+    let table = unsafe { (*device).netdev_ops };
+    let mut state = STATE.lock();
+    if state.table == table as usize {
+        state.end();
+    }
+}
+
+/// The module goes: nothing is redirected any more. Nobody needs it, for nothing is bound.
+pub(super) fn end() {
+    STATE.lock().end();
+    // SAFETY: Process context, and the mutex is not held.
+    unsafe { bindings::netmap_redirect_expire_cancel() };
+}
+
+/// # Safety
+///
+/// For the delayed work of [`Redirected`]'s drop alone.
+unsafe extern "C" fn expire() {
+    STATE.lock().end();
+}
+
 /// The functions of a driver are redirected as long as there is one of these.
 ///
 /// To be made and dropped with the RTNL mutex held.
 pub(super) struct Redirected(());
 
 impl Redirected {
-    /// Redirects the functions of a table, which stays where it is as long as the result.
+    /// Redirects the functions of a table, which stays where it is until its last device has gone through [`leaves`].
     ///
     /// # Errors
     ///
     /// `EOPNOTSUPP` if the kernel cannot redirect functions, or not these; `EBUSY` if they are redirected by others (a
     /// live patch), the tracer is switched off, or functions of another table are redirected.
     pub fn new(table: &net_device_ops, _rtnl: &Rtnl) -> Result<Self> {
-        let users = USERS.load(Ordering::Relaxed);
-        let wanted = core::ptr::from_ref(table).cast_mut();
-        if users == 0 {
-            let mut functions = KVec::with_capacity(ADDRESSES.len(), GFP_KERNEL_ACCOUNT)?;
-            for (function, address) in Function::ALL.into_iter().zip(&ADDRESSES) {
-                let value = function.of(table);
-                address.store(value, Ordering::Relaxed);
-                if value != 0 {
-                    functions.push(value as c_ulong, GFP_KERNEL_ACCOUNT)?;
-                }
+        let mut state = STATE.lock();
+        if state.table != core::ptr::from_ref(table) as usize {
+            if state.users != 0 {
+                return Err(EBUSY);
             }
-            // SAFETY: The functions are there as long as the table. `decide` is a function of this module, which stays
-            // until the redirection has ended.
-            kernel::error::to_result(unsafe {
-                bindings::netmap_redirect(
-                    functions.as_mut_ptr(),
-                    functions.len() as u32,
-                    Some(decide),
-                )
-            })?;
-            TABLE.store(wanted, Ordering::Relaxed);
-        } else if TABLE.load(Ordering::Relaxed) != wanted {
-            return Err(EBUSY);
+            state.end();
+            state.begin(table)?;
         }
-        USERS.store(users + 1, Ordering::Relaxed);
+        state.users += 1;
         Ok(Self(()))
     }
 }
 
 impl Drop for Redirected {
     fn drop(&mut self) {
-        let users = USERS.load(Ordering::Relaxed) - 1;
-        USERS.store(users, Ordering::Relaxed);
-        if users == 0 {
-            // SAFETY: Begun by `new`. When it returns, no call is on its way to `decide`.
-            unsafe { bindings::netmap_redirect_end() };
-            TABLE.store(null_mut(), Ordering::Relaxed);
+        let mut state = STATE.lock();
+        state.users -= 1;
+        if state.users == 0 {
+            // SAFETY: `expire` is a function of this module, which waits for it at its end.
+            unsafe { bindings::netmap_redirect_expire(Some(expire), LINGER_MS) };
         }
     }
 }

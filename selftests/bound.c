@@ -234,7 +234,8 @@ TEST_F(bound, large_pages)
 	ASSERT_EQ(0, pipe(ends));
 	for (slot = 0; slot < ring->num_slots; slot++)
 		memset(NETMAP_BUF(ring, ring->slot[slot].buf_idx), slot, ring->nr_buf_size);
-	if (region_count("clusters:", "huge ") > 0) {
+	/* The kernel aligns mappings to large pages for programs of 64 bits alone. */
+	if (sizeof(void *) == 8 && region_count("clusters:", "huge ") > 0) {
 		EXPECT_LT(0, port_count(&self->port, "huge "));
 	}
 	for (slot = 0; slot < ring->num_slots; slot++) {

@@ -275,26 +275,40 @@ struct sk_buff *netmap_skb_segment(struct sk_buff *skb)
 	return IS_ERR(first) ? NULL : first;
 }
 
+/* As many at a time as a driver may bring: softirqs are off meanwhile. */
+static void receive_batch(struct net_device *dev, struct list_head *list)
+{
+	struct sk_buff *skb, *next;
+
+	local_bh_disable();
+	if (netif_running(dev)) {
+		netif_receive_skb_list(list);
+	} else {
+		list_for_each_entry_safe(skb, next, list, list) {
+			skb_list_del_init(skb);
+			kfree_skb(skb);
+		}
+	}
+	local_bh_enable();
+}
+
 void netmap_skb_receive(struct net_device *dev, struct sk_buff *first)
 {
 	struct sk_buff *skb, *next;
+	unsigned int count = 0;
 	LIST_HEAD(list);
 
 	skb_list_walk_safe(first, skb, next) {
 		skb_mark_not_on_list(skb);
 		skb->protocol = eth_type_trans(skb, dev);
 		list_add_tail(&skb->list, &list);
-	}
-	local_bh_disable();
-	if (netif_running(dev)) {
-		netif_receive_skb_list(&list);
-	} else {
-		list_for_each_entry_safe(skb, next, &list, list) {
-			skb_list_del_init(skb);
-			kfree_skb(skb);
+		if (++count % NAPI_POLL_WEIGHT == 0) {
+			receive_batch(dev, &list);
+			INIT_LIST_HEAD(&list);
 		}
 	}
-	local_bh_enable();
+	if (!list_empty(&list))
+		receive_batch(dev, &list);
 }
 
 /* A packet that the stack sent through its device and that nobody will see. */

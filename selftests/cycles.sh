@@ -4,6 +4,7 @@
 # CYCLES: 500, on the debug kernel 60; with fewer than that, the slower ways are gone a few times only.
 set -u
 . ./wire.sh
+. ./resources.sh
 
 [ "$TEST_KERNEL" = debug ] && default=60 || default=500
 cycles=${CYCLES:-$default}
@@ -41,42 +42,6 @@ received_more_than() {
 	[ "$(received)" -gt "$1" ]
 }
 
-# free KiB when everything that can be has been given back. The lists of free pages that each CPU keeps for itself hold
-# pages of 2 MiB too, and are not in MemFree.
-free_memory() {
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
-	awk '/^MemFree:/ { n += $2 } /^ *count: *[0-9]+$/ { n += 4 * $2 } END { print n }' /proc/meminfo /proc/zoneinfo
-}
-
-# Entries of the DMA API's debugging, where the kernel has it: each live mapping holds one.
-dma_entries() {
-	local free=/sys/kernel/debug/dma-api/num_free_entries total=/sys/kernel/debug/dma-api/nr_total_entries
-	[ -e $free ] && echo $(($(cat $total) - $(cat $free))) || echo 0
-}
-
-# leaked BEFORE AFTER CYCLES: a page for each cycle is a leak. The kernel's own caches take some hundreds of pages for all
-# that runs here, so that only many cycles can show it.
-leaked() {
-	local limit=$((4 * $3))
-	[ $limit -ge 1024 ] || limit=1024
-	[ "$TEST_KERNEL" != debug ] || limit=$((limit + 16384)) # the sanitizer's quarantine
-	say "free memory: $1 KiB before, $2 after $3 cycles"
-	[ $(($1 - $2)) -ge $limit ]
-}
-
-# Objects in use by slab cache.
-objects() {
-	awk 'NR > 2 { print $1, $2 }' /proc/slabinfo
-}
-
-# grown CYCLES: the caches that have an object more for each cycle since "objects >/tmp/objects". Not vmap_area, where
-# the kernel keeps freed addresses for later.
-grown() {
-	objects | awk -v cycles="$1" 'NR == FNR { before[$1] = $2; next }
-		$1 != "vmap_area" && $2 - before[$1] >= cycles { print $1 " +" $2 - before[$1] }' /tmp/objects -
-}
-
 plan 14
 make_hosts
 check $? "the hosts talk before"
@@ -89,18 +54,15 @@ start_traffic
 ./port cycle "netmap:$TEST_IF" 20 >/tmp/cycle && in_peer ./port cycle "netmap:$TEST_PEER" 20 >/tmp/cycle
 check $? "20 cycles of either end"
 stop_traffic
-dma=$(dma_entries) free=$(free_memory)
-objects >/tmp/objects
+take_stock
 start_traffic
 ./port cycle "netmap:$TEST_IF" "$cycles" >/tmp/cycle
 check $? "$cycles cycles of one end, without a pause"
 sed 's/^/# /' /tmp/cycle
 stop_traffic
-! leaked "$free" "$(free_memory)" "$cycles"
+no_page_leaks "$cycles"
 check $? "no page leaks"
-more=$(grown "$cycles")
-[ -z "$more" ] || say "$more"
-[ -z "$more" ] || [ "$cycles" -lt 400 ] # fewer than those that lie in the caches' free lists
+no_object_leaks "$cycles"
 check $? "no object leaks"
 
 start_traffic
@@ -119,8 +81,8 @@ for ((i = 0; i < slow; i++)); do
 done
 check $ok "$slow times the traffic changes hands in both directions"
 stop_traffic
-[ "$(dma_entries)" -le "$((dma + 8))" ]
-check $? "no DMA mapping leaks ($dma entries before, $(dma_entries) after)"
+no_mapping_leaks
+check $? "no DMA mapping leaks"
 [ ! -s $regions ]
 check $? "no region is left"
 [ "$(carrier_changes)" = "$changes" ]

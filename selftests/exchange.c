@@ -2,10 +2,11 @@
 /*
  * Packets both ways between two ports, for scripts that do something to a NIC meanwhile.
  *
- *	exchange INTERFACE NETNS PEER
+ *	exchange INTERFACE NETNS PEER [QUEUE]
  *
- * binds all queues of INTERFACE, and of PEER in the network namespace NETNS, prints "bound", and sends packets from each to
- * the other, through all queues in turn, with at most WINDOW under way. Those that do not arrive are given up after STALL_MS.
+ * binds all queues of INTERFACE, and of PEER in the network namespace NETNS, or at both ends QUEUE alone, prints "bound", and
+ * sends packets from each to the other, through all queues in turn, with at most WINDOW under way. Those that do not arrive
+ * are given up after STALL_MS. It stays in its own namespace and does not keep the other.
  * At SIGTERM it says of either end what it has received, in a line of its own:
  *
  *	INTERFACE whole N empty N parts N wrong N foreign N long N
@@ -57,9 +58,9 @@ static int namespace(const char *path)
 	return fd;
 }
 
-static void bind_end(struct end *end)
+static void bind_end(struct end *end, const char *queue)
 {
-	int e = port_open(&end->port, end->name, NR_REG_ALL_NIC, 0, 0);
+	int e = port_open(&end->port, end->name, queue ? NR_REG_ONE_NIC : NR_REG_ALL_NIC, queue ? atoi(queue) : 0, 0);
 
 	if (e) {
 		printf("%s %s\n", end->name, strerrorname_np(-e));
@@ -120,7 +121,7 @@ static bool send_to(struct end *from, struct end *to)
 		struct netmap_ring *ring = tx_ring(&from->port, from->ring);
 
 		from->ring = (from->ring + 1) % rings;
-		if (nm_ring_empty(ring)) {
+		if (!ring || nm_ring_empty(ring)) {
 			tried++;
 			continue;
 		}
@@ -153,8 +154,8 @@ int main(int argc, char **argv)
 	struct pollfd fds[2];
 	int here, there, i;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: exchange INTERFACE NETNS PEER\n");
+	if (argc != 4 && argc != 5) {
+		fprintf(stderr, "usage: exchange INTERFACE NETNS PEER [QUEUE]\n");
 		return 2;
 	}
 	sigaction(SIGTERM, &action, NULL);
@@ -162,10 +163,12 @@ int main(int argc, char **argv)
 	ends[1].name = argv[3];
 	here = namespace("/proc/self/ns/net");
 	there = namespace(argv[2]);
-	bind_end(&ends[0]);
+	bind_end(&ends[0], argv[4]);
 	enter(there);
-	bind_end(&ends[1]);
+	bind_end(&ends[1], argv[4]);
 	enter(here);
+	close(there);
+	close(here);
 	puts("bound");
 	fflush(stdout);
 	while (!stopped) {

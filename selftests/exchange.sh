@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash disable=SC2154 # uses variables of wire.sh
-# Netmap traffic both ways over the wire, by the program exchange, for scripts that hurt the card meanwhile. Behind wire.sh
-# and ixgbe.sh, between make_hosts and unmake_hosts. Sourced.
+# Netmap traffic both ways over the wire, by the program exchange, for scripts that hurt the card meanwhile. Behind wire.sh,
+# between make_hosts and unmake_hosts. Sourced.
 
 fault() {
 	model "$TEST_IF" fault "$@"
 }
 
+# start_exchange [QUEUE]: on all queues, or on one.
 start_exchange() {
 	rm -f /tmp/exchange
-	./exchange "$TEST_IF" "/run/netns/$peer" "$TEST_PEER" >/tmp/exchange 2>&1 &
+	./exchange "$TEST_IF" "/run/netns/$peer" "$TEST_PEER" "$@" >/tmp/exchange 2>&1 &
 	exchange=$!
 	wait_for grep -q . /tmp/exchange
 	[ "$(head -n 1 /tmp/exchange)" = bound ] && flows
@@ -25,11 +26,11 @@ saw() {
 	awk -v name="$1" -v what="$2" '$1 == name { for (i = 2; i < NF; i++) if ($i == what) print $(i + 1) }' /tmp/exchange
 }
 
-# told: a port was taken away from the exchange, which was told so by poll(), and at a sync.
+# told [INTERFACE]: a port was taken away from the exchange, which was told so by poll(), and at a sync.
 told() {
 	wait_for ended "$exchange"
 	wait "$exchange"
-	[ $? = 3 ] && [ "$(tail -n 1 /tmp/exchange)" = "gone $TEST_IF ENXIO" ]
+	[ $? = 3 ] && [ "$(tail -n 1 /tmp/exchange)" = "gone ${1:-$TEST_IF} ENXIO" ]
 }
 
 ended() {

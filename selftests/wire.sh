@@ -66,9 +66,8 @@ cable() {
 
 # The peer into its namespace, addresses on both, no look-ups that a taken queue would have to answer.
 make_hosts() {
-	local nic_mac peer_mac
-	mkdir -p /run/netns
 	nic_mac=$(cat "/sys/class/net/$TEST_IF/address") peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
+	mkdir -p /run/netns
 	trap unmake_hosts EXIT
 	trap 'exit 143' TERM
 	ip netns add $peer
@@ -78,10 +77,15 @@ make_hosts() {
 	in_peer ip link set "$TEST_PEER" up
 	in_peer ip addr add $peer_address/24 dev "$TEST_PEER"
 	ip addr add $nic_address/24 dev "$TEST_IF"
-	ip neigh replace $peer_address lladdr "$peer_mac" dev "$TEST_IF"
-	in_peer ip neigh replace $nic_address lladdr "$nic_mac" dev "$TEST_PEER"
+	introduce
 	wait_for carrier_is "$TEST_IF" 1 && wait_for in_peer ethtool "$TEST_PEER"
 	wait_for hosts_talk
+}
+
+# The hosts know each other's addresses, which they forget when an interface goes down or changes its own.
+introduce() {
+	ip neigh replace $peer_address lladdr "$peer_mac" dev "$TEST_IF"
+	in_peer ip neigh replace $nic_address lladdr "$nic_mac" dev "$TEST_PEER"
 }
 
 unmake_hosts() {

@@ -23,6 +23,9 @@ use kernel::sync::{new_mutex, Mutex};
 /// How often a driver is asked to open a device again: what it lacked, memory, may have come free.
 const OPENINGS: u32 = 3;
 
+/// How often a driver is restarted because a queue failed after the restart before. The RTNL mutex is held all the time.
+const RESTARTS: u32 = 3;
+
 /// A device of family `F`.
 #[pin_data]
 pub(super) struct Machine<F: Family> {
@@ -121,9 +124,7 @@ impl<F: Family> Machine<F> {
             let retry = policy != Policy::Hot && stuck.refusal.errno == EAGAIN;
             let reason = stuck.refusal.reason;
             let mut spoilt = stuck.spoilt;
-            for ours in fresh.iter_mut().filter(|ours| ours.state.is_some()) {
-                spoilt |= ours.give_back(rtnl).is_err();
-            }
+            Self::abandon(&mut fresh, &mut spoilt, rtnl);
             if retry {
                 result = self.restart(&mut taken, &mut fresh, hooks, reason, rtnl);
             } else if spoilt {
@@ -152,6 +153,14 @@ impl<F: Family> Machine<F> {
         }
     }
 
+    /// Gives back those of `fresh` that are ours, until the driver has to be restarted anyway: what is left then is stopped
+    /// by that.
+    fn abandon(fresh: &mut [Ours<F>], spoilt: &mut bool, rtnl: &Rtnl) {
+        for ours in fresh.iter_mut().filter(|ours| ours.state.is_some()) {
+            *spoilt = *spoilt || ours.give_back(rtnl).is_err();
+        }
+    }
+
     /// Restarts the driver, and takes what is `fresh` before the link is up. The krings of `fresh` are stopped.
     ///
     /// # Errors
@@ -171,9 +180,7 @@ impl<F: Family> Machine<F> {
             .try_for_each(|ours| ours.take(&self.hw, rtnl));
         if let Err(stuck) = &result {
             let mut spoilt = stuck.spoilt;
-            for ours in fresh.iter_mut().filter(|ours| ours.state.is_some()) {
-                spoilt |= ours.give_back(rtnl).is_err();
-            }
+            Self::abandon(fresh, &mut spoilt, rtnl);
             if spoilt {
                 let _ = self.bounce(taken, fresh, hooks, stuck.refusal.reason, rtnl);
             }
@@ -182,7 +189,8 @@ impl<F: Family> Machine<F> {
     }
 
     /// Has the driver stop and open the device, so that all registers and rings are its own and at 0. Then takes again
-    /// what was taken. The rings of `fresh`, which the hardware may have had, are freed.
+    /// what was taken, or gives it up if queues fail each time. The rings of `fresh`, which the hardware may have had, are
+    /// freed.
     ///
     /// # Errors
     ///
@@ -196,6 +204,7 @@ impl<F: Family> Machine<F> {
         rtnl: &Rtnl,
     ) -> Result<(), Stuck> {
         let dev = self.hw.dev();
+        let mut restarts = 0;
         loop {
             pr_warn!(
                 "{}: restarting the driver, the link goes down for a moment: {}\n",
@@ -245,6 +254,15 @@ impl<F: Family> Machine<F> {
             }
             hooks.hook_napi(rtnl);
             self.gate.renew();
+            restarts += 1;
+            if restarts > RESTARTS {
+                pr_err!(
+                    "{}: queues fail after each restart, and are given up\n",
+                    dev.label(rtnl)
+                );
+                self.give_up(taken, hooks);
+                return Ok(());
+            }
             // Each round has one queue less to fail with.
             if self.take_again(taken, hooks, rtnl) {
                 return Ok(());
@@ -385,8 +403,9 @@ impl<F: Family> Device for Held<F> {
             ours.leaving = true;
             if gone {
                 ours.clear();
-            } else if let Err(stuck) = ours.give_back(rtnl) {
-                failed = Some(stuck.refusal.reason);
+            } else if failed.is_none() {
+                // After a failure the restart has them all: to wait for each one would take minutes with many.
+                failed = ours.give_back(rtnl).err().map(|stuck| stuck.refusal.reason);
             }
         }
         if let Some(reason) = failed {

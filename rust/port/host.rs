@@ -105,8 +105,8 @@ impl HostRx {
         Some(skb)
     }
 
-    /// The next frame, cut and complete.
-    fn next_frame(&self) -> Option<Skb> {
+    /// The next frame, cut and complete. Each packet that is taken from the stack costs one of `budget`.
+    fn next_frame(&self, budget: &mut u32) -> Option<Skb> {
         loop {
             if let Some(frame) = self.frames.pop() {
                 return Some(frame);
@@ -114,6 +114,7 @@ impl HostRx {
             if self.sent.is_empty() {
                 return None;
             }
+            *budget = budget.checked_sub(1)?;
             let whole = self.next_sent()?;
             let count = whole.segments();
             match whole.segment() {
@@ -148,8 +149,10 @@ impl Queue for HostRx {
         let mut vacant = held.cursors.vacant();
         let mut published = 0;
         let mut bytes = 0;
+        // More than there are slots. What is dropped takes none, and the stack could go on with that as fast as we do.
+        let mut budget = self.limit;
         while !vacant.is_empty() {
-            let Some(frame) = self.next_frame() else {
+            let Some(frame) = self.next_frame(&mut budget) else {
                 break;
             };
             if !frame.complete_checksum() {
@@ -176,6 +179,10 @@ impl Queue for HostRx {
             } else {
                 kring.counters.errors.fetch_add(1, Ordering::Relaxed);
             }
+        }
+        if budget == 0 && !self.sent.is_empty() {
+            // There is more, of which nobody may be told again.
+            self.kring.wake();
         }
         Counters::add(&kring.counters.packets, u64::from(published));
         Counters::add(&kring.counters.bytes, bytes);

@@ -7,6 +7,7 @@
 
 pub mod cable;
 pub mod checksum;
+pub mod clock;
 pub mod coalesce;
 pub mod config_space;
 pub mod control;

@@ -152,6 +152,7 @@ fn violations(device: &mut Device, clear: bool) -> String {
 mod tests {
     use super::*;
     use crate::cable::{Cable, End};
+    use crate::clock::Clock;
     use crate::control::answer;
     use crate::device::Settings;
     use crate::rules::Rule;
@@ -163,7 +164,7 @@ mod tests {
             Arc::new(Cable::default()),
             End::A,
             None,
-            Instant::now(),
+            Clock::host(),
         );
         (Operator::new(vec![Arc::clone(&port)]), port)
     }

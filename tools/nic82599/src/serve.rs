@@ -3,6 +3,7 @@
 
 use crate::args::{PortSpec, Serve};
 use nic82599::cable::{Cable, End};
+use nic82599::clock::Clock;
 use nic82599::control;
 use nic82599::device::{Device, Settings};
 use nic82599::operator::Operator;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Exit status if a driver broke a rule.
 const BROKEN: u8 = 3;
@@ -109,7 +110,11 @@ fn report(ports: &[Arc<Port>]) -> ExitCode {
 fn make_ports(args: &Serve) -> Result<Vec<Arc<Port>>, String> {
     let violations = args.violations.as_deref().map(create).transpose()?;
     let tap = args.tap.as_deref().map(make_tap).transpose()?;
-    let started = Instant::now();
+    let clock = if args.lockstep {
+        Clock::lockstep()
+    } else {
+        Clock::host()
+    };
     let mut ports: Vec<Arc<Port>> = Vec::new();
     for (number, spec) in args.ports.iter().enumerate() {
         let log = violations.as_ref().map(File::try_clone).transpose();
@@ -125,11 +130,17 @@ fn make_ports(args: &Serve) -> Result<Vec<Arc<Port>>, String> {
                     ..Properties::default()
                 });
                 cable.shine(End::B, true);
-                Port::new(device, Arc::new(cable), End::A, tap.clone(), started)
+                Port::new(device, Arc::new(cable), End::A, tap.clone(), clock.clone())
             }
             [peer] => {
                 let peer = &ports[peer];
-                let port = Port::new(device, peer.shared_cable(), End::B, tap.clone(), started);
+                let port = Port::new(
+                    device,
+                    peer.shared_cable(),
+                    End::B,
+                    tap.clone(),
+                    clock.clone(),
+                );
                 port.join(peer);
                 peer.join(&port);
                 port
@@ -152,19 +163,23 @@ fn settings(args: &Serve, spec: &PortSpec, number: usize, log: Option<File>) -> 
     };
     let mut rules = Rules::new(mode, &format!("port {number}"), log);
     rules.detect(args.detect);
-    let delay = |nanoseconds| if args.lockstep { 0 } else { nanoseconds };
+    let delays = if args.lockstep {
+        Delays::NONE
+    } else {
+        Delays {
+            fetch: args.fetch_delay,
+            writeback: args.writeback_delay,
+            patience: PATIENCE,
+            ..Delays::SILICON
+        }
+    };
     Settings {
         model: spec.model,
         port: (number % 2) as u8,
         mac: spec
             .mac
             .unwrap_or([0x02, 0x82, 0x59, 0x90, 0, number as u8]),
-        delays: Delays {
-            fetch: delay(args.fetch_delay),
-            writeback: delay(args.writeback_delay),
-            patience: PATIENCE,
-            ..Delays::SILICON
-        },
+        delays,
         rules,
     }
 }

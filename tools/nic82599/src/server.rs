@@ -105,13 +105,13 @@ impl Backend {
         // BAR 0 has 19 bits of address.
         let at = offset as u32;
         if data.len() == 4 && at % 4 == 0 {
-            let value = self.port.with(|device, now| device.read(at, now));
+            let value = self.port.access(|device, now| device.read(at, now));
             data.copy_from_slice(&value.to_le_bytes());
             return;
         }
         self.bad_width(at, data.len());
         for (index, octet) in (at..).zip(data) {
-            let value = self.port.with(|device, now| device.read(index & !3, now));
+            let value = self.port.access(|device, now| device.read(index & !3, now));
             *octet = value.to_le_bytes()[(index % 4) as usize];
         }
     }
@@ -123,7 +123,7 @@ impl Backend {
             self.bad_width(at, data.len());
             return;
         }
-        self.port.with(|device, now| {
+        self.port.access(|device, now| {
             for (at, octets) in (at..).step_by(4).zip(data.chunks_exact(4)) {
                 let mut word = [0; 4];
                 word.copy_from_slice(octets);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 
 /// Octets that a frame takes on the wire besides itself: preamble, check sequence, gap.
-const OVERHEAD: u64 = 24;
+pub const OVERHEAD: u64 = 24;
 
 /// The properties of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

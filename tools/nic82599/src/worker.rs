@@ -4,6 +4,7 @@
 //! One port's lock is never taken under another's: between the ports lies the cable.
 
 use crate::cable::{Cable, End};
+use crate::clock::Clock;
 use crate::device::{Device, Next};
 use crate::far_end::FarEnd;
 use crate::wire::{Arrival, Tap};
@@ -11,7 +12,6 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
 
 /// Frames that one step takes from the cable, and gives to it.
 const BURST: usize = 64;
@@ -43,18 +43,18 @@ pub struct Port {
     far: Mutex<Weak<Port>>,
     far_end: Mutex<FarEnd>,
     tap: Option<SharedTap>,
-    started: Instant,
+    clock: Arc<Clock>,
     failure: OnceLock<String>,
 }
 
 impl Port {
-    /// A port at an end of a cable. Times count from `started`, the same for both ends.
+    /// A port at an end of a cable, with the clock that all ports have.
     pub fn new(
         device: Device,
         cable: Arc<Cable>,
         end: End,
         tap: Option<SharedTap>,
-        started: Instant,
+        clock: Arc<Clock>,
     ) -> Arc<Self> {
         Arc::new(Port {
             device: Mutex::new(device),
@@ -68,7 +68,7 @@ impl Port {
             far: Mutex::new(Weak::new()),
             far_end: Mutex::new(FarEnd::new()),
             tap,
-            started,
+            clock,
             failure: OnceLock::new(),
         })
     }
@@ -100,7 +100,7 @@ impl Port {
 
     /// Nanoseconds since the start.
     pub fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.clock.now()
     }
 
     /// Does something with the device, from outside of the worker.
@@ -109,6 +109,12 @@ impl Port {
         let mut device = lock(&self.device);
         self.waiting.fetch_sub(1, Ordering::AcqRel);
         act(&mut device, self.now())
+    }
+
+    /// The same for the driver's access of a register, which takes its time.
+    pub fn access<R>(&self, act: impl FnOnce(&mut Device, u64) -> R) -> R {
+        self.clock.accessed();
+        self.with(act)
     }
 
     /// The port cannot go on, for this reason.
@@ -199,6 +205,7 @@ impl Port {
         let gave = !sent.is_empty();
         if gave {
             self.record(&sent, now);
+            self.clock.sent(sent.len(), sent.iter().map(Vec::len).sum());
             let mut far_end = lock(&self.far_end);
             for frame in &sent {
                 far_end.take(frame, now);
@@ -280,9 +287,8 @@ impl Port {
                 .wait_while(rung, |rung| !*rung)
                 .unwrap_or_else(PoisonError::into_inner),
             Next::At(at) => {
-                let time = Duration::from_nanos(at.saturating_sub(self.now()));
                 self.bell
-                    .wait_timeout_while(rung, time, |rung| !*rung)
+                    .wait_timeout_while(rung, self.clock.until(at), |rung| !*rung)
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
             }
@@ -301,6 +307,7 @@ mod tests {
     use super::*;
     use crate::driver::{frame, Driver, EOP_RS_DATA, SLOTS};
     use crate::wire::Properties;
+    use std::time::{Duration, Instant};
 
     /// Good packets received, a counter that is cleared by a read.
     const GPRC: u32 = 0x4074;
@@ -319,9 +326,9 @@ mod tests {
             cable.shine(end, true);
         }
         // Later than all that the drivers have waited for.
-        let started = Instant::now() - Duration::from_secs(1);
-        let near = Port::new(sender.device, cable.clone(), End::A, None, started);
-        let far = Port::new(receiver.device, cable, End::B, None, started);
+        let clock = Clock::since(Instant::now() - Duration::from_secs(1));
+        let near = Port::new(sender.device, cable.clone(), End::A, None, clock.clone());
+        let far = Port::new(receiver.device, cable, End::B, None, clock);
         near.join(&far);
         far.join(&near);
         near.settle();

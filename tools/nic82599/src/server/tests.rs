@@ -3,6 +3,7 @@
 
 use super::{listen, serve, Backend};
 use crate::cable::{Cable, End};
+use crate::clock::Clock;
 use crate::device::{Device, Settings};
 use crate::memory::memory_file;
 use crate::registers::offset;
@@ -12,7 +13,6 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
 use vfio_user::{Client, DmaMapFlags, ServerBackend};
 
 const BAR0: u32 = 0;
@@ -36,7 +36,7 @@ impl Served {
             Arc::new(Cable::default()),
             End::A,
             None,
-            Instant::now(),
+            Clock::host(),
         );
         let served = Arc::clone(&port);
         let server = std::thread::spawn(move || serve(&server, &served, false).unwrap());
@@ -143,7 +143,7 @@ fn memory_is_mapped_and_gone_with_the_client() {
 fn memory_that_is_not_shared_is_a_failure_of_the_port() {
     let device = Device::new(Settings::for_tests());
     let cable = Arc::new(Cable::default());
-    let port = Port::new(device, cable, End::A, None, Instant::now());
+    let port = Port::new(device, cable, End::A, None, Clock::host());
     let mut backend = Backend {
         port: Arc::clone(&port),
         lockstep: false,

@@ -101,8 +101,8 @@ struct Args {
     #[arg(long, default_value_t = 0)]
     queue: u32,
 
-    /// Queues to use in turn, a batch in each (netmap). Those of a receiver hold the frames whose UDP port is 9000 and
-    /// the queue's number.
+    /// Queues to use in turn, each as a port of its own, a batch and its system call in each (netmap). Those of a
+    /// receiver hold the frames whose UDP port is 9000 and the queue's number.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     queues: u32,
 

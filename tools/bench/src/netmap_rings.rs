@@ -12,11 +12,12 @@ use std::time::Duration;
 /// How long frames may take to leave, in nanoseconds.
 const DRAIN_LIMIT: u64 = 5_000_000_000;
 
-/// Rings of a port, taken in turn: a batch goes through one ring, the next batch through the next. Frames of each ring
-/// are a flow of their own, which the receiving NIC is to put into the queue of the same number; so a receiver that takes
-/// the rings in the same turn finds frames in order.
+/// Queues of a NIC, each a port of its own as that of a thread that has this queue alone. They are taken in turn: a batch,
+/// which is one system call, goes through one queue, the next batch through the next. Frames of each queue are a flow of
+/// their own, which the receiving NIC is to put into the queue of the same number; so a receiver that takes the queues in
+/// the same turn finds frames in order.
 pub struct Rings {
-    port: Port,
+    ports: Vec<Port>,
     turns: Turns,
 }
 
@@ -28,7 +29,7 @@ struct Turns {
 }
 
 impl Turns {
-    /// The ring for frame number `sequence`, and how many frames are left of its batch.
+    /// The queue for frame number `sequence`, and how many frames are left of its batch.
     #[inline(always)]
     fn at(self, sequence: u64) -> (usize, u32) {
         let left = self.batch - sequence % self.batch;
@@ -38,23 +39,32 @@ impl Turns {
 }
 
 impl Rings {
-    /// Opens the port, for batches of `batch` frames through the first `queues` rings.
+    /// Opens the port, for batches of `batch` frames; or, if `queues` is more than one, so many ports of one queue
+    /// each, from the first queue on.
     ///
     /// # Errors
     ///
-    /// See [`netmap::OpenError`]; `ENXIO` if a direction that is needed has fewer rings.
+    /// See [`netmap::OpenError`]; `ENXIO` if a port has no ring of the direction that is needed.
     pub fn open(name: &str, (tx, rx): (bool, bool), queues: u32, batch: u32) -> io::Result<Rings> {
-        let spec: PortSpec = name.parse().map_err(io::Error::other)?;
-        let mut port = Port::open(&spec, &Options::default()).map_err(io::Error::other)?;
-        let wanted = queues as usize;
-        if (tx && port.tx_mut().len() < wanted) || (rx && port.rx_mut().len() < wanted) {
-            return Err(io::Error::from_raw_os_error(libc::ENXIO));
-        }
+        let open = |name: &str| {
+            let spec: PortSpec = name.parse().map_err(io::Error::other)?;
+            let mut port = Port::open(&spec, &Options::default()).map_err(io::Error::other)?;
+            if (tx && port.tx_mut().is_empty()) || (rx && port.rx_mut().is_empty()) {
+                return Err(io::Error::from_raw_os_error(libc::ENXIO));
+            }
+            Ok(port)
+        };
+        let ports = if queues == 1 {
+            vec![open(name)?]
+        } else {
+            let open_queue = |queue| open(&format!("{name}-{queue}"));
+            (0..queues).map(open_queue).collect::<io::Result<_>>()?
+        };
         let turns = Turns {
             queues: queues.into(),
             batch: batch.into(),
         };
-        Ok(Rings { port, turns })
+        Ok(Rings { ports, turns })
     }
 }
 
@@ -90,8 +100,8 @@ impl Sender for Rings {
             source.set_flow(at as u16);
         }
         let count = count.min(left);
-        let (binding, tx, _) = self.port.split();
-        let ring = &mut tx[at];
+        let (binding, tx, _) = self.ports[at].split();
+        let ring = &mut tx[0];
         if source.len() > ring.buf_size() as usize {
             return Err(io::Error::other(
                 "the frame does not fit the port's buffers",
@@ -113,15 +123,17 @@ impl Sender for Rings {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        let (binding, tx, _) = self.port.split();
         let start = clock::now();
-        while tx.iter_mut().any(|ring| ring.pending() != 0) {
-            if clock::now() - start > DRAIN_LIMIT {
-                return Err(io::Error::other(
-                    "frames do not leave the ring: is the link up?",
-                ));
+        for port in &mut self.ports {
+            let (binding, tx, _) = port.split();
+            while tx.iter_mut().any(|ring| ring.pending() != 0) {
+                if clock::now() - start > DRAIN_LIMIT {
+                    return Err(io::Error::other(
+                        "frames do not leave the ring: is the link up?",
+                    ));
+                }
+                binding.sync_tx()?;
             }
-            binding.sync_tx()?;
         }
         Ok(())
     }
@@ -136,8 +148,8 @@ impl Receiver for Rings {
     ) -> io::Result<u32> {
         let (at, left) = self.turns.at(sink.expected);
         let count = count.min(left);
-        let (binding, _, rx) = self.port.split();
-        let ring = &mut rx[at];
+        let (binding, _, rx) = self.ports[at].split();
+        let ring = &mut rx[0];
         binding.sync_rx()?;
         if ring.is_empty() {
             let Some(patience) = patience else {

@@ -8,6 +8,7 @@
 //! package in this directory, tested on the host.
 
 pub mod bitmap;
+pub mod busy;
 pub mod desc;
 pub mod errno;
 pub mod name;
@@ -18,3 +19,8 @@ pub mod ring;
 pub mod ringset;
 pub mod selection;
 pub mod slot;
+
+/// What [`busy`] is made of; its test has a model checker's in place of these.
+mod atomic {
+    pub(super) use core::sync::atomic::{AtomicU32, Ordering};
+}

@@ -15,14 +15,17 @@
 
 use crate::{
     abi,
-    logic::ring::Cursors,
+    logic::{
+        busy::{Busy, NotHeld},
+        ring::Cursors, //
+    },
     prelude::*,
     sys::wait::WaitQueue, //
 };
 use core::{
     cell::UnsafeCell,
     ptr::NonNull,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering}, //
+    sync::atomic::{AtomicU64, Ordering}, //
 };
 
 /// Which way packets go.
@@ -205,21 +208,6 @@ impl Counters {
     }
 }
 
-const BUSY: u32 = 1;
-const STOPPED: u32 = 2;
-const DEAD: u32 = 4;
-
-/// Why a kring cannot be synced now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NotHeld {
-    /// Another thread is syncing it.
-    Busy,
-    /// It is stopped for a moment: a takeover or a release is under way.
-    Stopped,
-    /// Its port is gone.
-    Dead,
-}
-
 /// The ring memory and the queue behind a kring in use.
 pub struct Attached {
     /// Cursors and memory.
@@ -241,7 +229,7 @@ pub struct Kring {
     pub index: u16,
     /// Whether it is a host ring.
     pub host: bool,
-    state: AtomicU32,
+    busy: Busy,
     /// Sleepers in poll.
     #[pin]
     pub wait: WaitQueue,
@@ -262,7 +250,7 @@ impl Kring {
             direction,
             index,
             host,
-            state: AtomicU32::new(STOPPED),
+            busy: Busy::stopped(),
             wait <- WaitQueue::new(),
             counters: Counters::default(),
             attached: UnsafeCell::new(None),
@@ -272,54 +260,36 @@ impl Kring {
     /// Takes the busy flag, unless the kring is busy, stopped or dead.
     #[inline]
     pub fn try_hold(&self) -> Result<Held<'_>, NotHeld> {
-        match self
-            .state
-            .compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed)
-        {
-            // INVARIANT: The flag was clear and is ours now.
-            Ok(_) => Ok(Held { kring: self }),
-            Err(state) if state & DEAD != 0 => Err(NotHeld::Dead),
-            Err(state) if state & STOPPED != 0 => Err(NotHeld::Stopped),
-            Err(_) => Err(NotHeld::Busy),
-        }
+        self.busy.try_hold()?;
+        // INVARIANT: The flag was clear and is ours now.
+        Ok(Held { kring: self })
     }
 
     /// Takes the busy flag of a stopped kring, for attach, detach and reprogramming; waits for a sync under way.
     ///
     /// The caller holds the registry's mutex, so that there is only one.
     pub fn stop(&self) -> Held<'_> {
-        self.state.fetch_or(STOPPED, Ordering::Relaxed);
-        loop {
-            let seen = self.state.load(Ordering::Relaxed);
-            if seen & BUSY == 0
-                && self
-                    .state
-                    .compare_exchange(seen, seen | BUSY, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok()
-            {
-                // INVARIANT: The flag was clear and is ours now.
-                return Held { kring: self };
-            }
-            // A sync is bounded by the ring's size, and its holder may need this CPU.
-            crate::sys::sched::yield_now();
-        }
+        // A sync is bounded by the ring's size, and its holder may need this CPU.
+        self.busy.stop(crate::sys::sched::yield_now);
+        // INVARIANT: The flag was clear and is ours now.
+        Held { kring: self }
     }
 
     /// Lets syncs in again; the opposite of [`Self::stop`].
     pub fn start(&self) {
-        self.state.fetch_and(!STOPPED, Ordering::Release);
+        self.busy.start();
     }
 
     /// Marks the kring dead, for good, and wakes its sleepers, who will see `POLLERR`.
     pub fn kill(&self) {
-        self.state.fetch_or(DEAD, Ordering::Release);
+        self.busy.kill();
         self.wake();
     }
 
     /// Whether syncs are kept out: nothing is attached, or not for long.
     #[inline]
     pub fn is_stopped(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & STOPPED != 0
+        self.busy.is_stopped()
     }
 
     /// Wakes whoever sleeps on this ring. Callable from interrupts.
@@ -358,6 +328,6 @@ impl<'a> Held<'a> {
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.kring.state.fetch_and(!BUSY, Ordering::Release);
+        self.kring.busy.release();
     }
 }

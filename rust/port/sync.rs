@@ -11,11 +11,12 @@
 use super::{
     binding::Binding,
     forward::Forward,
-    kring::{Attached, Counters, Direction, Held, Inner, Kring, NotHeld, SharedRing, SyncError}, //
+    kring::{Attached, Counters, Direction, Held, Inner, Kring, SharedRing, SyncError}, //
 };
 use crate::{
     abi,
     logic::{
+        busy::NotHeld,
         ring::RingFault,
         slot::{Slot, RESERVED_BUFFERS}, //
     },

@@ -16,6 +16,7 @@
 //! | | `EMSGSIZE` | body and options exceed [`abi::NETMAP_REQ_MAXSIZE`] bytes, a looping list for one; or a name is too long |
 //! | | `EOPNOTSUPP` | a request type or an option that is not served; `nro_status` says which option |
 //! | | `ENXIO`, `ENOMEM`, `EBUSY`, ... | no such port, no memory, rings taken exclusively: see [`registry`] |
+//! | `NIOCREGIF`, `NIOCGINFO` | `EOVERFLOW` | a size or an offset does not fit the 32 bits of `struct nmreq` |
 //! | binding twice | `EBUSY` | the file is bound, or another thread is binding it |
 //! | `NIOCTXSYNC`, `NIOCRXSYNC` | `ENXIO` | not bound, or the port is gone |
 //! | | `EINVAL` | the program wrote an impossible value; that ring was reinitialised, all others were synced |

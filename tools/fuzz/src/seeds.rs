@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The programs that every search begins with: what the tests of the module do, in short.
+
+macro_rules! seeds {
+    ($($name:literal)+) => {
+        [$(($name, include_str!(concat!("../corpus/", $name, ".txt")))),+]
+    };
+}
+
+/// Their names and texts; all of `corpus/`.
+pub const SEEDS: [(&str, &str); 14] = seeds! {
+    "bad_cursors" "exchange" "extra" "forward" "fragments" "host" "legacy" "one_ring" "options" "requests" "scribble"
+    "shared_file" "small_pools" "two_threads"
+};

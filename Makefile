@@ -43,6 +43,9 @@ demo:
 bench:
 	@scripts/bench
 
+fuzz:
+	@scripts/fuzz
+
 clippy:
 	@scripts/build clippy
 
@@ -62,10 +65,11 @@ help:
 	@echo 'make demo            two NICs of a virtual machine exchange packets through /dev/netmap'
 	@echo 'make test            all tests; KERNEL=stable, sid or debug; TESTS="NAME --nic igb --vm plain" for some'
 	@echo 'make bench           guest instructions per packet; OUT=DIR for bench.json and a chart; ROW=NAME for one row'
+	@echo 'make fuzz            random programs against the debug kernel, FUZZ=30 minutes; a report of what they reached'
 	@echo 'make tools           the programs of tools/; prints their directory'
 	@echo 'make clippy, rustfmt-check, shellcheck'
 
-.PHONY: module install clean rust-analyzer tools test demo bench clippy rustfmt-check shellcheck help
+.PHONY: module install clean rust-analyzer tools test demo bench fuzz clippy rustfmt-check shellcheck help
 .DEFAULT_GOAL := module
 
 endif

@@ -92,7 +92,9 @@ const BIND: &[c_int] = &[
 /// The errors of a sync.
 const SYNC: &[c_int] = &[ENXIO, EINVAL, EINTR];
 /// Those of `mmap` and its relatives, the kernel's own included.
-const MEMORY: &[c_int] = &[EINVAL, ENOMEM, EACCES, EAGAIN, EBUSY, EFAULT];
+const MEMORY: &[c_int] = &[
+    EINVAL, ENOMEM, EACCES, EAGAIN, EBUSY, EFAULT, ENODEV, EOPNOTSUPP,
+];
 const NONE: &[c_int] = &[];
 
 /// The operations.
@@ -245,7 +247,7 @@ pub static OPERATIONS: &[Operation] = &[
     op(
         "madvise",
         1,
-        &[MAP, arg("advice", Value(ADVICE, 8))],
+        &[MAP, arg("advice", Value(ADVICE, 5))],
         MEMORY,
         calls::advise,
     ),

@@ -106,7 +106,7 @@ impl Runner {
             ..0 => return Err(format!("fork: {}", std::io::Error::last_os_error())),
             _ => {}
         }
-        wait_for(child, PATIENCE)?;
+        let status = wait_for(child, PATIENCE)?;
         // The rest of it: children that linger.
         // SAFETY: The group is that of the program, which is dead and not known by another number.
         unsafe { libc::kill(-child, libc::SIGKILL) };
@@ -117,6 +117,9 @@ impl Runner {
         }
         if let Some(text) = self.record.finding() {
             return Err(text);
+        }
+        if libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGABRT {
+            return Err("nm-fuzz itself gave up, see what it said".to_owned());
         }
         oracle::nothing_left()?;
         let has_parameter = |step: &crate::program::Step| Some(step.operation) == self.parameter;
@@ -166,15 +169,15 @@ impl Runner {
     }
 }
 
-/// Waits for a process, or for all there are; a finding if one does not end.
-fn wait_for(child: c_int, patience: Duration) -> Result<(), String> {
+/// Waits for a process, or for all there are; the status of the last, or a finding if one does not end.
+fn wait_for(child: c_int, patience: Duration) -> Result<c_int, String> {
     let end = Instant::now() + patience;
     let mut status = 0;
     loop {
         // SAFETY: The status is there.
         let found = unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) };
         if found == child || (found < 0 && child < 0) {
-            return Ok(());
+            return Ok(status);
         }
         if found < 0 {
             return Err(format!("waitpid: {}", std::io::Error::last_os_error()));

@@ -4,6 +4,9 @@
 //!
 //! The file under test is compiled a second time here, with loom's atomics in place of the machine's.
 
+// What is public in the crate that the file belongs to is private to this one.
+#![allow(unreachable_pub)]
+
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;

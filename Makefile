@@ -37,6 +37,9 @@ tools:
 test:
 	@scripts/test -k $(KERNEL) $(TESTS)
 
+soak:
+	@scripts/soak
+
 demo:
 	@scripts/demo
 
@@ -64,12 +67,13 @@ help:
 	@echo 'The rest makes its own Debian root in ~/.cache/netmap at the first use, and works there:'
 	@echo 'make demo            two NICs of a virtual machine exchange packets through /dev/netmap'
 	@echo 'make test            all tests; KERNEL=stable, sid or debug; TESTS="NAME --nic igb --vm plain" for some'
+	@echo 'make soak            traffic, binds, kills and events for SOAK=30 minutes; KERNEL=debug'
 	@echo 'make bench           guest instructions per packet; OUT=DIR for bench.json and a chart; ROW=NAME for one row'
 	@echo 'make fuzz            random programs against the debug kernel, FUZZ=30 minutes; a report of what they reached'
 	@echo 'make tools           the programs of tools/; prints their directory'
 	@echo 'make clippy, rustfmt-check, shellcheck'
 
-.PHONY: module install clean rust-analyzer tools test demo bench fuzz clippy rustfmt-check shellcheck help
+.PHONY: module install clean rust-analyzer tools test soak fuzz demo bench clippy rustfmt-check shellcheck help
 .DEFAULT_GOAL := module
 
 endif

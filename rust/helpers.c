@@ -46,15 +46,11 @@ bool netmap_dev_running(struct net_device *dev)
 	return netif_running(dev);
 }
 
-/*
- * Charged to the program that asks. It can be told that there is no memory: nothing here is worth the OOM killer, neither
- * the machine's nor that of the program's control group.
- */
 struct page *netmap_pages_alloc(unsigned int order)
 {
-	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
+	gfp_t gfp = __GFP_ZERO | __GFP_NOWARN;
 
-	gfp |= order ? __GFP_COMP | __GFP_NORETRY : __GFP_RETRY_MAYFAIL;
+	gfp |= order ? GFP_KERNEL_ACCOUNT | __GFP_COMP | __GFP_NORETRY : (__force gfp_t)netmap_gfp;
 	return alloc_pages(gfp, order);
 }
 
@@ -109,11 +105,14 @@ bool netmap_dma_need_sync(struct device *dev)
 	return dma_dev_need_sync(dev);
 }
 
-/* The processor's caches are synchronised by buffer, where that is needed at all, not by cluster. */
+/*
+ * The processor's caches are synchronised by buffer, where that is needed at all, not by cluster. That there are too few
+ * bounce buffers is for the program to be told, not for the log.
+ */
 int netmap_dma_map(struct device *dev, struct page *page, unsigned int order, u64 *address)
 {
 	dma_addr_t dma = dma_map_page_attrs(dev, page, 0, PAGE_SIZE << order, DMA_BIDIRECTIONAL,
-					    DMA_ATTR_SKIP_CPU_SYNC);
+					    DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_NO_WARN);
 
 	if (dma_mapping_error(dev, dma))
 		return -ENOMEM;
@@ -465,7 +464,7 @@ void netmap_power_put(struct pci_dev *pdev)
 void *netmap_dma_alloc(struct device *dev, size_t size, u64 *address)
 {
 	dma_addr_t dma;
-	void *memory = dma_alloc_coherent(dev, size, &dma, GFP_KERNEL_ACCOUNT);
+	void *memory = dma_alloc_coherent(dev, size, &dma, (__force gfp_t)netmap_gfp);
 
 	*address = dma;
 	return memory;

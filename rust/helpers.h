@@ -8,6 +8,14 @@
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 
+/*
+ * What is allocated for a program is charged to it, and it can be told that there is no memory: nothing here is worth the
+ * OOM killer, neither the machine's nor that of the program's control group.
+ */
+enum {
+	netmap_gfp = (__force u32)(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL),
+};
+
 void netmap_dev_hold(struct net_device *dev);
 void netmap_dev_put(struct net_device *dev);
 struct net_device *netmap_dev_get(const char *name);

@@ -2,12 +2,18 @@
 
 //! What nearly every file of the module uses.
 
-// What is allocated for a program is charged to it, with GFP_KERNEL_ACCOUNT; GFP_KERNEL is for what the module needs.
 pub(crate) use kernel::{
-    alloc::{flags::GFP_KERNEL_ACCOUNT, KVVec, KVec},
+    alloc::{KVVec, KVec},
     prelude::*,
     sync::Arc, //
 };
+
+/// What is allocated for a program is charged to it, and fails rather than to have anybody killed. [`GFP_KERNEL`] is for
+/// what the module itself needs.
+// SAFETY: `Flags` is a struct of one `u32`, of which every value is one; another size would not compile. It has no
+// constructor, and no constant for this one.
+pub(crate) const GFP_CHARGED: kernel::alloc::Flags =
+    unsafe { core::mem::transmute::<u32, kernel::alloc::Flags>(crate::bindings::netmap_gfp) };
 
 /// The error of a number that the crate of older kernels has no constant for.
 const fn error(number: u32) -> Error {

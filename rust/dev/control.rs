@@ -99,7 +99,7 @@ fn refuse_options(header: &abi::Header, request: RequestType) -> Result {
             }
         }
         option.header.nro_status = status.to_errno().unsigned_abs();
-        options.push(option, GFP_KERNEL_ACCOUNT)?;
+        options.push(option, GFP_CHARGED)?;
         result = Err(status);
         address = next;
     }

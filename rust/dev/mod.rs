@@ -246,7 +246,7 @@ unsafe fn open_file<'a>(file: *mut bindings::file) -> &'a OpenFile {
 ///
 /// For the kernel to call, as this operation of an open `/dev/netmap`.
 unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-    match KBox::new(OpenFile::new(), GFP_KERNEL_ACCOUNT) {
+    match KBox::new(OpenFile::new(), GFP_CHARGED) {
         Ok(open) => {
             // SAFETY: A file that is being opened is ours to set up.
             unsafe { (*file).private_data = KBox::into_raw(open).cast() };

@@ -77,11 +77,11 @@ impl Drop for PageRun {
 impl PageArea {
     /// An area without any memory yet.
     pub(crate) fn new(capacity: u32) -> Result<Self> {
-        let mut pages = PageTable::with_capacity(capacity as usize, GFP_KERNEL_ACCOUNT)?;
+        let mut pages = PageTable::with_capacity(capacity as usize, GFP_CHARGED)?;
         for _ in 0..capacity {
-            pages.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL_ACCOUNT)?;
+            pages.push(AtomicPtr::new(core::ptr::null_mut()), GFP_CHARGED)?;
         }
-        let words = KVVec::from_elem(0u64, words_for(capacity), GFP_KERNEL_ACCOUNT)?;
+        let words = KVVec::from_elem(0u64, words_for(capacity), GFP_CHARGED)?;
         Ok(Self {
             pages,
             state: State {
@@ -108,8 +108,7 @@ impl PageArea {
 
     /// Hands out `count` zeroed pages in a row, or `ENOSPC` if the area has no such run, or `ENOMEM`.
     pub(crate) fn alloc(&mut self, count: u32) -> Result<PageRun> {
-        let mut list =
-            KVVec::<*mut bindings::page>::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
+        let mut list = KVVec::<*mut bindings::page>::with_capacity(count as usize, GFP_CHARGED)?;
         let first = self.state.used.alloc_run(count, 1).ok_or(ENOSPC)?;
         match self.back(first, count, &mut list) {
             Ok(run) => {
@@ -135,11 +134,11 @@ impl PageArea {
             if page.is_null() {
                 let cluster = Cluster::new(0)?;
                 page = cluster.page();
-                self.state.owned.push(cluster, GFP_KERNEL_ACCOUNT)?;
+                self.state.owned.push(cluster, GFP_CHARGED)?;
                 // Pairs with the acquire in `PageTableView::get`.
                 entry.store(page, Ordering::Release);
             }
-            list.push(page, GFP_KERNEL_ACCOUNT)?;
+            list.push(page, GFP_CHARGED)?;
         }
         // SAFETY: `list` holds `count` valid pages.
         let address = unsafe { bindings::netmap_vmap(list.as_mut_ptr(), count) };

@@ -66,6 +66,53 @@ impl BufferTable {
 /// The head pages of the blocks that are one cluster, null for the others.
 type HugePages = KVVec<AtomicPtr<bindings::page>>;
 
+/// The devices that have a pool's buffers mapped.
+pub(super) trait Devices {
+    /// A cluster that all of them have mapped; undone when it is dropped.
+    type Mapped;
+
+    /// Maps a cluster, the last of `before` + 1 that may be published.
+    fn map(&self, cluster: &Cluster, before: usize) -> Result<Self::Mapped>;
+
+    /// Lets the devices use a cluster, whose first buffer is `first`, from now on until the region goes.
+    fn publish(&self, mapped: Self::Mapped, first: u32);
+}
+
+/// A cluster that nobody knows of yet.
+struct Fresh<M> {
+    /// Before the cluster: to be undone first.
+    mapped: M,
+    cluster: Cluster,
+    first: u32,
+}
+
+/// One more than the index of the last buffer of a cluster.
+fn end_of(map: &BufferMap, cluster: &Cluster, first: u32) -> u32 {
+    // At most 2 MiB of at least 64 bytes each.
+    let buffers = (cluster.size() >> map.table.buf_size().trailing_zeros()) as u32;
+    first.saturating_add(buffers).min(map.table.total())
+}
+
+/// Takes memory from the buffer `first` on, for the rest of its block at most.
+fn new_cluster(map: &BufferMap, first: u32, largest: usize) -> Result<Cluster> {
+    let size = u64::from(map.table.buf_size());
+    let at = u64::from(first) * size;
+    let end = (u64::from(map.table.total()) * size).next_multiple_of(PAGE_SIZE as u64);
+    let room = (block_size() - at % block_size()).min(end.next_multiple_of(block_size()) - at);
+    let least = (size as usize)
+        .div_ceil(PAGE_SIZE)
+        .next_power_of_two()
+        .trailing_zeros();
+    let most = ((room as usize).min(largest) / PAGE_SIZE)
+        .max(1)
+        .ilog2()
+        .min(HUGE_ORDER);
+    (least..=most.max(least))
+        .rev()
+        .find_map(|order| Cluster::new(order).ok())
+        .ok_or(ENOMEM)
+}
+
 /// What is behind the region's mutex of the pool.
 pub(super) struct BufferPool {
     used: Bitmap<KVVec<u64>>,
@@ -95,16 +142,16 @@ fn block_size() -> u64 {
 
 /// A pool of `total` buffers of `buf_size` bytes, a power of two up to the size of a block.
 pub(super) fn new(total: u32, buf_size: u32) -> Result<(BufferPool, BufferMap)> {
-    let mut addresses = KVVec::with_capacity(total as usize, GFP_KERNEL_ACCOUNT)?;
+    let mut addresses = KVVec::with_capacity(total as usize, GFP_CHARGED)?;
     for _ in 0..total {
-        addresses.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL_ACCOUNT)?;
+        addresses.push(AtomicPtr::new(core::ptr::null_mut()), GFP_CHARGED)?;
     }
     let blocks = (u64::from(total) * u64::from(buf_size)).div_ceil(block_size());
     let mut huge = HugePages::new();
     for _ in 0..blocks {
-        huge.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL_ACCOUNT)?;
+        huge.push(AtomicPtr::new(core::ptr::null_mut()), GFP_CHARGED)?;
     }
-    let words = KVVec::from_elem(0u64, words_for(total), GFP_KERNEL_ACCOUNT)?;
+    let words = KVVec::from_elem(0u64, words_for(total), GFP_CHARGED)?;
     let pool = BufferPool {
         // Grows with what has memory, so that the allocator hands out nothing else.
         used: Bitmap::new(words, 0).map_err(|_| EINVAL)?,
@@ -151,78 +198,76 @@ impl BufferPool {
 
     /// Hands out `count` buffers, all or none, after taking memory for them if need be.
     ///
-    /// No cluster is larger than `largest` bytes, or a buffer. `added` is told of each new cluster, to map it for the
-    /// devices; it fails the allocation if it fails. `ENOSPC` if the pool has no room for as many, `ENOMEM` if the system
-    /// has no memory.
-    pub(super) fn alloc(
+    /// No cluster is larger than `largest` bytes, or a buffer. Each new one goes through `devices`. `ENOSPC` if the pool has
+    /// no room for as many, `ENOMEM` if the system has no memory, or what `devices` says; then the pool is as before.
+    pub(super) fn alloc<D: Devices>(
         &mut self,
         map: &BufferMap,
         count: u32,
         largest: usize,
-        mut added: impl FnMut(&Cluster, u32) -> Result,
+        devices: &D,
         mut take: impl FnMut(u32),
     ) -> Result {
         if count > self.free_count(map) {
             return Err(ENOSPC);
         }
-        while self.used.free_count() < count {
-            self.grow(map, largest, &mut added)?;
+        let mut new = KVVec::<Fresh<D::Mapped>>::new();
+        let mut backed = self.backed;
+        // The reserved ones are counted among the free ones nowhere.
+        while self.used.free_count() + backed.max(RESERVED) - self.backed.max(RESERVED) < count {
+            new.reserve(1, GFP_CHARGED)?;
+            let cluster = new_cluster(map, backed, largest)?;
+            let mapped = devices.map(&cluster, new.len())?;
+            let first = backed;
+            backed = end_of(map, &cluster, first);
+            let fresh = Fresh {
+                mapped,
+                cluster,
+                first,
+            };
+            new.push(fresh, GFP_CHARGED)?;
+        }
+        self.clusters.reserve(new.len(), GFP_CHARGED)?;
+        // From here on programs and devices can see the new memory, and nothing fails.
+        for fresh in new {
+            self.add(map, devices, fresh);
         }
         self.used.alloc_many(count, &mut take);
         Ok(())
     }
 
-    /// Takes memory for the rest of the block in which the first buffer without memory lies.
-    fn grow(
-        &mut self,
-        map: &BufferMap,
-        largest: usize,
-        added: &mut impl FnMut(&Cluster, u32) -> Result,
-    ) -> Result {
-        let size = u64::from(map.table.buf_size());
-        let total = map.table.total();
-        let at = u64::from(self.backed) * size;
-        let end = (u64::from(total) * size).next_multiple_of(PAGE_SIZE as u64);
-        let room = (block_size() - at % block_size()).min(end.next_multiple_of(block_size()) - at);
-        let least = (size as usize)
-            .div_ceil(PAGE_SIZE)
-            .next_power_of_two()
-            .trailing_zeros();
-        let most = ((room as usize).min(largest) / PAGE_SIZE)
-            .max(1)
-            .ilog2()
-            .min(HUGE_ORDER);
-        let cluster = (least..=most.max(least))
-            .rev()
-            .find_map(|order| Cluster::new(order).ok())
-            .ok_or(ENOMEM)?;
-        let first = self.backed;
-        let buffers = u32::try_from(cluster.size() >> size.trailing_zeros()).map_err(|_| EINVAL)?;
-        let backed = first.saturating_add(buffers).min(total);
-        self.clusters.reserve(1, GFP_KERNEL_ACCOUNT)?;
-        added(&cluster, first)?;
+    fn add<D: Devices>(&mut self, map: &BufferMap, devices: &D, fresh: Fresh<D::Mapped>) {
+        let Fresh {
+            mapped,
+            cluster,
+            first,
+        } = fresh;
+        let size = map.table.buf_size() as usize;
+        let backed = end_of(map, &cluster, first);
         for index in first..backed {
             let address = cluster
                 .address()
                 .as_ptr()
-                .wrapping_add((index - first) as usize * size as usize);
+                .wrapping_add((index - first) as usize * size);
             if let Some(entry) = map.table.addresses.get(index as usize) {
                 // INVARIANT: The buffer lies in the cluster, which the pool keeps.
                 entry.store(address, Ordering::Release);
             }
         }
         if cluster.order() == HUGE_ORDER {
+            let at = u64::from(first) * size as u64;
             if let Some(entry) = map.huge.get((at / block_size()) as usize) {
                 entry.store(cluster.page(), Ordering::Release);
             }
         }
-        self.clusters.push((cluster, first), GFP_KERNEL_ACCOUNT)?;
+        devices.publish(mapped, first);
+        // There is room for it, and for all words of the bitmap.
+        let _ = self.clusters.push_within_capacity((cluster, first));
+        let _ = self.used.grow(backed);
         self.backed = backed;
-        self.used.grow(backed).map_err(|_| EINVAL)?;
         if first < RESERVED {
             self.used.alloc_many(RESERVED - first, |_| ());
         }
-        Ok(())
     }
 
     /// Takes a buffer back and zeroes it; says whether it was handed out. No device may write to it any more.

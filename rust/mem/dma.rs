@@ -43,7 +43,7 @@ impl AddressTable<'_> {
 }
 
 /// The live mappings; changed under the region's mutex only.
-type UnsafeMappings = core::cell::UnsafeCell<KVec<Mapping>>;
+type UnsafeMappings = core::cell::UnsafeCell<KVVec<Mapping>>;
 
 /// A cluster as a device sees it; undone when it is dropped.
 ///
@@ -83,9 +83,9 @@ impl DmaMap {
         total: usize,
         buf_size: usize,
     ) -> Result<Self> {
-        let mut addresses = KVVec::with_capacity(total, GFP_KERNEL_ACCOUNT)?;
+        let mut addresses = KVVec::with_capacity(total, GFP_CHARGED)?;
         for _ in 0..total {
-            addresses.push(AtomicU64::new(0), GFP_KERNEL_ACCOUNT)?;
+            addresses.push(AtomicU64::new(0), GFP_CHARGED)?;
         }
         // SAFETY: The device is valid.
         unsafe { bindings::netmap_device_hold(device) };
@@ -94,7 +94,7 @@ impl DmaMap {
             device,
             addresses,
             buf_size,
-            mappings: UnsafeMappings::new(KVec::new()),
+            mappings: UnsafeMappings::new(KVVec::new()),
             users: AtomicUsize::new(0),
             need_sync: AtomicBool::new(false),
             // SAFETY: The device is valid.
@@ -112,14 +112,15 @@ impl DmaMap {
         self.largest
     }
 
-    /// Maps a cluster, of whose buffers nobody knows the addresses until [`Self::publish`].
+    /// Maps a cluster, of whose buffers nobody knows the addresses until [`Self::publish`]; `before` others that were
+    /// mapped may be published first.
     ///
     /// # Safety
     ///
     /// The caller holds the region's mutex, and the cluster outlives the mapping.
-    pub(super) unsafe fn map(&self, cluster: &Cluster) -> Result<Mapping> {
+    pub(super) unsafe fn map(&self, cluster: &Cluster, before: usize) -> Result<Mapping> {
         // SAFETY: The mutex makes this the only access.
-        unsafe { &mut *self.mappings.get() }.reserve(1, GFP_KERNEL_ACCOUNT)?;
+        unsafe { &mut *self.mappings.get() }.reserve(before + 1, GFP_CHARGED)?;
         let mut address = 0;
         // SAFETY: Device and cluster are valid.
         to_result(unsafe {

@@ -4,8 +4,8 @@
 
 use super::{
     area::{PageArea, PageRun, PageTableView},
-    buffers::{self, BufferMap, BufferPool, BufferTable},
-    dma::DmaMap,
+    buffers::{self, BufferMap, BufferPool, BufferTable, Devices},
+    dma::{DmaMap, Mapping},
     page::{Cluster, PAGE_SIZE}, //
 };
 use crate::{
@@ -43,6 +43,30 @@ struct State {
     extra: u32,
     /// Buffers of dead programs that were not where they should have been.
     missing: u32,
+}
+
+/// The devices of a region, whose mutex is held.
+struct Maps<'a>(&'a [Arc<DmaMap>]);
+
+impl Devices for Maps<'_> {
+    type Mapped = KVec<Mapping>;
+
+    fn map(&self, cluster: &Cluster, before: usize) -> Result<KVec<Mapping>> {
+        let mut mappings = KVec::with_capacity(self.0.len(), GFP_CHARGED)?;
+        for map in self.0 {
+            // SAFETY: The mutex is held; who drops the cluster drops the mappings first.
+            let mapping = unsafe { map.map(cluster, before) }?;
+            mappings.push(mapping, GFP_CHARGED)?;
+        }
+        Ok(mappings)
+    }
+
+    fn publish(&self, mappings: KVec<Mapping>, first: u32) {
+        for (map, mapping) in self.0.iter().zip(mappings) {
+            // SAFETY: The mutex has been held since, and the region, which owns the clusters, drops its maps first.
+            unsafe { map.publish(mapping, first) };
+        }
+    }
 }
 
 /// How much of a region is in use.
@@ -102,7 +126,7 @@ impl Region {
                 buffers: map,
                 state <- new_mutex!(state, "netmap_region"),
             }),
-            GFP_KERNEL_ACCOUNT,
+            GFP_CHARGED,
         )
     }
 
@@ -197,15 +221,15 @@ impl Region {
         let total = self.buffers.table.total() as usize;
         // SAFETY: By this function's requirement.
         let map = unsafe { DmaMap::new(device, total, self.buf_size() as usize) }?;
-        let map = Arc::new(map, GFP_KERNEL_ACCOUNT)?;
+        let map = Arc::new(map, GFP_CHARGED)?;
         for (cluster, first) in state.buffers.each_cluster() {
             // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first.
             unsafe {
-                let mapping = map.map(cluster)?;
+                let mapping = map.map(cluster, 0)?;
                 map.publish(mapping, first);
             }
         }
-        state.maps.push(map.clone(), GFP_KERNEL_ACCOUNT)?;
+        state.maps.push(map.clone(), GFP_CHARGED)?;
         map.users.store(1, Ordering::Relaxed);
         Ok(map)
     }
@@ -221,27 +245,13 @@ impl Region {
     /// Hands out `count` buffers, all or none, and tells `take` their indices.
     fn take_buffers(&self, state: &mut State, count: u32, take: impl FnMut(u32)) -> Result {
         let State { buffers, maps, .. } = state;
-        let added = |cluster: &Cluster, first: u32| {
-            // No device is told of a cluster before all have it mapped: if one cannot, it is given back.
-            let mut mappings = KVec::with_capacity(maps.len(), GFP_KERNEL_ACCOUNT)?;
-            for map in maps.iter() {
-                // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first; a cluster
-                // that it does not get is dropped after the mappings here.
-                mappings.push(unsafe { map.map(cluster) }?, GFP_KERNEL_ACCOUNT)?;
-            }
-            for (map, mapping) in maps.iter().zip(mappings) {
-                // SAFETY: As above, and from here on nothing fails.
-                unsafe { map.publish(mapping, first) };
-            }
-            Ok(())
-        };
         let largest = maps
             .iter()
             .map(|map| map.largest())
             .min()
             .unwrap_or(usize::MAX);
         buffers
-            .alloc(&self.buffers, count, largest, added, take)
+            .alloc(&self.buffers, count, largest, &Maps(maps), take)
             .inspect_err(|error| {
                 if *error == ENOSPC {
                     let need = buffers.used_count() + count + buffers::RESERVED;
@@ -261,9 +271,9 @@ impl Region {
     pub(crate) fn new_ring(&self, slots: u32) -> Result<RingMemory> {
         let bytes = crate::logic::pools::ring_bytes(slots).ok_or(EINVAL)?;
         let pages = bytes.div_ceil(PAGE_SIZE as u32);
-        let mut shadow = KVVec::<u32>::with_capacity(slots as usize, GFP_KERNEL_ACCOUNT)?;
+        let mut shadow = KVVec::<u32>::with_capacity(slots as usize, GFP_CHARGED)?;
         let mut state = self.state.lock();
-        state.live.reserve(1, GFP_KERNEL_ACCOUNT)?;
+        state.live.reserve(1, GFP_CHARGED)?;
         let run = state.rings.alloc(pages).map_err(|error| {
             if error == ENOSPC {
                 let (have, size) = (
@@ -310,7 +320,7 @@ impl Region {
             // SAFETY: There is one index per slot.
             unsafe { ring.write(slot as u32, u64::from(*index)) };
         }
-        state.live.push(ring, GFP_KERNEL_ACCOUNT)?;
+        state.live.push(ring, GFP_CHARGED)?;
         Ok(RingMemory {
             ring,
             offset,
@@ -415,8 +425,7 @@ impl Region {
         if state.missing == 0 || state.extra != 0 {
             return;
         }
-        let Ok(mut seen) =
-            KVVec::from_elem(false, state.buffers.backed() as usize, GFP_KERNEL_ACCOUNT)
+        let Ok(mut seen) = KVVec::from_elem(false, state.buffers.backed() as usize, GFP_CHARGED)
         else {
             return;
         };

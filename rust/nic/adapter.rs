@@ -134,7 +134,7 @@ impl Adapter {
             Known::Igb => Machine::<Igb>::open(dev, rtnl)?,
             Known::Ixgbe => Machine::<Ixgbe>::open(dev, rtnl)?,
         };
-        Arc::new(Self { device }, GFP_KERNEL_ACCOUNT).map_err(|_| Refusal::new(ENOMEM, c"out of memory"))
+        Arc::new(Self { device }, GFP_CHARGED).map_err(|_| Refusal::new(ENOMEM, c"out of memory"))
     }
 
     fn identify(dev: &NetDev) -> Result<Known, Refusal> {

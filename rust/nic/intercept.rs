@@ -347,9 +347,9 @@ impl Installed {
         let original_poll = napi::common_poll(dev);
         // SAFETY: The driver's constant tables.
         let (theirs, ethtool) = unsafe { (original_ops.as_ref(), original_ethtool.as_ref()) };
-        let ethtool = KBox::new(ethtool::stand_in(ethtool), GFP_KERNEL_ACCOUNT)?;
+        let ethtool = KBox::new(ethtool::stand_in(ethtool), GFP_CHARGED)?;
         let standing = match policy.means {
-            Means::Tables => Standing::Table(KBox::new(ops::stand_in(theirs), GFP_KERNEL_ACCOUNT)?),
+            Means::Tables => Standing::Table(KBox::new(ops::stand_in(theirs), GFP_CHARGED)?),
             Means::Functions => Standing::Functions {
                 _redirected: Redirected::new(theirs, rtnl).inspect_err(|_| {
                     pr_err!(
@@ -376,7 +376,7 @@ impl Installed {
                 capture: AtomicBool::new(false),
                 next: AtomicPtr::new(null_mut()),
             },
-            GFP_KERNEL_ACCOUNT,
+            GFP_CHARGED,
         )?;
         // SAFETY: Whoever takes the hooks out of the table waits before it lets go of them, see `drop`.
         unsafe { table::insert(&hooks, rtnl)? };

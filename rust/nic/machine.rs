@@ -53,8 +53,8 @@ impl<F: Family> Machine<F> {
     }
 
     fn boxed(hw: Hardware) -> Result<KBox<dyn Device>> {
-        let gate = Arc::new(Gate::new(hw.dev()), GFP_KERNEL_ACCOUNT)?;
-        let hw = Arc::new(hw, GFP_KERNEL_ACCOUNT)?;
+        let gate = Arc::new(Gate::new(hw.dev()), GFP_CHARGED)?;
+        let hw = Arc::new(hw, GFP_CHARGED)?;
         let machine = KBox::new(
             Held(Arc::pin_init(
                 pin_init!(Self {
@@ -63,9 +63,9 @@ impl<F: Family> Machine<F> {
                     taken <- new_mutex!(KVec::new(), "netmap_taken"),
                     family: PhantomData,
                 }),
-                GFP_KERNEL_ACCOUNT,
+                GFP_CHARGED,
             )?),
-            GFP_KERNEL_ACCOUNT,
+            GFP_CHARGED,
         )?;
         Ok(machine)
     }
@@ -94,16 +94,18 @@ impl<F: Family> Machine<F> {
         }
         conflict::<F>(&self.hw)?;
         let mut taken = self.taken.lock();
-        let mut queues = KVec::with_capacity(wanted.len(), GFP_KERNEL_ACCOUNT).map_err(|_| MEMORY)?;
-        let mut fresh = KVec::with_capacity(wanted.len(), GFP_KERNEL_ACCOUNT).map_err(|_| MEMORY)?;
+        let mut queues = KVec::with_capacity(wanted.len(), GFP_CHARGED).map_err(|_| MEMORY)?;
+        let mut fresh = KVec::with_capacity(wanted.len(), GFP_CHARGED).map_err(|_| MEMORY)?;
         for wanted in wanted {
             let ours = Ours::new(&self.hw, &self.gate, wanted).map_err(|_| MEMORY)?;
             queues
-                .push(ours.side.queue(), GFP_KERNEL_ACCOUNT)
+                .push(ours.side.queue(), GFP_CHARGED)
                 .map_err(|_| MEMORY)?;
-            fresh.push(ours, GFP_KERNEL_ACCOUNT).map_err(|_| MEMORY)?;
+            fresh.push(ours, GFP_CHARGED).map_err(|_| MEMORY)?;
         }
-        taken.reserve(fresh.len(), GFP_KERNEL_ACCOUNT).map_err(|_| MEMORY)?;
+        taken
+            .reserve(fresh.len(), GFP_CHARGED)
+            .map_err(|_| MEMORY)?;
         if taken.is_empty() {
             self.power(true);
             self.gate.renew();
@@ -136,7 +138,7 @@ impl<F: Family> Machine<F> {
             Ok(()) => {
                 for ours in fresh {
                     // There is room: reserved above.
-                    let _ = taken.push(ours, GFP_KERNEL_ACCOUNT);
+                    let _ = taken.push(ours, GFP_CHARGED);
                 }
                 Ok(queues)
             }

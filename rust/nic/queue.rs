@@ -76,11 +76,11 @@ impl<F: Family> Ours<F> {
         let side = match id.direction {
             Direction::Tx => {
                 let line = Line::new(hw, gate, dma, block);
-                Side::Tx(Arc::new(TxQueue::new(line), GFP_KERNEL_ACCOUNT)?)
+                Side::Tx(Arc::new(TxQueue::new(line), GFP_CHARGED)?)
             }
             Direction::Rx => {
                 let line = Line::new(hw, gate, dma, block);
-                Side::Rx(Arc::new(RxQueue::new(line, region), GFP_KERNEL_ACCOUNT)?)
+                Side::Rx(Arc::new(RxQueue::new(line, region), GFP_CHARGED)?)
             }
         };
         Ok(Self {

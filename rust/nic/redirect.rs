@@ -184,12 +184,12 @@ unsafe extern "C" fn decide(at: c_ulong, first: c_ulong, second: c_ulong) -> c_u
 impl State {
     /// Redirects the functions of a table, with no other redirected.
     fn begin(&mut self, table: &net_device_ops) -> Result {
-        let mut functions = KVec::with_capacity(ADDRESSES.len(), GFP_KERNEL_ACCOUNT)?;
+        let mut functions = KVec::with_capacity(ADDRESSES.len(), GFP_CHARGED)?;
         for (function, address) in Function::ALL.into_iter().zip(&ADDRESSES) {
             let value = function.of(table);
             address.store(value, Ordering::Relaxed);
             if value != 0 {
-                functions.push(value as c_ulong, GFP_KERNEL_ACCOUNT)?;
+                functions.push(value as c_ulong, GFP_CHARGED)?;
             }
         }
         // SAFETY: The functions are there as long as the table. `decide` is a function of this module, which stays until

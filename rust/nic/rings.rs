@@ -124,7 +124,7 @@ impl DriverRing {
         while page < address + u64::from(bytes) {
             // SAFETY: The device is valid. The shim looks the address up in the device's IOMMU domain, if it has one.
             let virt = unsafe { bindings::netmap_dma_to_virt(hw.device(), page) };
-            pages.push(NonNull::new(virt.cast()).ok_or(EFAULT)?, GFP_KERNEL_ACCOUNT)?;
+            pages.push(NonNull::new(virt.cast()).ok_or(EFAULT)?, GFP_CHARGED)?;
             page += PAGE_SIZE as u64;
         }
         // INVARIANT: Each page was looked up.

@@ -97,8 +97,8 @@ impl<F: Family> TxQueue<F> {
     pub unsafe fn arm(&self, ring: Descriptors, cursors: &Cursors, buf_size: u32) -> Result {
         let count = ring.count();
         let entries = (count as usize).next_power_of_two();
-        let mut reports = KVVec::with_capacity(entries, GFP_KERNEL_ACCOUNT)?;
-        reports.extend_with(entries, 0, GFP_KERNEL_ACCOUNT)?;
+        let mut reports = KVVec::with_capacity(entries, GFP_CHARGED)?;
+        reports.extend_with(entries, 0, GFP_CHARGED)?;
         if cursors.num_slots() != count {
             return Err(EINVAL);
         }

@@ -64,7 +64,7 @@ impl HostRx {
                 limit,
                 waiting: AtomicU32::new(0),
             }),
-            GFP_KERNEL_ACCOUNT,
+            GFP_CHARGED,
         )
     }
 
@@ -288,7 +288,7 @@ impl HostTx {
                 region,
                 dev <- new_spinlock!(Some(dev), "netmap_host_dev"),
             }),
-            GFP_KERNEL_ACCOUNT,
+            GFP_CHARGED,
         )
     }
 

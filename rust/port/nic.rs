@@ -157,12 +157,12 @@ pub(super) fn each(set: RingSet) -> impl Iterator<Item = (Direction, u32)> {
 }
 
 fn rings(direction: Direction, nic: u16, host: u16) -> Result<KVec<Arc<Kring>>> {
-    let mut list = KVec::with_capacity(usize::from(nic) + usize::from(host), GFP_KERNEL_ACCOUNT)?;
+    let mut list = KVec::with_capacity(usize::from(nic) + usize::from(host), GFP_CHARGED)?;
     for (count, is_host) in [(nic, false), (host, true)] {
         for index in 0..count {
             list.push(
-                Arc::pin_init(Kring::new(direction, index, is_host), GFP_KERNEL_ACCOUNT)?,
-                GFP_KERNEL_ACCOUNT,
+                Arc::pin_init(Kring::new(direction, index, is_host), GFP_CHARGED)?,
+                GFP_CHARGED,
             )?;
         }
     }
@@ -170,9 +170,9 @@ fn rings(direction: Direction, nic: u16, host: u16) -> Result<KVec<Arc<Kring>>> 
 }
 
 fn unused(count: usize) -> Result<KVec<RingUse>> {
-    let mut list = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
+    let mut list = KVec::with_capacity(count, GFP_CHARGED)?;
     for _ in 0..count {
-        list.push(RingUse::default(), GFP_KERNEL_ACCOUNT)?;
+        list.push(RingUse::default(), GFP_CHARGED)?;
     }
     Ok(list)
 }
@@ -220,17 +220,17 @@ impl NicPort {
         );
         let tx = rings(Direction::Tx, counts.tx, counts.host_tx)?;
         let rx = rings(Direction::Rx, counts.rx, counts.host_rx)?;
-        let mut host_rx = KVec::with_capacity(usize::from(counts.host_rx), GFP_KERNEL_ACCOUNT)?;
+        let mut host_rx = KVec::with_capacity(usize::from(counts.host_rx), GFP_CHARGED)?;
         for kring in rx.iter().filter(|kring| kring.host) {
             host_rx.push(
                 HostRx::new(kring.clone(), region.clone(), slots.1)?,
-                GFP_KERNEL_ACCOUNT,
+                GFP_CHARGED,
             )?;
         }
         let host_tx = HostTx::new(dev.clone(), region.clone())?;
-        let idle: Arc<dyn Queue> = Arc::new(Idle, GFP_KERNEL_ACCOUNT)?;
+        let idle: Arc<dyn Queue> = Arc::new(Idle, GFP_CHARGED)?;
         let state = State {
-            ids: KVec::with_capacity(tx.len() + rx.len(), GFP_KERNEL_ACCOUNT)?,
+            ids: KVec::with_capacity(tx.len() + rx.len(), GFP_CHARGED)?,
             tx: unused(tx.len())?,
             rx: unused(rx.len())?,
             bindings: 0,
@@ -260,7 +260,7 @@ impl NicPort {
                 dead: AtomicBool::new(false),
                 state <- new_mutex!(state, "netmap_port"),
             }),
-            GFP_KERNEL_ACCOUNT,
+            GFP_CHARGED,
         )
     }
 
@@ -398,7 +398,7 @@ impl NicPort {
         selection: &Selection,
     ) -> Result<Arc<Binding>> {
         // First: what the region gives below must not be lost to a failure.
-        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        let place = UniqueArc::new_uninit(GFP_CHARGED)?;
         let mut tx = KVec::new();
         let mut rx = KVec::new();
         for (from, range, to) in [
@@ -406,10 +406,7 @@ impl NicPort {
             (&self.rx, selection.rx(), &mut rx),
         ] {
             for ring in range {
-                to.push(
-                    from.get(ring as usize).ok_or(EINVAL)?.clone(),
-                    GFP_KERNEL_ACCOUNT,
-                )?;
+                to.push(from.get(ring as usize).ok_or(EINVAL)?.clone(), GFP_CHARGED)?;
             }
         }
         let name = state.name;

@@ -89,11 +89,11 @@ impl Registry {
         if let Some(port) = self.ports.iter().find(|port| port.is_of(dev)) {
             return Ok(port.clone());
         }
-        self.ports.reserve(1, GFP_KERNEL_ACCOUNT)?;
+        self.ports.reserve(1, GFP_CHARGED)?;
         let region = self.region(request.mem_id)?;
         let port =
             NicPort::new(dev, &request.geometry, region, rtnl).inspect_err(|_| self.trim())?;
-        self.ports.push(port.clone(), GFP_KERNEL_ACCOUNT)?;
+        self.ports.push(port.clone(), GFP_CHARGED)?;
         Ok(port)
     }
 

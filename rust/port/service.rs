@@ -97,7 +97,7 @@ impl NicPort {
                         dma,
                         region,
                     },
-                    GFP_KERNEL_ACCOUNT,
+                    GFP_CHARGED,
                 )?;
             }
         }

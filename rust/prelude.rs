@@ -10,10 +10,11 @@ pub(crate) use kernel::{
 
 /// What is allocated for a program is charged to it, and fails rather than to have anybody killed. [`GFP_KERNEL`] is for
 /// what the module itself needs.
-// SAFETY: `Flags` is a struct of one `u32`, of which every value is one; another size would not compile. It has no
-// constructor, and no constant for this one.
-pub(crate) const GFP_CHARGED: kernel::alloc::Flags =
-    unsafe { core::mem::transmute::<u32, kernel::alloc::Flags>(crate::bindings::netmap_gfp) };
+pub(crate) const GFP_CHARGED: kernel::alloc::Flags = {
+    // SAFETY: `Flags` is a struct of one `u32`, of which every value is one; another size would not compile. It has no
+    // constructor, and no constant for this one.
+    unsafe { core::mem::transmute::<u32, kernel::alloc::Flags>(crate::bindings::netmap_gfp) }
+};
 
 /// The error of a number that the crate of older kernels has no constant for.
 const fn error(number: u32) -> Error {

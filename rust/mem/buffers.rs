@@ -198,8 +198,8 @@ impl BufferPool {
 
     /// Hands out `count` buffers, all or none, after taking memory for them if need be.
     ///
-    /// No cluster is larger than `largest` bytes, or a buffer. Each new one goes through `devices`. `ENOSPC` if the pool has
-    /// no room for as many, `ENOMEM` if the system has no memory, or what `devices` says; then the pool is as before.
+    /// No cluster is larger than `largest` bytes, or a buffer. Each new one goes through `devices`. `ENOSPC` if the pool
+    /// has no room for as many, `ENOMEM` if the system has no memory, or what `devices` says; then the pool is as before.
     pub(super) fn alloc<D: Devices>(
         &mut self,
         map: &BufferMap,

@@ -104,8 +104,8 @@ fn new_cluster(map: &BufferMap, first: u32, largest: usize) -> Result<Cluster> {
         .next_power_of_two()
         .trailing_zeros();
     let most = ((room as usize).min(largest) / PAGE_SIZE)
-        .max(1)
-        .ilog2()
+        .checked_ilog2()
+        .unwrap_or(0)
         .min(HUGE_ORDER);
     (least..=most.max(least))
         .rev()

@@ -16,7 +16,10 @@
     non_upper_case_globals,
     unreachable_pub,
     unsafe_op_in_unsafe_fn,
-    improper_ctypes
+    improper_ctypes,
+    // Of compilers newer than the oldest.
+    unknown_lints,
+    unnecessary_transmutes
 )]
 
 use kernel::{bindings::tracepoint, ffi};

@@ -195,11 +195,7 @@ impl State {
         // SAFETY: The functions are there as long as the table. `decide` is a function of this module, which stays until
         // the redirection has ended.
         kernel::error::to_result(unsafe {
-            bindings::netmap_redirect(
-                functions.as_mut_ptr(),
-                functions.len() as u32,
-                Some(decide),
-            )
+            bindings::netmap_redirect(functions.as_mut_ptr(), functions.len() as u32, Some(decide))
         })?;
         self.table = core::ptr::from_ref(table) as usize;
         Ok(())

@@ -213,7 +213,7 @@ proptest! {
             Ok(())
         }
         let size = 1 << shift;
-        for word in [word, u64::from(near) | 3 << 32, u64::from(near) << 32 | 3, word & 0xffff_0000_ffff] {
+        for word in [word, u64::from(near) | (3 << 32), (u64::from(near) << 32) | 3, word & 0xffff_0000_ffff] {
             check::<Legacy>(word, size)?;
             check::<Extended>(word, size)?;
             check::<Extended10G>(word, size)?;

@@ -48,7 +48,8 @@ timed_out() {
 	for ((i = 0; i < 200; i++)); do
 		echo stuck >"/dev/udp/$peer_address/9"
 	done 2>/dev/null
-	logged 'timed out'
+	# ixgbe looks itself, before the core does.
+	logged 'timed out' || logged 'due to tx timeout'
 }
 
 # Nothing else than the timeout is complained of.

@@ -53,6 +53,15 @@ fn names_are_unique() {
                 let names: HashSet<_> = (0..table.count()).map(|i| table.name(i)).collect();
                 assert_eq!(names.len() as u64, table.count(), "{}", arg.name);
             }
+            if let Domain::Value(rows, _) | Domain::Bits(rows, _) = arg.domain {
+                for row in rows {
+                    assert!(
+                        row.name.starts_with(|c: char| c.is_ascii_alphabetic()),
+                        "{}",
+                        row.name
+                    );
+                }
+            }
             if let Domain::List(table) = arg.domain {
                 assert!(table.count() < 16);
             }

@@ -118,16 +118,6 @@ check $? "the program hears again"
 kill $sender $holder
 wait $sender $holder
 
-# A card that answers no more, as far as QEMU lets a model pull itself; then its slot is switched off.
-pull() {
-	if [ "$TEST_NIC" = ixgbe ]; then
-		model "$TEST_IF" fault dead on
-		echo 1 >"/sys/bus/pci/devices/$device/remove"
-	else
-		monitor -e DEVICE_DELETED device_del "$TEST_IF_ID"
-	fi
-}
-
 # The emulated bridge of the e1000 has no slot that can be emptied.
 if [ $unplug != 0 ]; then
 	asleep_on_port

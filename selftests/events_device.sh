@@ -76,15 +76,6 @@ gone_by() {
 	check $? "and nothing is left of its port"
 }
 
-pull() {
-	if [ "$TEST_NIC" = ixgbe ]; then
-		model "$TEST_IF" fault dead on
-		echo 1 >"/sys/bus/pci/devices/$device/remove"
-	else
-		monitor -e DEVICE_DELETED device_del "$TEST_IF_ID"
-	fi
-}
-
 resets=0 unplug=2
 # QEMU's bridge of the e1000 has no slot that can be emptied.
 [ "$TEST_NIC" != e1000 ] || unplug=0

@@ -64,6 +64,18 @@ cable() {
 	fi
 }
 
+# Pulls the card under test: of a model that QEMU does not let go, the card answers no more and its slot is switched off.
+pull() {
+	local device
+	device=$(basename "$(readlink -f "/sys/class/net/$TEST_IF/device")")
+	if [ "$TEST_NIC" = ixgbe ]; then
+		model "$TEST_IF" fault dead on
+		echo 1 >"/sys/bus/pci/devices/$device/remove"
+	else
+		monitor -e DEVICE_DELETED device_del "$TEST_IF_ID"
+	fi
+}
+
 # The peer into its namespace, addresses on both, no look-ups that a taken queue would have to answer.
 make_hosts() {
 	nic_mac=$(cat "/sys/class/net/$TEST_IF/address") peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")

@@ -3,33 +3,15 @@
 # The device goes away from under a bound port, with a program asleep in poll: it is told, and all can begin anew.
 set -u
 . ./wire.sh
+. ./link.sh
 
-device=$(basename "$(readlink -f "/sys/class/net/$TEST_IF/device")")
-driver=$(readlink -f "/sys/class/net/$TEST_IF/device/driver")
-mac=$(cat "/sys/class/net/$TEST_IF/address") peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
-
-by_address() {
-	grep -lx "$1" /sys/class/net/*/address | sed 's,/sys/class/net/\(.*\)/address,\1,'
-}
-
-# back NAME MAC: whether an interface of this address is there, by this name, up and with carrier.
-back() {
-	local now
-	now=$(by_address "$2")
-	[ -n "$now" ] || return 1
-	if [ "$now" != "$1" ]; then
-		ip link set "$now" down
-		ip link set "$now" name "$1" || return 1
-	fi
-	ip link set "$1" up && carrier_is "$1" 1
-}
+peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
 
 # An optical link needs both ends.
 both_back() {
-	local status=0
-	back "$TEST_IF" "$mac" || status=1
-	back "$TEST_PEER" "$peer_mac" || status=1
-	return "$status"
+	back "$TEST_IF" "$mac"
+	back "$TEST_PEER" "$peer_mac"
+	carriers
 }
 
 asleep() {
@@ -51,8 +33,8 @@ told() {
 	check $? "nothing is left of the port"
 }
 
-# hears: whether the port takes packets again.
-anew() {
+# binds_anew: whether the port takes packets again.
+binds_anew() {
 	local listener sender
 	wait_for both_back
 	check $? "the interface is there again"
@@ -81,13 +63,13 @@ asleep_on_port
 modprobe -r "$TEST_NIC"
 told "the removal of the driver's module"
 modprobe "$TEST_NIC"
-anew
+binds_anew
 
 asleep_on_port
 echo "$device" >"$driver/unbind"
 told "its device's unbinding"
 echo "$device" >"$driver/bind"
-anew
+binds_anew
 
 asleep_on_port
 ip netns add elsewhere
@@ -95,7 +77,7 @@ ip link set "$TEST_IF" netns elsewhere
 told "a move to another network namespace"
 ip netns exec elsewhere ip link set "$TEST_IF" netns 1
 ip netns del elsewhere
-anew
+binds_anew
 
 # Sleep is no departure: the queues are the driver's meanwhile, and the program's again afterwards.
 asleep_on_port
@@ -121,7 +103,7 @@ wait $sender $holder
 # The emulated bridge of the e1000 has no slot that can be emptied.
 if [ $unplug != 0 ]; then
 	asleep_on_port
-	pull && [ -z "$(by_address "$mac")" ]
+	pull && ! grep -qx "$mac" /sys/class/net/*/address
 	check $? "the card is pulled"
 	told "that"
 fi

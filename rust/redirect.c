@@ -34,8 +34,9 @@ int netmap_redirect(unsigned long *functions, unsigned int count,
 	int error;
 
 	redirect_decide = decide;
-	if (ftrace_set_filter_ips(&redirect_ops, functions, count, 0, 1))
-		return -EOPNOTSUPP;
+	error = ftrace_set_filter_ips(&redirect_ops, functions, count, 0, 1);
+	if (error)
+		return error == -ENOMEM ? error : -EOPNOTSUPP;
 	error = register_ftrace_function(&redirect_ops);
 	if (error)
 		ftrace_free_filter(&redirect_ops);

@@ -50,6 +50,36 @@ in_peer() {
 	ip netns exec $peer "$@"
 }
 
+# send_file FROM TO ADDRESS PORT: a file over TCP, from and to where two commands' prefixes are; the copy is compared.
+listening() {
+	$1 ss -ltnH "sport = $2" | grep -q .
+}
+send_file() {
+	local receiver status
+	$2 busybox nc -l -p "$4" </dev/null >"/tmp/copy-$4" &
+	receiver=$!
+	wait_for listening "$2" "$4" || return 1
+	# shellcheck disable=SC2016 # words of the shell within
+	$1 timeout 600 bash -c 'cat /tmp/file >"/dev/tcp/$0/$1"' "$3" "$4"
+	wait "$receiver"
+	cmp /tmp/file "/tmp/copy-$4"
+	status=$?
+	rm -f "/tmp/copy-$4"
+	return "$status"
+}
+
+# both_ways: /tmp/file over two connections at once.
+both_ways() {
+	local other first second
+	send_file '' in_peer "$peer_address" 5001 &
+	other=$!
+	send_file in_peer '' "$nic_address" 5002
+	first=$?
+	wait "$other"
+	second=$?
+	[ "$first$second" = 00 ]
+}
+
 carrier_is() {
 	[ "$(cat "/sys/class/net/$1/carrier" 2>/dev/null)" = "$2" ]
 }

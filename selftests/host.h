@@ -59,6 +59,13 @@ static inline bool stack_gets(int fd, uint32_t len, uint32_t number)
 	return recv(fd, frame, sizeof(frame), MSG_TRUNC) == len && !memcmp(frame, expected, len);
 }
 
+/* Whether a frame of the stack gets through in both directions, where two sockets are the ends. */
+static inline bool stack_carries(int near, int far, uint32_t len, uint32_t number)
+{
+	return !stack_send(near, len, number) && stack_gets(far, len, number) && !stack_send(far, len, number + 1) &&
+	       stack_gets(near, len, number + 1);
+}
+
 /* Copies the next frame of a ring, of one or more slots, and releases it; its length. */
 static inline uint32_t take_frame(struct netmap_ring *ring, uint8_t *to, uint32_t *slots)
 {

@@ -75,28 +75,41 @@ static int aim_at(unsigned long start, unsigned long end)
 	return err;
 }
 
+static int aim_at_module(const char *name)
+{
+	unsigned long size = 0, start = 0;
+	char line[256], pattern[64];
+	FILE *f = fopen("/proc/modules", "r");
+
+	if (!f)
+		return -errno;
+	snprintf(pattern, sizeof(pattern), "%s %%lu %%*s %%*s %%*s %%lx", name);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, pattern, &size, &start) == 2)
+			break;
+	fclose(f);
+	return start ? aim_at(start, start + size) : -ENOENT;
+}
+
 /*
  * Only what netmap's code is on the stack of fails, whether or not it could have slept instead; but not the DMA debugger's
  * own notes, for it would end its work.
  */
 static int aim(void)
 {
-	unsigned long size = 0, start = 0, notes, notes_end;
-	char line[256], text[32];
-	FILE *f = fopen("/proc/modules", "r");
+	unsigned long notes, notes_end;
+	char text[32];
 	size_t i;
+	int err;
 
-	if (!f)
-		return -errno;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "netmap %lu %*s %*s %*s %lx", &size, &start) == 2)
-			break;
-	fclose(f);
+	err = aim_at_module("netmap");
+	if (err)
+		return err;
 	notes = extent_of("add_dma_entry", &notes_end);
-	if (!start || !notes)
+	if (!notes)
 		return -ENOENT;
 	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		int err = put("32", FAULTS "/%s/%s", kinds[i], "stacktrace-depth");
+		err = put("32", FAULTS "/%s/%s", kinds[i], "stacktrace-depth");
 
 		snprintf(text, sizeof(text), "0x%lx", notes);
 		err = err ?: put(text, FAULTS "/%s/%s", kinds[i], "reject-start");
@@ -110,8 +123,7 @@ static int aim(void)
 		if (err)
 			return err;
 	}
-	return aim_at(start, start + size) ?:
-	       put("0", FAULTS "/%s/%s", kinds[0], "ignore-gfp-wait") ?:
+	return put("0", FAULTS "/%s/%s", kinds[0], "ignore-gfp-wait") ?:
 	       put("0", FAULTS "/%s/%s", kinds[1], "ignore-gfp-wait") ?:
 	       put("0", FAULTS "/%s/%s", kinds[1], "min-order");
 }
@@ -316,7 +328,7 @@ TEST_F_TIMEOUT(failures, of_some_functions, 1200)
 	long n;
 
 	for (i = 0; i < sizeof(functions) / sizeof(*functions); i++) {
-		bool failed = true;
+		bool failed = true, refused = false;
 
 		if (functions[i].nic && strcmp(functions[i].nic, nic))
 			continue;
@@ -337,11 +349,13 @@ TEST_F_TIMEOUT(failures, of_some_functions, 1200)
 			err = port_register(fd, nic_name(), &reg);
 			failed = met();
 			EXPECT_TRUE(failed || n > 1) TH_LOG("nothing beneath %s", functions[i].pattern);
-			EXPECT_EQ(failed ? -ENOMEM : 0, err) TH_LOG("%s, failure %ld", functions[i].pattern, n);
+			EXPECT_TRUE(failed ? is_of_failure(err) : !err) TH_LOG("%s, failure %ld: %d", functions[i].pattern, n, err);
+			refused |= err == -ENOMEM;
 			EXPECT_EQ(0, close(fd));
 			EXPECT_AS_BEFORE(n);
 			ASSERT_GT(100, n);
 		}
+		EXPECT_TRUE(refused) TH_LOG("never ENOMEM by %s", functions[i].pattern);
 		printf("# failed beneath %s\n", functions[i].pattern);
 	}
 }
@@ -414,6 +428,34 @@ TEST_F_TIMEOUT(failures, of_a_restart, 1200)
 	usual = strcmp(getenv("TEST_NIC") ?: "", "ixgbe") ? 256 : 512;
 	snprintf(command, sizeof(command), "ethtool -G %s rx %d tx %d", nic_name(), usual, usual);
 	EXPECT_EQ(0, system(command));
+}
+
+/* The driver stops, and cannot open again however often it tries: the bind fails, and the interface is down and not more. */
+TEST_F_TIMEOUT(failures, of_every_opening, 300)
+{
+	struct nmreq_register reg = { .nr_mode = NR_REG_ALL_NIC, .nr_tx_slots = SLOTS, .nr_rx_slots = SLOTS };
+	char command[128];
+	int fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, put("restart", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
+	ASSERT_EQ(0, aim_at_module(getenv("TEST_NIC") ?: ""));
+	ASSERT_EQ(0, last(true));
+	ASSERT_EQ(0, arm(1));
+	EXPECT_EQ(-EIO, port_register(fd, nic_name(), &reg));
+	EXPECT_TRUE(met());
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, put("hot", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
+	EXPECT_EQ(self->buffers, pool_used("buffers"));
+	snprintf(command, sizeof(command), "ip link show %s | grep -q ',UP'", nic_name());
+	EXPECT_NE(0, system(command));
+	snprintf(command, sizeof(command), "ip link set %s up", nic_name());
+	EXPECT_EQ(0, system(command));
+	ASSERT_TRUE(has_carrier(nic_name()) && has_carrier(peer_name()));
+	/* It has been told of the end. */
+	close(self->near);
+	self->near = packet_socket(nic_name(), PROTOCOL, false);
+	EXPECT_TRUE(stack_carries(self->near, self->far, LEN, self->number));
 }
 
 /* Infos and legacy requests, as well as the ends of a bound file's life: what fails there must not fail it. */

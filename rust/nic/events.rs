@@ -109,7 +109,7 @@ fn tell_port(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
     match event {
         NetdevEvent::GoingDown => {
             // Unless we set it down ourselves.
-            if !hooks.is_asking() {
+            if !hooks.is_asking() && !hooks.is_stopped() {
                 port.release(rtnl, Loss::Down);
             }
         }

@@ -98,6 +98,8 @@ pub struct Hooks {
     ethtool: KBox<bindings::ethtool_ops>,
     /// Whether [`Hooks::ask`] is under way.
     asking: AtomicBool,
+    /// Whether the driver has stopped already and [`Hooks::take_down`] is under way.
+    stopped: AtomicBool,
     /// A bit per TX queue: the driver must not get to see packets.
     closed: [AtomicU64; MAX_QUEUES as usize / 64],
     active: AtomicBool,
@@ -139,6 +141,20 @@ impl Hooks {
     /// Whether the driver is asked something at this moment, for those who hold the RTNL mutex.
     pub(super) fn is_asking(&self) -> bool {
         self.asking.load(Ordering::Relaxed)
+    }
+
+    /// Has the core take the device down, whose driver has stopped already and is not asked to do so again: some drivers would
+    /// wait for ever for what they have disabled. Nobody is told of it.
+    pub fn take_down(&self, _rtnl: &Rtnl) {
+        self.stopped.store(true, Ordering::Relaxed);
+        // SAFETY: The device is valid and the RTNL mutex held.
+        unsafe { bindings::netmap_dev_close(self.dev.as_ptr()) };
+        self.stopped.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether that happens at this moment, for those who hold the RTNL mutex.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     /// The driver's own choice of a queue, if it has one that can be called. (That of a driver whose functions are
@@ -370,6 +386,7 @@ impl Installed {
                 standing,
                 ethtool,
                 asking: AtomicBool::new(false),
+                stopped: AtomicBool::new(false),
                 closed: [const { AtomicU64::new(0) }; MAX_QUEUES as usize / 64],
                 active: AtomicBool::new(false),
                 masking: AtomicBool::new(false),

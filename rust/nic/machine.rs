@@ -244,10 +244,7 @@ impl<F: Family> Machine<F> {
                     dev.label(rtnl)
                 );
                 // What is taken is given up here: the port, which waits for us, need not be told.
-                // SAFETY: The device is valid and the RTNL mutex held.
-                hooks.ask(rtnl, |_| unsafe {
-                    bindings::netmap_dev_close(dev.as_ptr())
-                });
+                hooks.take_down(rtnl);
                 self.give_up(taken, hooks);
                 return Err(Stuck {
                     refusal: Refusal::new(EIO, c"the driver does not open the device again"),

@@ -188,6 +188,9 @@ unsafe extern "C" fn stop(dev: *mut net_device) -> c_int {
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
+    if hooks.is_stopped() {
+        return 0;
+    }
     if !hooks.is_asking() {
         hooks.events().release(rtnl, Loss::Down);
     }

@@ -106,6 +106,9 @@ pub struct DriverRing {
     count: u32,
 }
 
+// SAFETY: The pages belong to no thread.
+unsafe impl Send for DriverRing {}
+
 impl DriverRing {
     /// The ring of `bytes` bytes that the device sees at `address`.
     ///
@@ -115,8 +118,8 @@ impl DriverRing {
     ///
     /// # Safety
     ///
-    /// They must be what the driver programmed a queue with, and the driver must not free its rings before `self` is
-    /// dropped: the caller holds the RTNL mutex.
+    /// They must be what the driver programmed a queue with, and `self` must not be used any more once the driver has freed its
+    /// rings: the caller holds the RTNL mutex, or learns of it.
     pub unsafe fn find(hw: &Hardware, address: u64, bytes: u32) -> Result<Self> {
         let offset = (address % PAGE_SIZE as u64) as usize;
         let mut pages = KVec::new();

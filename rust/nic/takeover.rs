@@ -121,6 +121,8 @@ impl<F: Family> Stock<F> {
 
     fn freeze_tx(self) -> Result<Frozen<F>, Stuck> {
         let Self { hw, id, block, .. } = self;
+        // SAFETY: The driver wrote them, and gets the queue back before it frees its rings, or this is not used any more.
+        let ring = unsafe { DriverRing::find(&hw, block.base(&hw), block.bytes(&hw))? };
         if !sched::wait_until(PATIENCE_MS, || block.head(&hw) == block.tail(&hw)) {
             return Err(Stuck::again(c"a transmit queue does not run empty"));
         }
@@ -138,10 +140,11 @@ impl<F: Family> Stock<F> {
         if !done {
             return Err(Stuck::again(c"a driver does not complete what it has sent"));
         }
-        let frozen = Frozen::stop(&hw, id, block)?;
+        let mut frozen = Frozen::stop(&hw, id, block)?;
         if block.head(&hw) != block.tail(&hw) {
             return Err(Stuck::spoilt(c"a stopped transmit queue moves"));
         }
+        frozen.saved.ring = Some(ring);
         Ok(frozen)
     }
 
@@ -177,6 +180,8 @@ struct Saved {
     bytes: u32,
     /// Where a transmit ring ran empty.
     at: u32,
+    /// The ring, if it is one of those: giving back must not need memory.
+    ring: Option<DriverRing>,
     settings: Settings,
 }
 
@@ -187,6 +192,7 @@ impl Saved {
             base: block.base(hw),
             bytes: block.bytes(hw),
             at: block.tail(hw),
+            ring: None,
             settings: settings.map(|setting| setting.map(|setting| setting.found(hw))),
         }
     }
@@ -357,10 +363,10 @@ impl<F: Family> Frozen<F> {
         if saved.at == 0 {
             return Ok(());
         }
-        // SAFETY: The driver had programmed them, and has its rings as long as the queue is ours: it gets the queue
-        // back before it frees them.
-        let ring = unsafe { DriverRing::find(hw, saved.base, saved.bytes) }
-            .map_err(|_| Stuck::spoilt(c"a driver's ring is not found any more"))?;
+        // The driver has its rings as long as the queue is ours: it gets the queue back before it frees them.
+        let Some(ring) = &saved.ring else {
+            return Err(Stuck::spoilt(c"a driver's ring is not known"));
+        };
         let [low, high] = F::Tx::NOTHING;
         for i in 0..saved.at {
             ring.write(i, 0, low);

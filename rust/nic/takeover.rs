@@ -93,6 +93,19 @@ pub struct Stock<F: Family> {
 impl<F: Family> Stock<F> {
     /// The queue `id`, which must have `count` descriptors by what the driver says, and be on.
     pub fn new(hw: &Arc<Hardware>, id: QueueId, count: u32) -> Result<Self, Stuck> {
+        let dev = hw.dev().as_ptr();
+        // SAFETY: The device is valid.
+        let queues = unsafe {
+            match id.direction {
+                Direction::Tx => bindings::netmap_tx_queues(dev),
+                Direction::Rx => bindings::netmap_rx_queues(dev),
+            }
+        };
+        // One that could not have its interrupts when it opened may do with fewer: the registers of the others lead to rings
+        // that it has freed.
+        if id.index >= queues {
+            return Err(Stuck::again(c"the driver has fewer queues than before"));
+        }
         let block = block::<F>(id);
         if block.bytes(hw) != count * DESCRIPTOR {
             return Err(Stuck::again(c"a ring is not as large as its driver says"));

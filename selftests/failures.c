@@ -77,18 +77,22 @@ static int aim_at(unsigned long start, unsigned long end)
 
 static int aim_at_module(const char *name)
 {
-	unsigned long size = 0, start = 0;
-	char line[256], pattern[64];
-	FILE *f = fopen("/proc/modules", "r");
+	unsigned long start = ~0UL, end = 0, at;
+	char line[512], module[64], type;
+	FILE *f = fopen("/proc/kallsyms", "r");
 
 	if (!f)
 		return -errno;
-	snprintf(pattern, sizeof(pattern), "%s %%lu %%*s %%*s %%*s %%lx", name);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, pattern, &size, &start) == 2)
-			break;
+	/* Of its code alone: its data is elsewhere, so that its size does not tell. */
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx %c %*s [%63[^]]", &at, &type, module) != 3 || strcmp(module, name) ||
+		    (type != 't' && type != 'T'))
+			continue;
+		start = at < start ? at : start;
+		end = at > end ? at : end;
+	}
 	fclose(f);
-	return start ? aim_at(start, start + size) : -ENOENT;
+	return start < end ? aim_at(start, end + 1) : -ENOENT;
 }
 
 /*
@@ -416,7 +420,8 @@ TEST_F_TIMEOUT(failures, of_a_restart, 1200)
 		ASSERT_EQ(0, arm(n));
 		err = port_register(fd, nic_name(), &reg);
 		failed = met();
-		EXPECT_TRUE(is_of_failure(err)) TH_LOG("failure %ld: %d", n, err);
+		/* igb without its interrupts goes on with a single queue. */
+		EXPECT_TRUE(is_of_failure(err) || err == -EAGAIN) TH_LOG("failure %ld: %d", n, err);
 		EXPECT_EQ(0, close(fd));
 		EXPECT_TRUE(has_carrier(nic_name()) && has_carrier(peer_name())) TH_LOG("after failure %ld", n);
 		EXPECT_AS_BEFORE(n);

@@ -29,7 +29,7 @@ FIXTURE_TEARDOWN(bounce)
 
 TEST_F_TIMEOUT(bounce, what_cannot_be_mapped_is_not_bound, TIMEOUT_S)
 {
-	long before = pool_used("buffers"), changes = number_in("/sys/class/net/%s/carrier_changes", nic_name());
+	long before = pool_used("buffers"), changes = carrier_changes(nic_name());
 	uint32_t number = 0;
 	struct port port = { .reg = { .nr_mode = NR_REG_ALL_NIC } };
 	int round;
@@ -52,7 +52,7 @@ TEST_F_TIMEOUT(bounce, what_cannot_be_mapped_is_not_bound, TIMEOUT_S)
 	ASSERT_EQ(0, port_open_as(&port, nic_name()));
 	EXPECT_EQ(0, port_close(&port));
 	EXPECT_TRUE(stack_carries(self->near, self->far, LEN, number));
-	EXPECT_EQ(changes, number_in("/sys/class/net/%s/carrier_changes", nic_name()));
+	EXPECT_EQ(changes, carrier_changes(nic_name()));
 }
 
 TEST_HARNESS_MAIN

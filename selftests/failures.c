@@ -217,21 +217,6 @@ FIXTURE(failures) {
 	uint32_t number;
 };
 
-static long carrier_changes(void)
-{
-	return number_in("/sys/class/net/%s/carrier_changes", nic_name());
-}
-
-static bool has_carrier(const char *name)
-{
-	int64_t end = now_ms() + LIMIT_MS;
-
-	while (number_in("/sys/class/net/%s/carrier", name) != 1)
-		if (now_ms() >= end)
-			return false;
-	return true;
-}
-
 FIXTURE_SETUP(failures)
 {
 	ASSERT_EQ(0, aim());
@@ -248,7 +233,7 @@ FIXTURE_SETUP(failures)
 	ASSERT_LE(0, self->far);
 	ASSERT_TRUE(has_carrier(nic_name()) && has_carrier(peer_name()));
 	self->buffers = pool_used("buffers");
-	self->carrier = carrier_changes();
+	self->carrier = carrier_changes(nic_name());
 }
 
 FIXTURE_TEARDOWN(failures)
@@ -306,7 +291,7 @@ TEST_F_TIMEOUT(failures, of_binding, 1800)
 	}
 	TH_LOG("%ld failures", total);
 	EXPECT_LT(30, total);
-	EXPECT_EQ(self->carrier, carrier_changes());
+	EXPECT_EQ(self->carrier, carrier_changes(nic_name()));
 }
 
 /* The hook in the driver's functions stays for a second after the last port of ixgbe is gone. */
@@ -394,7 +379,7 @@ TEST_F_TIMEOUT(failures, of_opening_and_mapping, 300)
 		EXPECT_AS_BEFORE(n);
 		ASSERT_GT(2000, n);
 	}
-	EXPECT_EQ(self->carrier, carrier_changes());
+	EXPECT_EQ(self->carrier, carrier_changes(nic_name()));
 }
 
 /*

@@ -89,6 +89,24 @@ UNUSED static int64_t now_ms(void)
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
+UNUSED static long carrier_changes(const char *name)
+{
+	return number_in("/sys/class/net/%s/carrier_changes", name);
+}
+
+/* Waits for the link of an interface; false after the limit. */
+UNUSED static bool has_carrier(const char *name)
+{
+	int64_t end = now_ms() + LIMIT_MS;
+
+	while (number_in("/sys/class/net/%s/carrier", name) != 1) {
+		if (now_ms() >= end)
+			return false;
+		usleep(10000);
+	}
+	return true;
+}
+
 /* How many queues of a direction ("rx", "tx") an interface has. */
 UNUSED static uint32_t count_queues(const char *name, const char *direction)
 {

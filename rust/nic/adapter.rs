@@ -256,8 +256,7 @@ pub(super) fn conflict<F: Family>(hw: &Hardware) -> Result<(), Refusal> {
         )
     };
     let has = |bit: u32| features & (1 << bit) != 0;
-    // SAFETY: As above.
-    let queues = unsafe { bindings::netmap_rx_queues(dev).max(bindings::netmap_tx_queues(dev)) };
+    let queues = hw.dev().rx_queues().max(hw.dev().tx_queues());
     // SAFETY: As above, and the indices are of queues of the device.
     let xsk = (0..queues).any(|queue| unsafe { bindings::netmap_xsk_bound(dev, queue) });
     let reason = if functions != 0 {

@@ -326,18 +326,11 @@ struct Held<F: Family>(Arc<Machine<F>>);
 
 impl<F: Family> Device for Held<F> {
     fn limits(&self) -> Limits {
-        let dev = self.0.hw.dev().as_ptr();
-        // SAFETY: The device is valid.
-        let (tx, rx) = unsafe {
-            (
-                bindings::netmap_tx_queues(dev),
-                bindings::netmap_rx_queues(dev),
-            )
-        };
+        let dev = self.0.hw.dev();
         let (tx_slots, rx_slots) = ring_sizes(&self.0.hw).unwrap_or((256, 256));
         Limits {
-            tx_queues: tx.min(F::MAX_QUEUES),
-            rx_queues: rx.min(F::MAX_QUEUES),
+            tx_queues: dev.tx_queues().min(F::MAX_QUEUES),
+            rx_queues: dev.rx_queues().min(F::MAX_QUEUES),
             tx_slots,
             rx_slots,
             min_slots: 64,

@@ -93,13 +93,9 @@ pub struct Stock<F: Family> {
 impl<F: Family> Stock<F> {
     /// The queue `id`, which must have `count` descriptors by what the driver says, and be on.
     pub fn new(hw: &Arc<Hardware>, id: QueueId, count: u32) -> Result<Self, Stuck> {
-        let dev = hw.dev().as_ptr();
-        // SAFETY: The device is valid.
-        let queues = unsafe {
-            match id.direction {
-                Direction::Tx => bindings::netmap_tx_queues(dev),
-                Direction::Rx => bindings::netmap_rx_queues(dev),
-            }
+        let queues = match id.direction {
+            Direction::Tx => hw.dev().tx_queues(),
+            Direction::Rx => hw.dev().rx_queues(),
         };
         // One that could not have its interrupts when it opened may do with fewer: the registers of the others lead to rings
         // that it has freed.
@@ -125,17 +121,20 @@ impl<F: Family> Stock<F> {
     }
 
     /// Stops the queue with the driver's ring at rest. The gate of a transmit queue is closed.
-    pub fn freeze(self, rtnl: &Rtnl) -> Result<Frozen<F>, Stuck> {
+    pub fn freeze(self, _rtnl: &Rtnl) -> Result<Frozen<F>, Stuck> {
+        let (hw, block) = (&self.hw, self.block);
+        // Before anything is touched: giving back must not need memory.
+        //
+        // SAFETY: The driver wrote them, and gets the queue back before it frees its rings, or this is not used any more.
+        let ring = unsafe { DriverRing::find(hw, block.base(hw), block.bytes(hw))? };
         match self.id.direction {
-            Direction::Tx => self.freeze_tx(),
-            Direction::Rx => self.freeze_rx(rtnl),
+            Direction::Tx => self.freeze_tx(ring),
+            Direction::Rx => self.freeze_rx(ring),
         }
     }
 
-    fn freeze_tx(self) -> Result<Frozen<F>, Stuck> {
+    fn freeze_tx(self, ring: DriverRing) -> Result<Frozen<F>, Stuck> {
         let Self { hw, id, block, .. } = self;
-        // SAFETY: The driver wrote them, and gets the queue back before it frees its rings, or this is not used any more.
-        let ring = unsafe { DriverRing::find(&hw, block.base(&hw), block.bytes(&hw))? };
         if !sched::wait_until(PATIENCE_MS, || block.head(&hw) == block.tail(&hw)) {
             return Err(Stuck::again(c"a transmit queue does not run empty"));
         }
@@ -153,26 +152,21 @@ impl<F: Family> Stock<F> {
         if !done {
             return Err(Stuck::again(c"a driver does not complete what it has sent"));
         }
-        let mut frozen = Frozen::stop(&hw, id, block)?;
+        let frozen = Frozen::stop(&hw, id, block, ring)?;
         if block.head(&hw) != block.tail(&hw) {
             return Err(Stuck::spoilt(c"a stopped transmit queue moves"));
         }
-        frozen.saved.ring = Some(ring);
         Ok(frozen)
     }
 
-    fn freeze_rx(self, _rtnl: &Rtnl) -> Result<Frozen<F>, Stuck> {
+    fn freeze_rx(self, ring: DriverRing) -> Result<Frozen<F>, Stuck> {
         let Self { hw, id, block, .. } = self;
-        let base = block.base(&hw);
-        let bytes = block.bytes(&hw);
-        // SAFETY: The driver wrote them, and the RTNL mutex is held: it does not free its rings.
-        let ring = unsafe { DriverRing::find(&hw, base, bytes)? };
         let count = ring.count();
         F::write_back(&hw);
-        let frozen = Frozen::stop(&hw, id, block)?;
+        let frozen = Frozen::stop(&hw, id, block, ring)?;
         let full = sched::wait_until(PATIENCE_MS, || {
             frozen
-                .gap(&ring)
+                .gap()
                 .is_some_and(|gap| gap < count && F::is_full(gap))
                 || {
                     napi::schedule(hw.dev());
@@ -182,7 +176,7 @@ impl<F: Family> Stock<F> {
         if !full {
             return frozen.go_on(Stuck::again(c"a driver does not refill its receive ring"));
         }
-        frozen.rewind(&ring)?;
+        frozen.rewind()?;
         Ok(frozen)
     }
 }
@@ -193,19 +187,18 @@ struct Saved {
     bytes: u32,
     /// Where a transmit ring ran empty.
     at: u32,
-    /// The ring, if it is one of those: giving back must not need memory.
-    ring: Option<DriverRing>,
+    ring: DriverRing,
     settings: Settings,
 }
 
 impl Saved {
-    /// What the queue `id` has now, where `settings` will be.
-    fn read(hw: &Hardware, block: Block, settings: Settings) -> Self {
+    /// What the queue of `ring` has now, where `settings` will be.
+    fn read(hw: &Hardware, block: Block, ring: DriverRing, settings: Settings) -> Self {
         Self {
             base: block.base(hw),
             bytes: block.bytes(hw),
             at: block.tail(hw),
-            ring: None,
+            ring,
             settings: settings.map(|setting| setting.map(|setting| setting.found(hw))),
         }
     }
@@ -219,9 +212,14 @@ pub struct Frozen<F: Family> {
 }
 
 impl<F: Family> Frozen<F> {
-    fn stop(hw: &Arc<Hardware>, id: QueueId, block: Block) -> Result<Self, Stuck> {
+    fn stop(
+        hw: &Arc<Hardware>,
+        id: QueueId,
+        block: Block,
+        ring: DriverRing,
+    ) -> Result<Self, Stuck> {
         // Which registers they are does not depend on the size of buffers.
-        let saved = Saved::read(hw, block, Self::settings(id, block, SMALLEST_BUFFER));
+        let saved = Saved::read(hw, block, ring, Self::settings(id, block, SMALLEST_BUFFER));
         let stopped = Stopped::stop(hw, block, id.direction)
             .map_err(|_| Stuck::spoilt(c"a queue does not stop"))?;
         Ok(Self { id, stopped, saved })
@@ -239,8 +237,9 @@ impl<F: Family> Frozen<F> {
     /// Where a tail that is written to a stopped queue is lost, the register does not tell. But there the driver clears
     /// the length in each descriptor that it fills, and in the next one, where it will go on; and a length is in each
     /// that the hardware has written and the driver not filled since.
-    fn gap(&self, ring: &DriverRing) -> Option<u32> {
+    fn gap(&self) -> Option<u32> {
         let (hw, block) = (self.stopped.hw(), self.stopped.block());
+        let ring = &self.saved.ring;
         let count = ring.count();
         let head = block.head(hw);
         if head >= count {
@@ -270,8 +269,9 @@ impl<F: Family> Frozen<F> {
     }
 
     /// Has the driver of a full receive ring move on to descriptor 0.
-    fn rewind(&self, ring: &DriverRing) -> Result<(), Stuck> {
+    fn rewind(&self) -> Result<(), Stuck> {
         let hw = self.stopped.hw();
+        let ring = &self.saved.ring;
         let count = ring.count();
         let first = self.stopped.block().head(hw);
         if first >= count {
@@ -286,7 +286,7 @@ impl<F: Family> Frozen<F> {
             // Half of a long frame may have been seen: one lap, whose first damaged descriptor ends it.
         }
         // That all is refilled is seen only if the driver's last refill ends where the ring does.
-        let gap = self.gap(ring).unwrap_or(0);
+        let gap = self.gap().unwrap_or(0);
         if (gap + count - first).wrapping_sub(1) % F::REFILL != 0 {
             return Err(Stuck::spoilt(
                 c"a driver's receive ring is not refilled to its end",
@@ -377,9 +377,7 @@ impl<F: Family> Frozen<F> {
             return Ok(());
         }
         // The driver has its rings as long as the queue is ours: it gets the queue back before it frees them.
-        let Some(ring) = &saved.ring else {
-            return Err(Stuck::spoilt(c"a driver's ring is not known"));
-        };
+        let ring = &saved.ring;
         let [low, high] = F::Tx::NOTHING;
         for i in 0..saved.at {
             ring.write(i, 0, low);

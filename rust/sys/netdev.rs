@@ -69,6 +69,18 @@ impl NetDev {
         unsafe { bindings::netmap_carrier(self.as_ptr()) }
     }
 
+    /// How many transmit queues the stack uses now.
+    pub fn tx_queues(&self) -> u16 {
+        // SAFETY: The device is valid.
+        unsafe { bindings::netmap_tx_queues(self.as_ptr()) }
+    }
+
+    /// How many receive queues the stack uses now.
+    pub fn rx_queues(&self) -> u16 {
+        // SAFETY: The device is valid.
+        unsafe { bindings::netmap_rx_queues(self.as_ptr()) }
+    }
+
     /// Lets the core and the driver work out the device's features again, unless the device is going away.
     pub fn update_features(&self, _rtnl: &Rtnl) {
         // SAFETY: The device is valid, and the RTNL mutex is held.

@@ -36,13 +36,14 @@ set_takeover hot
 # Ten times taken and given back under the transfer, and traffic of its own in between.
 transfers >/tmp/transfers &
 transfer=$!
-sum=0
 for _ in 1 2 3 4 5 6 7 8 9 10; do
-	./port cycle "netmap:$TEST_IF-1" 3 >/tmp/cycle || sum=1
-	timeout 30 nm-pkt-gen -i "netmap:$TEST_IF-1" -f tx -n 20000 -l 60 >/dev/null 2>&1 || sum=1
+	./port cycle "netmap:$TEST_IF-1" 3 >/tmp/cycle 2>&1 && nm-pkt-gen -i "netmap:$TEST_IF-1" -f tx -n 20000 -l 60 >/tmp/sent 2>&1
+	sum=$?
+	[ $sum = 0 ] || break
 done
 check $sum "queue 1 is taken, sends and is given back 40 times"
 sed 's/^/# /' /tmp/cycle
+[ $sum = 0 ] || tail -n 5 /tmp/sent | sed 's/^/# /'
 touch /tmp/enough
 wait $transfer
 check $? "no TCP connection is reset"
@@ -55,7 +56,7 @@ check $? "both directions moved"
 start_holding "netmap:$TEST_IF-1"
 check $? "queue 1 is taken"
 all=$(stack_packets tx) first=$(queue_packets tx 0) second=$(queue_packets tx 1)
-timeout 60 nm-pkt-gen -i "netmap:$TEST_IF-1/T" -f tx -n 50000 -l 60 >/dev/null 2>&1
+nm-pkt-gen -i "netmap:$TEST_IF-1/T" -f tx -n 50000 -l 60 >/dev/null 2>&1
 check $? "netmap sends 50000 packets on it"
 both_ways
 check $? "TCP passes meanwhile"

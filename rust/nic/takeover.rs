@@ -161,22 +161,22 @@ impl<F: Family> Stock<F> {
 
     fn freeze_rx(self, ring: DriverRing) -> Result<Frozen<F>, Stuck> {
         let Self { hw, id, block, .. } = self;
-        let count = ring.count();
         F::write_back(&hw);
         let frozen = Frozen::stop(&hw, id, block, ring)?;
         let full = sched::wait_until(PATIENCE_MS, || {
-            frozen
-                .gap()
-                .is_some_and(|gap| gap < count && F::is_full(gap))
-                || {
-                    napi::schedule(hw.dev());
-                    false
-                }
+            frozen.is_full() || {
+                napi::schedule(hw.dev());
+                false
+            }
         });
         if !full {
             return frozen.go_on(Stuck::again(c"a driver does not refill its receive ring"));
         }
         frozen.rewind()?;
+        // The poll that has just filled the last descriptor may be about to write the tail, and not to ours.
+        //
+        // SAFETY: May sleep here, as the waiting above did. A poll runs with softirqs off, and so ends before this does.
+        unsafe { bindings::synchronize_net() };
         Ok(frozen)
     }
 }
@@ -259,6 +259,18 @@ impl<F: Family> Frozen<F> {
         (gap == total + 1).then_some(gap)
     }
 
+    /// Whether the driver's receive ring is full, and the driver done with filling it.
+    ///
+    /// Where the descriptors tell, the driver may be at it: it stands at the end of a refill only where a refill may end.
+    /// And what it fills last is seen only if that is where the ring ends.
+    fn is_full(&self) -> bool {
+        let count = self.saved.ring.count();
+        let first = self.stopped.block().head(self.stopped.hw());
+        self.gap().is_some_and(|gap| {
+            gap < count && F::is_full(gap) && (gap + count - first).wrapping_sub(1) % F::REFILL == 0
+        })
+    }
+
     /// Lets the queue go on as if nothing had happened, where that is possible, and passes on what went wrong.
     fn go_on(self, stuck: Stuck) -> Result<Self, Stuck> {
         let resumed = F::Switch::RESUMES && self.stopped.start().is_ok();
@@ -284,13 +296,6 @@ impl<F: Family> Frozen<F> {
                 return Ok(());
             }
             // Half of a long frame may have been seen: one lap, whose first damaged descriptor ends it.
-        }
-        // That all is refilled is seen only if the driver's last refill ends where the ring does.
-        let gap = self.gap().unwrap_or(0);
-        if (gap + count - first).wrapping_sub(1) % F::REFILL != 0 {
-            return Err(Stuck::spoilt(
-                c"a driver's receive ring is not refilled to its end",
-            ));
         }
         // The one before the first is empty, and filled when the first one is done with.
         let empty = first.saturating_sub(1);

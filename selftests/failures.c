@@ -268,15 +268,11 @@ static bool is_of_failure(int err)
 static bool carries(int near, int far, uint32_t number)
 {
 	char command[256];
-	bool there = !stack_send(near, LEN, number) && stack_gets(far, LEN, number);
-	bool back = there && !stack_send(far, LEN, number + 1) && stack_gets(near, LEN, number + 1);
 
-	if (back)
+	if (stack_carries(near, far, LEN, number))
 		return true;
 	snprintf(command, sizeof(command), "for i in %s %s; do ip -s -s link show $i; ethtool -S $i | grep -v ': 0$'; done",
 		 nic_name(), peer_name());
-	printf("# lost %s\n", there ? "on the way back" : "on the way there");
-	fflush(stdout);
 	if (system(command))
 		printf("# no counters of one\n");
 	return false;

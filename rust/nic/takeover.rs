@@ -255,8 +255,11 @@ impl<F: Family> Frozen<F> {
         while gap < count && has_length(distance(gap, head, count)) {
             gap += 1;
         }
+        // A ring that is new has no lengths, however much of it the driver had memory for: what it has not filled has no
+        // address either, and must not reach the hardware.
+        let filled = |i| ring.read((head + i) % count, 0) != 0;
         // They are in one piece before the head, unless a frame is half written.
-        (gap == total + 1).then_some(gap)
+        (gap == total + 1 && (0..count - gap).all(filled)).then_some(gap)
     }
 
     /// Whether the driver's receive ring is full, and the driver done with filling it.
@@ -267,7 +270,9 @@ impl<F: Family> Frozen<F> {
         let count = self.saved.ring.count();
         let first = self.stopped.block().head(self.stopped.hw());
         self.gap().is_some_and(|gap| {
-            gap < count && F::is_full(gap) && (gap + count - first).wrapping_sub(1) % F::REFILL == 0
+            gap < count
+                && F::is_full(gap)
+                && (count - 1 - distance(gap, first, count)) % F::REFILL == 0
         })
     }
 

@@ -305,9 +305,18 @@ fn control(open: &OpenFile, request: u32, argument: usize) -> Result {
     serve(open, argument)
 }
 
+/// What a file is bound to, if it is not gone. The rings of a port die one after the other; who was told so of the first is
+/// not to find the others alive.
+#[inline]
+fn alive(open: &OpenFile) -> Result<&Binding> {
+    open.binding()
+        .filter(|binding| !binding.is_dead())
+        .ok_or(ENXIO)
+}
+
 #[inline]
 fn sync_transmit(open: &OpenFile) -> Result {
-    let binding = open.binding().ok_or(ENXIO)?;
+    let binding = alive(open)?;
     let mut result = Ok(());
     for kring in binding.tx.iter() {
         if let Err(failure) = sync::txsync(binding, kring, sync::FORCE) {
@@ -319,7 +328,7 @@ fn sync_transmit(open: &OpenFile) -> Result {
 
 #[inline]
 fn sync_receive(open: &OpenFile) -> Result {
-    let binding = open.binding().ok_or(ENXIO)?;
+    let binding = alive(open)?;
     let mut result = Ok(());
     let mut forward = Forward::new(binding);
     for kring in binding.rx.iter() {

@@ -30,7 +30,10 @@ saw() {
 told() {
 	wait_for ended "$exchange"
 	wait "$exchange"
-	[ $? = 3 ] && [ "$(tail -n 1 /tmp/exchange)" = "gone ${1:-$TEST_IF} ENXIO" ]
+	if [ $? != 3 ] || [ "$(tail -n 1 /tmp/exchange)" != "gone ${1:-$TEST_IF} ENXIO" ]; then
+		cat /tmp/exchange >&2
+		return 1
+	fi
 }
 
 ended() {

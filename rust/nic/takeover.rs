@@ -232,21 +232,16 @@ impl<F: Family> Frozen<F> {
         }
     }
 
-    /// How far the driver's tail of a receive ring is behind the head, if that is to be found out.
+    /// How far the driver's tail of a receive ring is behind `head`, which is in the ring, if that is to be found out.
     ///
     /// Where a tail that is written to a stopped queue is lost, the register does not tell. But there the driver clears
     /// the length in each descriptor that it fills, and in the next one, where it will go on; and a length is in each
     /// that the hardware has written and the driver not filled since.
-    fn gap(&self) -> Option<u32> {
-        let (hw, block) = (self.stopped.hw(), self.stopped.block());
+    fn gap(&self, head: u32) -> Option<u32> {
         let ring = &self.saved.ring;
         let count = ring.count();
-        let head = block.head(hw);
-        if head >= count {
-            return None;
-        }
         if F::Switch::RESUMES {
-            let tail = block.tail(hw);
+            let tail = self.stopped.block().tail(self.stopped.hw());
             return (tail < count).then(|| distance(tail, head, count));
         }
         let has_length = |i| F::Rx::length(ring.read(i, 1)) != 0;
@@ -269,7 +264,9 @@ impl<F: Family> Frozen<F> {
     fn is_full(&self) -> bool {
         let count = self.saved.ring.count();
         let first = self.stopped.block().head(self.stopped.hw());
-        self.gap().is_some_and(|gap| {
+        // A card that has been pulled reads all ones.
+        let gap = (first < count).then(|| self.gap(first)).flatten();
+        gap.is_some_and(|gap| {
             gap < count
                 && F::is_full(gap)
                 && (count - 1 - distance(gap, first, count)) % F::REFILL == 0

@@ -15,6 +15,7 @@ pub mod name;
 pub mod options;
 pub mod pools;
 pub mod request;
+pub mod rewind;
 pub mod ring;
 pub mod ringset;
 pub mod selection;

@@ -72,9 +72,9 @@ impl Family for E1000 {
         false
     }
 
-    fn is_full(gap: u32) -> bool {
+    fn unfilled(gap: u32) -> Option<u32> {
         // The tail is the last descriptor that is filled, and one more stays empty.
-        gap == 2
+        (gap == 2).then_some(0)
     }
 
     fn full_tail(count: u32) -> u32 {

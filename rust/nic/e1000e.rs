@@ -71,9 +71,9 @@ impl Family for E1000e {
         false
     }
 
-    fn is_full(gap: u32) -> bool {
-        // The tail is written at multiples of 16 only.
-        (1..=17).contains(&gap)
+    fn unfilled(gap: u32) -> Option<u32> {
+        // All are filled, and the tail is written at multiples of 16 only.
+        (1..=17).contains(&gap).then_some(0)
     }
 
     fn full_tail(count: u32) -> u32 {

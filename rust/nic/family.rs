@@ -57,10 +57,11 @@ pub trait Family: Send + Sync + Sized + 'static {
 
     /// By how many descriptors at least the driver refills a receive ring.
     const REFILL: u32 = 1;
-    /// Whether a stopped receive ring whose head is `gap` before its tail has nothing for the driver to refill.
+    /// How many descriptors of a stopped receive ring whose head is `gap` before its tail the driver has left unfilled; [`None`]
+    /// if it is still to fill them.
     ///
-    /// By the driver's rule for writing the tail: so the driver's poll will not write it.
-    fn is_full(gap: u32) -> bool;
+    /// By the driver's rule for writing the tail: a poll that finds no more than these will not write it.
+    fn unfilled(gap: u32) -> Option<u32>;
     /// What the driver has written as tail of a ring of `count` descriptors that it filled from 0 on.
     fn full_tail(count: u32) -> u32;
 

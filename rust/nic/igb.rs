@@ -86,8 +86,8 @@ impl Family for Igb {
         hw.read(Reg::RCTL) & RCTL_SECRC == 0
     }
 
-    fn is_full(gap: u32) -> bool {
-        gap == 1
+    fn unfilled(gap: u32) -> Option<u32> {
+        (gap == 1).then_some(0)
     }
 
     fn full_tail(count: u32) -> u32 {

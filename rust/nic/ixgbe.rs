@@ -123,9 +123,10 @@ impl Family for Ixgbe {
 
     const REFILL: u32 = 16;
 
-    fn is_full(gap: u32) -> bool {
+    fn unfilled(gap: u32) -> Option<u32> {
         // Fewer than 16 descriptors stay as they are.
-        (1..=Self::REFILL).contains(&gap)
+        gap.checked_sub(1)
+            .filter(|&unfilled| unfilled < Self::REFILL)
     }
 
     fn full_tail(count: u32) -> u32 {

@@ -26,7 +26,8 @@ use crate::{
     bindings,
     logic::{
         desc::{Receive, Transmit},
-        ring::distance, //
+        rewind::{Rewind, Stretch},
+        ring::{add, distance, prev}, //
     },
     port::kring::Direction,
     prelude::*,
@@ -257,20 +258,29 @@ impl<F: Family> Frozen<F> {
         (gap == total + 1 && (0..count - gap).all(filled)).then_some(gap)
     }
 
-    /// Whether the driver's receive ring is full, and the driver done with filling it.
+    /// Where the driver stands in its receive ring and how many descriptors it has left unfilled, if the ring is full.
     ///
-    /// Where the descriptors tell, the driver may be at it: it stands at the end of a refill only where a refill may end.
-    /// And what it fills last is seen only if that is where the ring ends.
-    fn is_full(&self) -> bool {
+    /// Where the descriptors tell, the driver may be at filling it, and is about to go on: see [`Self::is_full`].
+    fn standing(&self) -> Option<(u32, u32)> {
         let count = self.saved.ring.count();
         let first = self.stopped.block().head(self.stopped.hw());
         // A card that has been pulled reads all ones.
-        let gap = (first < count).then(|| self.gap(first)).flatten();
-        gap.is_some_and(|gap| {
-            gap < count
-                && F::is_full(gap)
-                && (count - 1 - distance(gap, first, count)) % F::REFILL == 0
-        })
+        let gap = (first < count).then(|| self.gap(first)).flatten()?;
+        Some((first, F::unfilled(gap).filter(|_| gap < count)?))
+    }
+
+    /// Whether the driver's receive ring is full, and the driver done with filling it.
+    fn is_full(&self) -> bool {
+        self.standing().is_some() && {
+            if F::REFILL > 1 {
+                // A refill that is under way passes by places where one may end.
+                //
+                // SAFETY: May sleep here. A poll runs with softirqs off, and so ends before this does. The next one finds
+                // nothing to do in a full ring.
+                unsafe { bindings::synchronize_net() };
+            }
+            self.standing().is_some()
+        }
     }
 
     /// Lets the queue go on as if nothing had happened, where that is possible, and passes on what went wrong.
@@ -285,31 +295,37 @@ impl<F: Family> Frozen<F> {
     /// Has the driver of a full receive ring move on to descriptor 0.
     fn rewind(&self) -> Result<(), Stuck> {
         let hw = self.stopped.hw();
+        // SAFETY: The device is valid.
+        let mtu = unsafe { (&raw const (*hw.dev().as_ptr()).mtu).read_volatile() };
+        // Half of a long frame may have been seen, and the first damaged descriptor ends it.
+        let lap = mtu > PLAIN_MTU || F::may_hold_part(hw, self.stopped.block());
+        self.standing()
+            .and_then(|(first, unfilled)| {
+                Rewind::new(self.saved.ring.count(), F::REFILL, first, unfilled, lap)
+            })
+            .ok_or(Stuck::spoilt(
+                c"a driver refills its receive ring at odd places",
+            ))?
+            .try_for_each(|stretch| self.feed(stretch))
+    }
+
+    /// Has the driver drop a damaged frame in each descriptor of a stretch, and refill.
+    fn feed(&self, stretch: Stretch) -> Result<(), Stuck> {
+        let hw = self.stopped.hw();
         let ring = &self.saved.ring;
         let count = ring.count();
-        let first = self.stopped.block().head(hw);
-        if first >= count {
-            return Err(Stuck::spoilt(c"a head is not within its ring"));
-        }
-        if first == 0 {
-            // SAFETY: The device is valid.
-            let mtu = unsafe { (&raw const (*hw.dev().as_ptr()).mtu).read_volatile() };
-            if mtu <= PLAIN_MTU && !F::may_hold_part(hw, self.stopped.block()) {
-                return Ok(());
-            }
-            // Half of a long frame may have been seen: one lap, whose first damaged descriptor ends it.
-        }
-        // The one before the first is empty, and filled when the first one is done with.
-        let empty = first.saturating_sub(1);
-        ring.write(empty, 0, 0);
+        let at = |i| add(stretch.from, i, count);
+        // The one before is empty, and filled when the first one is done with; and so on.
+        let before = |i| prev(at(i), count);
+        ring.write(before(0), 0, 0);
         // Descending, so that the driver finds the first one when all are in place.
-        for i in (first..count).rev() {
-            ring.write(i, 0, 0);
-            ring.write(i, 1, F::Rx::DAMAGED);
+        for i in (0..stretch.len).rev() {
+            ring.write(at(i), 0, 0);
+            ring.write(at(i), 1, F::Rx::DAMAGED);
         }
         let refilled = sched::wait_until(PATIENCE_MS, || {
             napi::schedule(hw.dev());
-            (empty..count - 1).all(|i| ring.read(i, 0) != 0)
+            (0..stretch.len).all(|i| ring.read(before(i), 0) != 0)
         });
         if !refilled {
             return Err(Stuck::spoilt(
@@ -317,8 +333,8 @@ impl<F: Family> Frozen<F> {
             ));
         }
         // Some drivers clear but the status, and some hardware sets no more than that.
-        for i in first..count {
-            ring.write(i, 1, 0);
+        for i in 0..stretch.len {
+            ring.write(at(i), 1, 0);
         }
         Ok(())
     }

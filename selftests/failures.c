@@ -264,15 +264,15 @@ static bool is_of_failure(int err)
 	return err == 0 || err == -ENOMEM || err == -EFAULT;
 }
 
-/* As stack_carries(); of a frame that is lost the NICs' own counters tell where. */
+/* As stack_carries(); of a frame that is lost the NICs' own counters tell where, and their drivers perhaps why. */
 static bool carries(int near, int far, uint32_t number)
 {
 	char command[256];
 
 	if (stack_carries(near, far, LEN, number))
 		return true;
-	snprintf(command, sizeof(command), "for i in %s %s; do ip -s -s link show $i; ethtool -S $i | grep -v ': 0$'; done",
-		 nic_name(), peer_name());
+	snprintf(command, sizeof(command), "for i in %s %s; do ip -s -s link show $i; ethtool -S $i | grep -v ': 0$'; done; "
+		 "dmesg | grep -E '%s|netmap: ' | tail -n 40", nic_name(), peer_name(), getenv("TEST_NIC"));
 	if (system(command))
 		printf("# no counters of one\n");
 	return false;

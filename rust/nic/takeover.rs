@@ -409,7 +409,8 @@ impl<F: Family> Frozen<F> {
         // What is written back here would be taken for the driver's own.
         let _silent = Meanwhile::new(hw, &F::no_write_back());
         block.set_tail(hw, saved.at);
-        let there = sched::wait_until(100, || block.head(hw) == saved.at);
+        // The other end may be pausing the transmitter.
+        let there = sched::wait_until(PATIENCE_MS, || block.head(hw) == saved.at);
         if !there {
             return Err(Stuck::spoilt(c"a transmit queue does not move"));
         }

@@ -486,6 +486,31 @@ void netmap_dev_close(struct net_device *dev)
 	dev_close(dev);
 }
 
+/* The number of entries; 0 if the user has set none, or if there is no room for them. */
+u32 netmap_rss_read(struct net_device *dev, const struct ethtool_ops *ops, u32 *table, u32 room)
+{
+	struct ethtool_rxfh_param rxfh = { .indir = table };
+
+	if (!netif_is_rxfh_configured(dev) || !ops->get_rxfh_indir_size || !ops->get_rxfh || !ops->set_rxfh)
+		return 0;
+	rxfh.indir_size = ops->get_rxfh_indir_size(dev);
+	if (rxfh.indir_size > room || ops->get_rxfh(dev, &rxfh))
+		return 0;
+	return rxfh.indir_size;
+}
+
+int netmap_rss_write(struct net_device *dev, const struct ethtool_ops *ops, u32 *table, u32 size)
+{
+	struct ethtool_rxfh_param rxfh = {
+		.hfunc = ETH_RSS_HASH_NO_CHANGE,
+		.input_xfrm = RXH_XFRM_NO_CHANGE,
+		.indir_size = size,
+		.indir = table,
+	};
+
+	return ops->set_rxfh(dev, &rxfh, NULL);
+}
+
 unsigned long netmap_irq_save(void)
 {
 	unsigned long flags;

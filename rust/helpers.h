@@ -68,6 +68,8 @@ void *netmap_dma_alloc(struct device *dev, size_t size, u64 *address);
 void netmap_dma_free(struct device *dev, size_t size, void *memory, u64 address);
 void *netmap_dma_to_virt(struct device *dev, u64 address);
 void netmap_dev_close(struct net_device *dev);
+u32 netmap_rss_read(struct net_device *dev, const struct ethtool_ops *ops, u32 *table, u32 room);
+int netmap_rss_write(struct net_device *dev, const struct ethtool_ops *ops, u32 *table, u32 size);
 unsigned long netmap_irq_save(void);
 void netmap_irq_restore(unsigned long flags);
 void netmap_sleep_us(unsigned long us);

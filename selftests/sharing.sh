@@ -23,7 +23,7 @@ transfers() {
 	echo $count
 }
 
-plan 12
+plan 16
 make_hosts
 # Without this, a flow may well be hashed to queue 1, as it should.
 ethtool -X "$TEST_IF" equal 1
@@ -74,5 +74,17 @@ check $? "it is given back"
 [ "$(carrier_changes)" = "$changes" ]
 check $? "the carrier never changed"
 check_that "the driver has nothing to say" quiet_log
+
+# Some drivers forget the table when they open the device.
+set_takeover restart
+table=$(ethtool -x "$TEST_IF")
+start_holding "netmap:$TEST_IF-1" && wait_for carrier_is "$TEST_IF" 1
+check $? "queue 1 is taken by a restart"
+[ "$(ethtool -x "$TEST_IF")" = "$table" ]
+check $? "ethtool -X stays as it was"
+wait_for hosts_talk && both_ways
+check $? "TCP passes on the other queue"
+stop_holding && wait_for hosts_talk
+check $? "it is given back"
 ethtool -X "$TEST_IF" default
 finish_test

@@ -9,6 +9,7 @@ use super::{
     intercept::{self, Hooks},
     queue::{ring_sizes, Ours},
     register::Hardware,
+    rss::Rss,
     takeover::Stuck, //
 };
 use crate::{
@@ -34,6 +35,9 @@ pub(super) struct Machine<F: Family> {
     /// What is taken. Its lock nests inside a port's, and krings are stopped inside it.
     #[pin]
     taken: Mutex<KVec<Ours<F>>>,
+    /// Its lock nests inside that.
+    #[pin]
+    rss: Mutex<Rss>,
     family: PhantomData<F>,
 }
 
@@ -55,12 +59,14 @@ impl<F: Family> Machine<F> {
     fn boxed(hw: Hardware) -> Result<KBox<dyn Device>> {
         let gate = Arc::new(Gate::new(hw.dev()), GFP_CHARGED)?;
         let hw = Arc::new(hw, GFP_CHARGED)?;
+        let rss = Rss::new()?;
         let machine = KBox::new(
             Held(Arc::pin_init(
                 pin_init!(Self {
                     hw,
                     gate,
                     taken <- new_mutex!(KVec::new(), "netmap_taken"),
+                    rss <- new_mutex!(rss, "netmap_rss"),
                     family: PhantomData,
                 }),
                 GFP_CHARGED,
@@ -207,6 +213,8 @@ impl<F: Family> Machine<F> {
     ) -> Result<(), Stuck> {
         let dev = self.hw.dev();
         let mut restarts = 0;
+        let mut rss = self.rss.lock();
+        rss.read(hooks, rtnl);
         loop {
             pr_warn!(
                 "{}: restarting the driver, the link goes down for a moment: {}\n",
@@ -251,6 +259,7 @@ impl<F: Family> Machine<F> {
                     spoilt: false,
                 });
             }
+            rss.write(hooks, rtnl);
             hooks.hook_napi(rtnl);
             self.gate.renew();
             restarts += 1;

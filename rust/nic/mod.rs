@@ -20,6 +20,7 @@ mod queue;
 mod redirect;
 mod register;
 mod rings;
+mod rss;
 mod rx;
 mod switch;
 mod table;

@@ -49,7 +49,7 @@ hears() {
 plan 18
 set_takeover hot
 features=$(ethtool -k "$TEST_IF")
-size=$(ethtool -g "$TEST_IF" | awk '/^Current/ { now = 1 } now && $1 == "RX:" { print $2 }')
+sizes=$(ring_sizes "$TEST_IF")
 rings=$(ethtool -g "$TEST_IF") mtu=$(cat "/sys/class/net/$TEST_IF/mtu")
 start_holding "netmap:$TEST_IF"
 check $? "all queues are taken"
@@ -94,6 +94,7 @@ ethtool -r "$TEST_IF" >/tmp/self 2>&1
 wait_for carrier_is "$TEST_IF" 1 && hears && passes
 check $? "packets pass after a new negotiation of the link"
 stop_holding
-[ "$(ethtool -k "$TEST_IF")" = "$features" ] && ethtool -G "$TEST_IF" rx 1024 && ethtool -G "$TEST_IF" rx "$size"
+# shellcheck disable=SC2086 # words
+[ "$(ethtool -k "$TEST_IF")" = "$features" ] && ethtool -G "$TEST_IF" rx 1024 && ethtool -G "$TEST_IF" $sizes
 check $? "when they are given back, all can be done again"
 finish_test

@@ -11,7 +11,7 @@ set -u
 
 RANDOM=${SEED:=$$}
 seconds=$(awk "BEGIN { print int(60 * ${SOAK:-1}) }")
-rings=$(ethtool -g "$TEST_IF" | awk '/^Current/ { now = 1 } now && $1 == "RX:" { print $2 }')
+rings=$(ring_sizes "$TEST_IF")
 modes=('' ^ '*' -0 /T /R ^/R '*/T' -0/R /x)
 packets=0 findings=0
 declare -A done_of=()
@@ -95,8 +95,9 @@ op_address() { ip link set "$TEST_IF" address 02:00:00:00:00:77 && ip link set "
 op_rings_busy() { ! ethtool -G "$TEST_IF" rx 1024 2>/dev/null; }
 op_rings() {
 	kill_exchange KILL
+	# shellcheck disable=SC2086 # words
 	ethtool -G "$TEST_IF" rx $((RANDOM % 2 ? 1024 : 2048)) && begin_exchange && kill_exchange TERM &&
-		ethtool -G "$TEST_IF" rx "$rings" && wait_for carriers
+		ethtool -G "$TEST_IF" $rings && wait_for carriers
 	begin_exchange
 }
 # Off while queues are taken, whatever is wanted.

@@ -23,10 +23,6 @@ sent_by_stack() {
 	cat "/sys/class/net/$TEST_IF/statistics/tx_packets"
 }
 
-ring_sizes() {
-	ethtool -g "$TEST_IF" | awk '/^Current/ { now = 1 } now && /^[RT]X:/ { print tolower(substr($1, 1, 2)), $2 }' | xargs
-}
-
 plan 21
 make_hosts
 check $? "the hosts talk before"
@@ -72,11 +68,10 @@ check $? "the hosts talk, and the interface counts it"
 
 [ "$(carrier_changes)" = "$changes" ]
 check $? "the carrier never changed"
-
 check_that "the driver has nothing to say" quiet_log
 
 # Drivers refill in steps, which such a ring is no multiple of; the stack's packets bring them to other places each time.
-sizes=$(ring_sizes)
+sizes=$(ring_sizes "$TEST_IF")
 ethtool -G "$TEST_IF" rx 88 tx 88
 wait_for hosts_talk
 check $? "the hosts talk over rings of 88 descriptors"

@@ -162,6 +162,11 @@ carrier_changes() {
 	cat "/sys/class/net/$TEST_IF/carrier_changes"
 }
 
+# ring_sizes INTERFACE: what the driver's rings have now, in the words of "ethtool -G".
+ring_sizes() {
+	ethtool -g "$1" | awk '/^Current/ { now = 1 } now && /^[RT]X:/ { print tolower(substr($1, 1, 2)), $2 }' | xargs
+}
+
 # taken INTERFACE: how many of its queues are.
 taken() {
 	awk -v port="$1:" '/^[^ ]/ { mine = $1 == port } mine && / taken$/ { n++ } END { print n + 0 }' $ports

@@ -194,6 +194,9 @@ TEST_F(bound, mmap)
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
 	EXPECT_EQ(EINVAL, errno);
+	/* Beyond what any file can have, so that the kernel refuses by itself; 32 bits cannot say so. */
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, 8192, PROT_READ, MAP_SHARED, fd, -4096));
+	EXPECT_EQ(sizeof(long) < 8 ? EINVAL : EOVERFLOW, errno);
 	part = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, self->port.reg.nr_offset & ~(uintptr_t)4095);
 	ASSERT_NE(MAP_FAILED, part);
 	EXPECT_EQ(0, memcmp(part + (self->port.reg.nr_offset & 4095), self->port.nifp, 16));

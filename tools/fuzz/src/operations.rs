@@ -93,7 +93,7 @@ const BIND: &[c_int] = &[
 const SYNC: &[c_int] = &[ENXIO, EINVAL, EINTR];
 /// Those of `mmap` and its relatives, the kernel's own included.
 const MEMORY: &[c_int] = &[
-    EINVAL, ENOMEM, EACCES, EAGAIN, EBUSY, EFAULT, ENODEV, EOPNOTSUPP,
+    EINVAL, ENOMEM, EACCES, EAGAIN, EBUSY, EFAULT, ENODEV, EOPNOTSUPP, EOVERFLOW,
 ];
 const NONE: &[c_int] = &[];
 

@@ -42,10 +42,19 @@ pub struct Mapping {
     pub layout: Option<Arc<Layout>>,
 }
 
+/// Bytes that are written behind what [`Mapping::at`] tells, at most.
+const AT_ONCE: u64 = 512;
+
 impl Mapping {
-    /// Where something of the region is in memory, if the mapping is as large as it should be.
+    /// Where something of the region is in memory. What a ring says of itself may be nonsense that was written there:
+    /// what is outside of the mapping is at address 0, where nothing is, and never in memory of the fuzzer's own.
     pub fn at(&self, offset: u64) -> u64 {
-        self.address.wrapping_add(offset).wrapping_sub(self.offset)
+        let distance = offset.wrapping_sub(self.offset);
+        if distance < self.length.saturating_sub(AT_ONCE) {
+            self.address + distance
+        } else {
+            0
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::arena::Arena;
 use crate::layout::{Layout, RingAt};
-use crate::machine::errno;
+use crate::machine::{errno, Mapping};
 use crate::tables::{target, SLOT_FLAGS};
 use fastrand::Rng;
 use libc::{c_int, c_void};
@@ -22,9 +22,8 @@ const ROUND: u32 = 64;
 /// What is written to.
 #[derive(Clone)]
 struct Target {
-    /// Where the region is mapped, if it is.
-    base: Option<u64>,
-    layout: Option<Arc<Layout>>,
+    /// The whole of a region, if there is one.
+    region: Option<Mapping>,
     what: u64,
 }
 
@@ -60,11 +59,7 @@ impl Scribbler {
         what: u64,
         seed: u64,
     ) -> Option<c_int> {
-        let mut new = Target {
-            base: None,
-            layout: None,
-            what,
-        };
+        let mut new = Target { region: None, what };
         if let Some((fd, layout)) = bound {
             // SAFETY: A new mapping, at an address of the kernel's choice.
             let base = unsafe {
@@ -80,8 +75,12 @@ impl Scribbler {
             if base == libc::MAP_FAILED {
                 return Some(errno());
             }
-            new.base = Some(base as u64);
-            new.layout = Some(layout);
+            new.region = Some(Mapping {
+                address: base as u64,
+                length: layout.memsize,
+                offset: 0,
+                layout: Some(layout),
+            });
         } else if what & target::REQUESTS == 0 {
             return None;
         }
@@ -116,9 +115,9 @@ impl Scribbler {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         for target in targets.drain(..) {
-            if let Some((base, layout)) = target.base.zip(target.layout) {
+            if let Some(region) = target.region {
                 // SAFETY: The mapping is that of `share`, and the thread that used it has ended.
-                unsafe { libc::munmap(base as *mut c_void, layout.memsize as usize) };
+                unsafe { libc::munmap(region.address as *mut c_void, region.length as usize) };
             }
         }
     }
@@ -157,19 +156,22 @@ impl Shared {
         if what == target::REQUESTS {
             self.write_request(rng);
         }
-        let Some((base, layout)) = target.base.zip(target.layout.as_ref()) else {
+        let Some(region) = &target.region else {
+            return;
+        };
+        let Some(layout) = &region.layout else {
             return;
         };
         if what == target::INTERFACE {
             let head = layout.interface + offset_of!(If, ni_bufs_head) as u64;
             let first = layout.rings.first().map_or(0, |ring| ring.first);
-            store32(base + head, near(rng, first, 1 << 18));
+            store32(region.at(head), near(rng, first, 1 << 18));
             return;
         }
         let Some(ring) = rng.choice(&layout.rings) else {
             return;
         };
-        write_ring(base, ring, what, rng);
+        write_ring(region, ring, what, rng);
     }
 
     /// Changes a word of what is being copied by the kernel: a number, or an address of a neighbour.
@@ -199,8 +201,7 @@ fn near(rng: &mut Rng, known: u32, limit: u32) -> u32 {
     }
 }
 
-fn write_ring(base: u64, ring: &RingAt, what: u64, rng: &mut Rng) {
-    let at = base + ring.offset;
+fn write_ring(region: &Mapping, ring: &RingAt, what: u64, rng: &mut Rng) {
     match what {
         target::CURSORS => {
             let field = [
@@ -210,41 +211,41 @@ fn write_ring(base: u64, ring: &RingAt, what: u64, rng: &mut Rng) {
                 offset_of!(Ring, flags),
             ][rng.usize(..4)];
             let value = near(rng, ring.slots, ring.slots);
-            store32(at + field as u64, value);
+            store32(region.at(ring.offset + field as u64), value);
         }
         target::HEADERS => {
             let value = near(rng, ring.slots, ring.slots);
-            store32(at + 4 * rng.u64(..64), value);
+            store32(region.at(ring.offset + 4 * rng.u64(..64)), value);
         }
         target::SLOTS => {
-            let slot = base + ring.slot(rng.u64(..u64::from(ring.slots)));
+            let slot = ring.slot(rng.u64(..u64::from(ring.slots)));
             match rng.u8(..4) {
                 0 => store32(
-                    slot,
+                    region.at(slot),
                     near(rng, ring.first, ring.first.wrapping_add(ring.slots)),
                 ),
-                1 => store16(slot + 4, near(rng, 60, ring.buf_size) as u16),
+                1 => store16(region.at(slot + 4), near(rng, 60, ring.buf_size) as u16),
                 2 => {
                     let flags = rng.choice(SLOT_FLAGS).map_or(0, |row| row.value);
-                    store16(slot + 6, flags as u16);
+                    store16(region.at(slot + 6), flags as u16);
                 }
-                _ => store32(slot + 8, rng.u32(..)),
+                _ => store32(region.at(slot + 8), rng.u32(..)),
             }
         }
         // The buffers that the ring had at first exist.
         _ => {
             let buffer = ring.first.wrapping_add(rng.u32(..ring.slots));
             let value = near(rng, buffer, 1 << 18);
-            store32(base + ring.buffer(buffer) + 4 * rng.u64(..16), value);
+            let at = ring.buffer(buffer).wrapping_add(4 * rng.u64(..16));
+            store32(region.at(at), value);
         }
     }
 }
 
-/// Stores where memory is shared with the kernel, if the address is aligned. Where nothing is mapped the program ends,
-/// which is as good as any other end.
+/// Stores where memory is shared with the kernel, if the address is aligned and not that of what is nowhere.
 fn store32(address: u64, value: u32) {
     let to = address as *mut u32;
-    if to.is_aligned() {
+    if !to.is_null() && to.is_aligned() {
         // SAFETY: The address is in a mapping of the scribbler's own, or in an arena, to which no reference leads.
         unsafe { to.write_volatile(value) };
     }
@@ -252,7 +253,7 @@ fn store32(address: u64, value: u32) {
 
 fn store16(address: u64, value: u16) {
     let to = address as *mut u16;
-    if to.is_aligned() {
+    if !to.is_null() && to.is_aligned() {
         // SAFETY: As above.
         unsafe { to.write_volatile(value) };
     }

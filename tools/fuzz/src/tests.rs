@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Programs as text, without a kernel.
 
+use crate::machine::Mapping;
 use crate::operations::OPERATIONS;
 use crate::program::Program;
 use crate::{domain::Domain, journal, seeds::SEEDS};
@@ -115,4 +116,19 @@ fn the_last_program_of_a_journal_is_found() {
     let text = "section .text 0x1\nstart 1 open\nnew 1 2\nstart 2 close; die\nfinding x\n";
     assert_eq!(journal::last_program(text), Some("close; die"));
     assert_eq!(journal::last_program("open\nclose\n"), None);
+}
+
+#[test]
+fn nothing_outside_of_a_mapping_is_told() {
+    let mapping = Mapping {
+        address: 0x7000_0000,
+        length: 0x4000,
+        offset: 0x1000,
+        layout: None,
+    };
+    assert_eq!(mapping.at(0x1000), 0x7000_0000);
+    assert_eq!(mapping.at(0x4000), 0x7000_3000);
+    for outside in [0, 0xfff, 0x5000, 0x4fff, u64::MAX] {
+        assert_eq!(mapping.at(outside), 0, "{outside:#x}");
+    }
 }

@@ -91,9 +91,13 @@ const BIND: &[c_int] = &[
 ];
 /// The errors of a sync.
 const SYNC: &[c_int] = &[ENXIO, EINVAL, EINTR];
-/// Those of `mmap` and its relatives, the kernel's own included.
-const MEMORY: &[c_int] = &[
+/// Those of `mmap`, the kernel's own included.
+const MMAP: &[c_int] = &[
     EINVAL, ENOMEM, EACCES, EAGAIN, EBUSY, EFAULT, ENODEV, EOPNOTSUPP, EOVERFLOW,
+];
+/// Those of its relatives, likewise.
+const MEMORY: &[c_int] = &[
+    EINVAL, ENOMEM, EACCES, EAGAIN, EBUSY, EFAULT, ENODEV, EOPNOTSUPP,
 ];
 const NONE: &[c_int] = &[];
 
@@ -220,7 +224,7 @@ pub static OPERATIONS: &[Operation] = &[
             seldom("pages", Number(&[1, 16, 512, 1024], 40)),
             seldom("offset", Number(&[0, 1, 16, 512, 80_000], 52)),
         ],
-        MEMORY,
+        MMAP,
         calls::mmap_file,
     ),
     op(

@@ -27,7 +27,7 @@ received_is() {
 plan 13
 make_hosts
 dd if=/dev/urandom of=/tmp/file bs=1M count=4 2>/dev/null
-ethtool -K "$TEST_IF" ntuple on && wait_for carrier_is "$TEST_IF" 1 && wait_for hosts_talk
+ethtool -K "$TEST_IF" ntuple on && wait_for carrier_is "$TEST_IF" 1 && wait_for hosts_talk && wait_for carriers
 check $? "filters are on"
 ethtool -X "$TEST_IF" equal "$last"
 check $? "the hash leaves queue $last alone"

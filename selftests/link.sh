@@ -10,12 +10,6 @@ talk() {
 	wait_for hosts_talk
 }
 
-carriers() {
-	local run=()
-	[ -d "/sys/class/net/$TEST_PEER" ] || run=(in_peer)
-	carrier_is "$TEST_IF" 1 && "${run[@]}" ip link show "$TEST_PEER" | grep -q LOWER_UP
-}
-
 # back NAME MAC: whether an interface of this address is there, by this name, and up.
 back() {
 	local now

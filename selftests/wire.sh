@@ -84,6 +84,13 @@ carrier_is() {
 	[ "$(cat "/sys/class/net/$1/carrier" 2>/dev/null)" = "$2" ]
 }
 
+# Both ends. Hosts may talk for a moment after a driver has told that its carrier is gone.
+carriers() {
+	local run=()
+	[ -d "/sys/class/net/$TEST_PEER" ] || run=(in_peer)
+	carrier_is "$TEST_IF" 1 && "${run[@]}" ip link show "$TEST_PEER" | grep -q LOWER_UP
+}
+
 # cable on|off: plug the cable of the NIC under test in, or pull it.
 cable() {
 	local -A end=([on]=up [off]=down)
@@ -121,7 +128,7 @@ make_hosts() {
 	ip addr add $nic_address/24 dev "$TEST_IF"
 	introduce
 	wait_for carrier_is "$TEST_IF" 1 && wait_for in_peer ethtool "$TEST_PEER"
-	wait_for hosts_talk
+	wait_for hosts_talk && wait_for carriers
 }
 
 # The hosts know each other's addresses, which they forget when an interface goes down or changes its own.

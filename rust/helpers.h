@@ -16,6 +16,9 @@ enum {
 	netmap_gfp = (__force u32)(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL),
 };
 
+/* In delays.c, which is in one test's module alone. */
+void netmap_moment(void);
+
 void netmap_dev_hold(struct net_device *dev);
 void netmap_dev_put(struct net_device *dev);
 struct net_device *netmap_dev_get(const char *name);

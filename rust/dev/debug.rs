@@ -4,6 +4,7 @@
 
 use super::{open_file, OpenFile};
 use crate::{
+    atomic::{AtomicU64, Ordering},
     port::{
         kring::{Direction, Kring},
         registry, //
@@ -11,10 +12,7 @@ use crate::{
     prelude::*,
     sys::log::Shown, //
 };
-use core::{
-    fmt,
-    sync::atomic::{AtomicU64, Ordering}, //
-};
+use core::fmt;
 use kernel::{
     bindings,
     debugfs,

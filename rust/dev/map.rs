@@ -9,14 +9,12 @@
 
 use super::{open_file, Constant, OpenFile};
 use crate::{
+    atomic::{AtomicU64, Ordering},
     bindings as ours,
     port::binding::Binding,
     prelude::*, //
 };
-use core::{
-    ptr::NonNull,
-    sync::atomic::{AtomicU64, Ordering}, //
-};
+use core::ptr::NonNull;
 use kernel::{
     bindings,
     ffi::{c_int, c_uint},

@@ -34,6 +34,7 @@ mod user;
 
 use crate::{
     abi::ioctl,
+    atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
     port::{
         binding::Binding,
         forward::Forward,
@@ -43,10 +44,7 @@ use crate::{
     prelude::*,
     sys::{self, trace}, //
 };
-use core::{
-    ptr::null_mut,
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering}, //
-};
+use core::ptr::null_mut;
 use kernel::{
     bindings,
     ffi::{c_int, c_long, c_uint, c_ulong},

@@ -21,5 +21,9 @@
 
 #[path = "../abi.rs"]
 pub mod abi;
+/// What the module has in `atomic.rs`.
+mod atomic {
+    pub(crate) use core::sync::atomic::{AtomicU32, Ordering};
+}
 #[path = "mod.rs"]
 pub mod logic;

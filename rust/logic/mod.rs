@@ -3,7 +3,7 @@
 //! Decisions of the module that need no kernel: ring arithmetic, checks of what programs write,
 //! request decoding, allocation bitmaps and region layout.
 //!
-//! Imports `core` and [`crate::abi`] alone, holds no `unsafe`, allocates nothing and cannot panic
+//! Imports `core`, [`crate::abi`] and [`crate::atomic`] alone, holds no `unsafe`, allocates nothing and cannot panic
 //! (the tests run with overflow checks). The same files are built into the module and, as the
 //! package in this directory, tested on the host.
 
@@ -21,7 +21,5 @@ pub mod ringset;
 pub mod selection;
 pub mod slot;
 
-/// What [`busy`] is made of; its test has a model checker's in place of these.
-mod atomic {
-    pub(super) use core::sync::atomic::{AtomicU32, Ordering};
-}
+// What `busy` is made of; its test has a model checker's in place of these.
+use crate::atomic;

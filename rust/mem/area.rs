@@ -4,14 +4,12 @@
 
 use super::page::{Cluster, PAGE_SIZE};
 use crate::{
+    atomic::{AtomicPtr, Ordering},
     bindings,
     logic::bitmap::{words_for, Bitmap},
     prelude::*, //
 };
-use core::{
-    ptr::NonNull,
-    sync::atomic::{AtomicPtr, Ordering}, //
-};
+use core::ptr::NonNull;
 
 /// The pages of the area by their number, null where none was taken yet. Written under the region's mutex, read by
 /// page faults without it: an entry that was once written stays.

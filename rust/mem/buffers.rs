@@ -10,14 +10,12 @@
 
 use super::page::{Cluster, HUGE_ORDER, PAGE_SIZE};
 use crate::{
+    atomic::{AtomicPtr, Ordering},
     bindings,
     logic::bitmap::{words_for, Bitmap},
     prelude::*, //
 };
-use core::{
-    ptr::NonNull,
-    sync::atomic::{AtomicPtr, Ordering}, //
-};
+use core::ptr::NonNull;
 
 /// Buffers 0 and 1 are nobody's: 0 ends lists.
 pub(super) const RESERVED: u32 = 2;

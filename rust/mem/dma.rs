@@ -3,8 +3,11 @@
 //! The addresses at which a device sees the buffers of a region.
 
 use super::page::Cluster;
-use crate::{bindings, prelude::*};
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::{
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    bindings,
+    prelude::*, //
+};
 use kernel::error::to_result;
 
 /// The buffers of a region as one device sees them.

@@ -10,12 +10,13 @@ use super::{
 };
 use crate::{
     abi,
+    atomic::Ordering,
     bindings,
     logic::pools::{Layout, Parameters},
     port::kring::SharedRing,
     prelude::*, //
 };
-use core::{ptr::NonNull, sync::atomic::Ordering};
+use core::ptr::NonNull;
 use kernel::sync::{new_mutex, Mutex};
 
 /// A memory region.

@@ -9,8 +9,11 @@
 //! lost nor found since the rings were last known to be ours, and the device is there; with interrupts off, so that no
 //! millisecond can pass between test and write.
 
-use crate::{bindings, sys::netdev::NetDev};
-use core::sync::atomic::{AtomicI32, Ordering};
+use crate::{
+    atomic::{AtomicI32, Ordering},
+    bindings,
+    sys::netdev::NetDev, //
+};
 
 /// The gate of a device.
 pub struct Gate {

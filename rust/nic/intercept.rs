@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     abi::IFNAMSIZ,
+    atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
     bindings,
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl, skb::Skb}, //
@@ -34,8 +35,7 @@ use crate::{
 use core::{
     cell::UnsafeCell,
     ops::Deref,
-    ptr::{null_mut, NonNull},
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering}, //
+    ptr::{null_mut, NonNull}, //
 };
 
 /// An operation that chooses a TX queue.

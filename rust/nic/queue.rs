@@ -15,12 +15,12 @@ use super::{
     tx::TxQueue, //
 };
 use crate::{
+    atomic::Ordering,
     bindings,
     port::kring::{Direction, Kring, Queue},
     prelude::*,
     sys::rtnl::Rtnl, //
 };
-use core::sync::atomic::Ordering;
 
 /// The queue behind a kring.
 pub(super) enum Side<F: Family> {

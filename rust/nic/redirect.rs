@@ -35,6 +35,7 @@ use super::{
     table, //
 };
 use crate::{
+    atomic::{AtomicUsize, Ordering},
     bindings::{
         self,
         net_device,
@@ -44,7 +45,6 @@ use crate::{
     prelude::*,
     sys::rtnl::Rtnl, //
 };
-use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::{
     ffi::c_ulong,
     sync::{global_lock, rcu}, //

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     abi::slot_flags::NS_MOREFRAG,
+    atomic::{fence, Ordering},
     logic::{
         desc::{Offset, Receive},
         ring::{self, Span},
@@ -32,8 +33,7 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    ptr::copy,
-    sync::atomic::{fence, Ordering}, //
+    ptr::copy, //
 };
 
 /// Bytes of an FCS.

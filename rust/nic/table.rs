@@ -9,11 +9,13 @@
 //! Readers are in an RCU read side or hold the RTNL mutex; writers hold the RTNL mutex.
 
 use super::intercept::Hooks;
-use crate::{bindings, prelude::*, sys::rtnl::Rtnl};
-use core::{
-    ptr::{null_mut, NonNull},
-    sync::atomic::{AtomicPtr, Ordering}, //
+use crate::{
+    atomic::{AtomicPtr, Ordering},
+    bindings,
+    prelude::*,
+    sys::rtnl::Rtnl, //
 };
+use core::ptr::{null_mut, NonNull};
 use kernel::sync::rcu;
 
 const BUCKETS: usize = 64;

@@ -25,6 +25,7 @@ use crate::{
         slot_flags::{NS_BUF_CHANGED, NS_FORWARD, NS_MOREFRAG},
         NETMAP_MAX_FRAGS,
     },
+    atomic::Ordering,
     logic::{
         ring::{distance, next, Span},
         slot::Slot, //
@@ -33,7 +34,6 @@ use crate::{
     prelude::*,
     sys::{param, skb::SkbChain}, //
 };
-use core::sync::atomic::Ordering;
 
 /// What is forwarded in one system call.
 pub(crate) struct Forward<'a> {

@@ -10,6 +10,7 @@
 use super::kring::{Counters, Inner, Kring, Queue, SyncError};
 use crate::{
     abi::{slot_flags::NS_MOREFRAG, NETMAP_MAX_FRAGS},
+    atomic::{AtomicU32, Ordering},
     logic::{
         ring::{next, prev, Span},
         slot::Slot, //
@@ -21,10 +22,7 @@ use crate::{
         skb::{Skb, SkbChain, SkbQueue}, //
     },
 };
-use core::{
-    ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering}, //
-};
+use core::ptr::NonNull;
 use kernel::sync::{new_spinlock, SpinLock};
 
 /// Bytes of the two addresses, after which a VLAN tag goes.

@@ -15,6 +15,7 @@
 
 use crate::{
     abi,
+    atomic::{AtomicU64, Ordering},
     logic::{
         busy::{Busy, NotHeld},
         ring::Cursors, //
@@ -24,8 +25,7 @@ use crate::{
 };
 use core::{
     cell::UnsafeCell,
-    ptr::NonNull,
-    sync::atomic::{AtomicU64, Ordering}, //
+    ptr::NonNull, //
 };
 
 /// Which way packets go.

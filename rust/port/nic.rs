@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     abi,
+    atomic::{AtomicBool, Ordering},
     bindings,
     logic::{
         pools::round_slots,
@@ -32,7 +33,6 @@ use crate::{
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl}, //
 };
-use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::{
     fmt,
     str::BStr,

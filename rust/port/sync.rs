@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     abi,
+    atomic::{fence, Ordering},
     logic::{
         busy::NotHeld,
         ring::RingFault,
@@ -27,7 +28,7 @@ use crate::{
         trace, //
     }, //
 };
-use core::{fmt, sync::atomic::Ordering};
+use core::fmt;
 
 /// Flag of a sync that a program asked for by `ioctl`: work that poll may put off (transmit: reclaim completed slots;
 /// receive: look at the hardware even if no interrupt was seen) is done.
@@ -291,7 +292,7 @@ impl SharedRing {
     #[inline]
     fn publish(self, tail: u32) {
         // A program that sees the new tail must see the slots.
-        core::sync::atomic::fence(Ordering::Release);
+        fence(Ordering::Release);
         // SAFETY: As above.
         unsafe { (&raw mut (*self.header()).tail).write_volatile(tail) };
     }

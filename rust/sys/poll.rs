@@ -3,11 +3,11 @@
 //! The poll table: who waits, and for what.
 
 use super::wait::WaitQueue;
-use crate::prelude::*;
-use core::{
-    marker::PhantomData,
-    sync::atomic::{AtomicUsize, Ordering},
+use crate::{
+    atomic::{AtomicUsize, Ordering},
+    prelude::*, //
 };
+use core::marker::PhantomData;
 use kernel::bindings;
 
 /// The function with which `poll` and `select` register, as an integer; 0 if it is not known.

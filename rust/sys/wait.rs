@@ -2,8 +2,10 @@
 
 //! A wait queue for poll.
 
-use crate::prelude::*;
-use core::sync::atomic::{fence, Ordering};
+use crate::{
+    atomic::{fence, Ordering},
+    prelude::*, //
+};
 use kernel::{bindings, types::Opaque};
 
 /// A `wait_queue_head`.

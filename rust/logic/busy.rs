@@ -81,7 +81,8 @@ impl Busy {
     /// Lets go of the flag; for its holder only.
     #[inline]
     pub fn release(&self) {
-        self.0.fetch_and(!BUSY, Ordering::Release);
+        let seen = self.0.fetch_and(!BUSY, Ordering::Release);
+        debug_assert!(seen & BUSY != 0, "two threads held a ring");
     }
 
     /// Whether others are kept out by [`stop`](Self::stop).

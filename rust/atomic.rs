@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's atomics: those of `core`, and in a build for one test (`NETMAP_DELAYS=1`, see `Kbuild`) ones with a moment of
+//! The module's atomics: those of `core`, and in a build for tests (`NETMAP_DELAYS=1`, see `Kbuild`) ones with a moment of
 //! random length before and after each operation.
 //!
 //! What threads and interrupts agree on without a lock, they agree on here. The time between two steps, in which another

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* For one test, and in no other module: what makes the time between two atomic operations long enough to be met. */
+/* For tests, in a module of their own: what makes the time between two atomic operations long enough to be met. */
 
 #include <linux/delay.h>
 #include <linux/hash.h>

@@ -16,7 +16,7 @@ enum {
 	netmap_gfp = (__force u32)(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL),
 };
 
-/* In delays.c, which is in one test's module alone. */
+/* In delays.c, which is in a module for tests alone. */
 void netmap_moment(void);
 
 void netmap_dev_hold(struct net_device *dev);

@@ -8,7 +8,7 @@
 //! - [`port`]: what a name can be bound to, and the krings;
 //! - [`nic`]: hardware queues of live stock drivers; [`mem`]: regions of buffers, rings and interfaces;
 //! - [`sys`]: wrappers over what the `kernel` crate lacks;
-//! - [`logic`] and [`abi`]: pure decisions and the user ABI, used by all; [`atomic`]: core's atomics, or slow ones for a test.
+//! - [`logic`] and [`abi`]: pure decisions and the user ABI, used by all; [`atomic`]: core's atomics, or slow ones for tests.
 //!
 //! # Lock order
 //!

@@ -4,8 +4,8 @@
 //! request decoding, allocation bitmaps and region layout.
 //!
 //! Imports `core`, [`crate::abi`] and [`crate::atomic`] alone, holds no `unsafe`, allocates nothing and cannot panic
-//! (the tests run with overflow checks). The same files are built into the module and, as the
-//! package in this directory, tested on the host.
+//! (the tests run with overflow checks), but for debug assertions, which a debug kernel has. The same files are built into
+//! the module and, as the package in this directory, tested on the host.
 
 pub mod bitmap;
 pub mod busy;

@@ -2,8 +2,8 @@
 /*
  * Four programs that never sleep, on two processors: one that sends, one that receives, one that polls, and one of two
  * threads that use the same ring without heeding each other. A fifth, which is none of that kind, forks, asks for the
- * interface's state and binds and closes a port meanwhile. All get on, until the fifth has done its ROUNDS, for
- * TEST_SECONDS at least (5). Whoever watches the kernel for lockups and stalls has nothing to say: that is what the console
+ * interface's state, binds and closes a port, and has the driver take its queues back in the midst of their syncs. All get
+ * on, until the fifth has done its ROUNDS, for TEST_SECONDS at least (5). Whoever watches the kernel for lockups and stalls has nothing to say: that is what the console
  * is checked for.
  */
 #include <pthread.h>
@@ -11,6 +11,7 @@
 #include "netmap_test.h"
 
 #define ROUNDS	50
+#define RESTART	5		/* of so many rounds the driver restarts in one, at either end in turn */
 #define LEAST	100		/* rounds of each busy loop */
 
 enum { SENDER, RECEIVER, POLLER, FIRST_THREAD, SECOND_THREAD, OTHER, COUNT };
@@ -137,10 +138,25 @@ static void threads(void)
 	pthread_join(other, NULL);
 }
 
-/* What an administrator's programs do: fork, take the RTNL mutex, read, bind. */
+/*
+ * Its driver takes all queues back for each MTU. Not e1000e: it leaves the receiver of these cards on and waits for its own
+ * poll to be done, which it need not be while a sender does not stop.
+ */
+static void restart(const char *name)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "ip link set %s mtu 1400 && ip link set %s mtu 1500", name, name);
+	if (system(command))
+		die(command, EIO);
+}
+
+/* What an administrator's programs do: fork, take the RTNL mutex, read, bind, change an MTU. */
 static void other(void)
 {
 	const char *seconds = getenv("TEST_SECONDS");
+	const char *family = getenv("TEST_NIC");
+	bool restarts = !family || strcmp(family, "e1000e");
 	int64_t end = now_ms() + 1000 * (seconds ? atoi(seconds) : 5);
 	char command[128];
 
@@ -157,6 +173,8 @@ static void other(void)
 		if (err)
 			die("bind", err);
 		port_close(&port);
+		if (restarts && state->rounds[OTHER] % RESTART == 0)
+			restart(state->rounds[OTHER] / RESTART % 2 ? peer_name() : nic_name());
 		state->rounds[OTHER]++;
 	}
 }

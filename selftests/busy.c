@@ -2,9 +2,9 @@
 /*
  * Four programs that never sleep, on two processors: one that sends, one that receives, one that polls, and one of two
  * threads that use the same ring without heeding each other. A fifth, which is none of that kind, forks, asks for the
- * interface's state, binds and closes a port, and has the driver take its queues back in the midst of their syncs. All get
- * on, until the fifth has done its ROUNDS, for TEST_SECONDS at least (5). Whoever watches the kernel for lockups and stalls has nothing to say: that is what the console
- * is checked for.
+ * interface's state, binds and closes a port, and has the driver take its queues back in the midst of their syncs. All
+ * get on, until the fifth has done its ROUNDS, for TEST_SECONDS at least (5). Whoever watches the kernel for lockups and
+ * stalls has nothing to say: that is what the console is checked for.
  */
 #include <pthread.h>
 #include <sys/wait.h>

@@ -3,6 +3,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KERNEL ?= stable
+TIER ?= quick
 PREFIX ?= /usr/local
 INSTALL_MOD_PATH ?= $(DESTDIR)
 
@@ -35,7 +36,7 @@ tools:
 	@scripts/build tools
 
 test:
-	@scripts/test -k $(KERNEL) $(TESTS)
+	@scripts/test -k $(KERNEL) --tier $(TIER) $(TESTS)
 
 soak:
 	@scripts/soak
@@ -66,7 +67,8 @@ help:
 	@echo
 	@echo 'The rest makes its own Debian root in ~/.cache/netmap at the first use, and works there:'
 	@echo 'make demo            two NICs of a virtual machine exchange packets through /dev/netmap'
-	@echo 'make test            all tests; KERNEL=stable, sid or debug; TESTS="NAME --nic igb --vm plain" for some'
+	@echo 'make test            each feature and each NIC family; TIER=full for all tests; KERNEL=stable, sid or debug'
+	@echo '                     TESTS="NAME --nic igb --vm plain" for some'
 	@echo 'make soak            traffic, binds, kills and events for SOAK=30 minutes; KERNEL=debug'
 	@echo 'make bench           guest instructions per packet; OUT=DIR for bench.json and a chart; ROW=NAME for one row'
 	@echo 'make fuzz            random programs against the debug kernel, FUZZ=30 minutes; a report of what they reached'

@@ -449,14 +449,26 @@ void netmap_napi_schedule(struct napi_struct *napi)
 	local_bh_enable();
 }
 
-void netmap_power_get(struct pci_dev *pdev)
+/* Whatever a queue was given, the device reads and writes no memory any more until its driver lets it again. */
+void netmap_stop_dma(struct pci_dev *pdev)
 {
-	pm_runtime_get_sync(&pdev->dev);
+	pci_clear_master(pdev);
+}
+
+/* Until netmap_power_put() the device is awake and its structure stays. */
+int netmap_power_get(struct pci_dev *pdev)
+{
+	int error = pm_runtime_resume_and_get(&pdev->dev);
+
+	if (!error)
+		pci_dev_get(pdev);
+	return error;
 }
 
 void netmap_power_put(struct pci_dev *pdev)
 {
 	pm_runtime_put(&pdev->dev);
+	pci_dev_put(pdev);
 }
 
 void *netmap_dma_alloc(struct device *dev, size_t size, u64 *address)

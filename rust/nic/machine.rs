@@ -8,7 +8,7 @@ use super::{
     gate::Gate,
     intercept::{self, Hooks},
     queue::{ring_sizes, Ours},
-    register::Hardware,
+    register::{Awake, Hardware},
     rss::Rss,
     takeover::Stuck, //
 };
@@ -31,6 +31,9 @@ const RESTARTS: u32 = 3;
 #[pin_data]
 pub(super) struct Machine<F: Family> {
     hw: Arc<Hardware>,
+    /// As long as something is bound: also while no queue is taken, for a driver may free its NAPI instances when it suspends
+    /// the device.
+    _awake: Awake,
     gate: Arc<Gate>,
     /// What is taken. Its lock nests inside a port's, and krings are stopped inside it.
     #[pin]
@@ -49,14 +52,17 @@ impl<F: Family> Machine<F> {
         }
         let hw = Hardware::map(dev)
             .map_err(|errno| Refusal::new(errno, c"the registers cannot be mapped"))?;
+        // Before the first look at a register.
+        let awake =
+            Awake::new(&hw).map_err(|_| Refusal::new(ENODEV, c"the device does not wake up"))?;
         if hw.is_gone() {
             return Err(Refusal::new(ENODEV, c"the device does not answer"));
         }
         conflict::<F>(&hw)?;
-        Self::boxed(hw).map_err(|errno| Refusal::new(errno, c"out of memory"))
+        Self::boxed(hw, awake).map_err(|errno| Refusal::new(errno, c"out of memory"))
     }
 
-    fn boxed(hw: Hardware) -> Result<KBox<dyn Device>> {
+    fn boxed(hw: Hardware, awake: Awake) -> Result<KBox<dyn Device>> {
         let gate = Arc::new(Gate::new(hw.dev()), GFP_CHARGED)?;
         let hw = Arc::new(hw, GFP_CHARGED)?;
         let rss = Rss::new()?;
@@ -64,6 +70,7 @@ impl<F: Family> Machine<F> {
             Held(Arc::pin_init(
                 pin_init!(Self {
                     hw,
+                    _awake: awake,
                     gate,
                     taken <- new_mutex!(KVec::new(), "netmap_taken"),
                     rss <- new_mutex!(rss, "netmap_rss"),
@@ -74,17 +81,6 @@ impl<F: Family> Machine<F> {
             GFP_CHARGED,
         )?;
         Ok(machine)
-    }
-
-    fn power(&self, on: bool) {
-        // SAFETY: The device is valid; references are counted.
-        unsafe {
-            if on {
-                bindings::netmap_power_get(self.hw.pdev());
-            } else {
-                bindings::netmap_power_put(self.hw.pdev());
-            }
-        }
     }
 
     fn all_queues(
@@ -113,7 +109,6 @@ impl<F: Family> Machine<F> {
             .reserve(fresh.len(), GFP_CHARGED)
             .map_err(|_| MEMORY)?;
         if taken.is_empty() {
-            self.power(true);
             self.gate.renew();
         }
         for ours in fresh.iter() {
@@ -152,9 +147,6 @@ impl<F: Family> Machine<F> {
                 for ours in fresh.iter_mut() {
                     ours.clear();
                     ours.open_gate(hooks);
-                }
-                if taken.is_empty() {
-                    self.power(false);
                 }
                 Err(stuck.refusal)
             }
@@ -416,9 +408,6 @@ impl<F: Family> Device for Held<F> {
         for id in ids.iter().filter(|id| id.direction == Direction::Tx) {
             hooks.open_gate(id.index);
         }
-        if taken.is_empty() {
-            machine.power(false);
-        }
     }
 
     fn check(&self, hooks: &Hooks, rtnl: &Rtnl) {
@@ -457,20 +446,13 @@ impl<F: Family> Device for Held<F> {
                 machine.give_up(&mut taken, hooks);
             }
         }
-        if taken.is_empty() {
-            machine.power(false);
-        }
     }
 
     fn forget(&self) {
         let mut taken = self.0.taken.lock();
-        if taken.is_empty() {
-            return;
-        }
         for ours in taken.iter_mut() {
             ours.clear();
         }
         taken.clear();
-        self.0.power(false);
     }
 }

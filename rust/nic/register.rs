@@ -220,6 +220,41 @@ impl Hardware {
     }
 }
 
+/// The device is awake as long as this lives: registers of one that sleeps read all ones.
+///
+/// # Invariants
+///
+/// `pdev` is valid, with a reference of ours and a count that keeps it awake.
+pub struct Awake {
+    pdev: NonNull<bindings::pci_dev>,
+}
+
+// SAFETY: References and counts of a device are of no thread.
+unsafe impl Send for Awake {}
+// SAFETY: As above.
+unsafe impl Sync for Awake {}
+
+impl Awake {
+    /// Wakes the device, if it sleeps, and keeps it awake. May sleep itself.
+    ///
+    /// # Errors
+    ///
+    /// What the driver says if the device does not wake up.
+    pub fn new(hw: &Hardware) -> Result<Self> {
+        // SAFETY: The PCI device is valid, by the type's invariant.
+        kernel::error::to_result(unsafe { bindings::netmap_power_get(hw.pdev()) })?;
+        // INVARIANT: Just taken.
+        Ok(Self { pdev: hw.pdev })
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        // SAFETY: By the type's invariant.
+        unsafe { bindings::netmap_power_put(self.pdev.as_ptr()) };
+    }
+}
+
 /// Bits of a register of a queue, or about a queue.
 #[derive(Clone, Copy)]
 pub struct Setting {

@@ -19,6 +19,7 @@
 #include <linux/vmalloc.h>
 #include <net/dst.h>
 #include <net/gso.h>
+#include <net/netdev_lock.h>
 #include <net/net_namespace.h>
 #include <net/xdp_sock_drv.h>
 
@@ -410,6 +411,12 @@ bool netmap_xdp_attached(struct net_device *dev)
 bool netmap_xsk_bound(struct net_device *dev, u16 queue)
 {
 	return xsk_get_pool_from_qid(dev, queue);
+}
+
+/* The core calls the driver under a lock of the device's own, and not always under the RTNL mutex. */
+bool netmap_has_own_lock(struct net_device *dev)
+{
+	return netdev_need_ops_lock(dev);
 }
 
 int netmap_traffic_classes(struct net_device *dev)

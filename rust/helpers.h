@@ -59,6 +59,7 @@ size_t netmap_bar_len(struct pci_dev *pdev);
 int netmap_num_vf(struct pci_dev *pdev);
 bool netmap_xdp_attached(struct net_device *dev);
 bool netmap_xsk_bound(struct net_device *dev, u16 queue);
+bool netmap_has_own_lock(struct net_device *dev);
 int netmap_traffic_classes(struct net_device *dev);
 u16 netmap_rx_queues(struct net_device *dev);
 int netmap_ring_sizes(struct net_device *dev, u32 *tx, u32 *rx);

@@ -246,6 +246,12 @@ enum Known {
 /// way that we do not know.
 pub(super) fn conflict<F: Family>(hw: &Hardware) -> Result<(), Refusal> {
     let dev = hw.dev().as_ptr();
+    // SAFETY: The device is valid.
+    if unsafe { bindings::netmap_has_own_lock(dev) } {
+        // What stands in for the driver's functions relies on the RTNL mutex.
+        let reason = c"the driver's functions are not called under the RTNL mutex";
+        return Err(Refusal::new(EOPNOTSUPP, reason));
+    }
     // SAFETY: The devices are valid, and the RTNL mutex is held.
     let (functions, xdp, classes, features) = unsafe {
         (

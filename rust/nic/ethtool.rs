@@ -3,7 +3,7 @@
 //! What stands in for a driver's `ethtool_ops`: requests by which it would re-program its rings.
 //!
 //! All are called with the RTNL mutex held: the core calls these operations without it only on devices that opt in to
-//! a lock of their own, and such devices are refused.
+//! a lock of their own (`netdev_need_ops_lock()`), and such devices are refused ([`super::adapter::conflict`]).
 
 use super::ops::{around, refuse, under_rtnl};
 use crate::{

@@ -13,6 +13,7 @@ pub mod desc;
 pub mod errno;
 pub mod name;
 pub mod options;
+pub mod owner;
 pub mod pools;
 pub mod request;
 pub mod rewind;

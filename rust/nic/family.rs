@@ -4,7 +4,7 @@
 
 use super::{
     intercept::Means,
-    register::{Block, Hardware, Reg, Settings, RCTL_DTYP},
+    register::{Block, Hardware, Reg, Settings, RCTL_DTYP, RCTL_EN},
     switch::Switch, //
 };
 use crate::{
@@ -52,6 +52,12 @@ pub trait Family: Send + Sync + Sized + 'static {
     fn rx_settings(block: Block, size: u32) -> Settings;
     /// What a transmit queue is set to while it is ours.
     fn tx_settings(block: Block) -> Settings;
+    /// Whether the receiver is on, which a reset turns off, and the driver on again when its rings are in place. (Where a queue
+    /// has a bit of its own, a reset may leave the first one with it.)
+    fn is_on(hw: &Hardware) -> bool {
+        hw.read(Reg::RCTL) & RCTL_EN != 0
+    }
+
     /// Whether the NIC stores the FCS of what our receive queues get.
     fn stores_fcs(hw: &Hardware) -> bool;
 

@@ -4,7 +4,7 @@
 
 use super::{
     family::Family,
-    register::{Block, Hardware, Reg, Setting, Settings, RCTL_SECRC},
+    register::{Block, Hardware, Reg, Setting, Settings, RCTL_DTYP, RCTL_SECRC},
     switch::PerQueue, //
 };
 use crate::{
@@ -23,6 +23,10 @@ const BSIZEPKT: u32 = 0x7f;
 const TIMESTAMP: u32 = 1 << 30;
 /// In it: without a free descriptor, drop; else the other queues wait too.
 const DROP_EN: u32 = 1 << 31;
+
+/// In [`Reg::MRQC`]: the mode; up to [`RSS`] it is one set of queues, with or without a hash.
+const MODE: u32 = 7;
+const RSS: u32 = 2;
 
 /// Split and replication control, in a receive queue's block.
 const SRRCTL: u32 = 0x0c;
@@ -88,6 +92,16 @@ impl Family for Igb {
 
     fn unfilled(gap: u32) -> Option<u32> {
         (gap == 1).then_some(0)
+    }
+
+    fn oddity(hw: &Hardware) -> Option<&'static CStr> {
+        // The driver makes room for virtual functions before the core says that there are some: from then on its own queues have
+        // other numbers.
+        if hw.read(Reg::MRQC) & MODE > RSS {
+            Some(c"the queues are divided among functions (SR-IOV)")
+        } else {
+            (hw.read(Reg::RCTL) & RCTL_DTYP != 0).then_some(c"the driver splits packets")
+        }
     }
 
     fn full_tail(count: u32) -> u32 {

@@ -41,6 +41,9 @@ const RSCCTL: u32 = 0x2c;
 /// In it: on.
 const RSCEN: u32 = 1;
 
+/// In [`Reg::RXCTRL`]: the receiver is on.
+const RXEN: u32 = 1;
+
 /// In [`Reg::HLREG0`]: the FCS is not stored.
 const RXCRCSTRP: u32 = 1 << 1;
 /// In [`Reg::MRQC`]: the mode; up to 1 it is one set of queues, with or without a hash.
@@ -115,6 +118,10 @@ impl Family for Ixgbe {
 
     fn tx_settings(block: Block) -> Settings {
         [Some(Setting::new(block.control(), WTHRESH, 0)), None, None]
+    }
+
+    fn is_on(hw: &Hardware) -> bool {
+        hw.read(Reg::RXCTRL) & RXEN != 0
     }
 
     fn stores_fcs(hw: &Hardware) -> bool {

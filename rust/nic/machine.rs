@@ -14,12 +14,20 @@ use super::{
 };
 use crate::{
     bindings,
+    logic::owner::Owner,
     port::kring::{Direction, Queue},
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl}, //
 };
 use core::marker::PhantomData;
 use kernel::sync::{new_mutex, Mutex};
+
+/// No queue can be taken, and the driver cannot be restarted, while it has detached the device: it works on it, or has given
+/// it up.
+const DETACHED: Refusal = Refusal::new(
+    EAGAIN,
+    c"its driver has detached the device, which is suspended or recovers from an error",
+);
 
 /// How often a driver is asked to open a device again: what it lacked, memory, may have come free.
 const OPENINGS: u32 = 3;
@@ -94,6 +102,9 @@ impl<F: Family> Machine<F> {
         if !self.hw.dev().is_running(rtnl) {
             return Err(Refusal::new(ENETDOWN, c"the interface is down"));
         }
+        if !self.hw.dev().is_attached() {
+            return Err(DETACHED);
+        }
         conflict::<F>(&self.hw)?;
         let mut taken = self.taken.lock();
         let mut queues = KVec::with_capacity(wanted.len(), GFP_CHARGED).map_err(|_| MEMORY)?;
@@ -111,6 +122,8 @@ impl<F: Family> Machine<F> {
         if taken.is_empty() {
             self.gate.renew();
         }
+        // The driver may have made new ones since it was last asked to do something.
+        hooks.hook_napi(rtnl);
         for ours in fresh.iter() {
             ours.close_gate(hooks);
         }
@@ -194,7 +207,9 @@ impl<F: Family> Machine<F> {
     ///
     /// # Errors
     ///
-    /// `EIO` if the driver does not open the device again: then it is down, and all that was taken is given up.
+    /// `EIO` if the driver does not open the device again: then it is down, and all that was taken is given up. `EAGAIN` if
+    /// the driver has detached the device: then the hardware leaves all rings of ours alone, and what was taken is taken again
+    /// when there is a carrier.
     fn bounce(
         &self,
         taken: &mut KVec<Ours<F>>,
@@ -204,6 +219,16 @@ impl<F: Family> Machine<F> {
         rtnl: &Rtnl,
     ) -> Result<(), Stuck> {
         let dev = self.hw.dev();
+        if !dev.is_attached() {
+            for ours in Iterator::chain(taken.iter_mut(), fresh.iter_mut()) {
+                ours.abandon(&self.hw);
+            }
+            Self::forget_leaving(taken, hooks);
+            return Err(Stuck {
+                refusal: DETACHED,
+                spoilt: false,
+            });
+        }
         let mut restarts = 0;
         let mut rss = self.rss.lock();
         rss.read(hooks, rtnl);
@@ -237,7 +262,7 @@ impl<F: Family> Machine<F> {
             for ours in Iterator::chain(taken.iter_mut(), fresh.iter_mut()) {
                 ours.clear();
             }
-            taken.retain(|ours| !ours.leaving);
+            Self::forget_leaving(taken, hooks);
             if opened != 0 {
                 pr_err!(
                     "{}: the driver does not open the device again\n",
@@ -300,9 +325,13 @@ impl<F: Family> Machine<F> {
                         refusal.reason
                     );
                     ours.kring.kill();
-                    ours.open_gate(hooks);
                     ours.leaving = true;
-                    clean &= !spoilt;
+                    // The hardware may run our ring: the gate stays closed until the driver has been restarted.
+                    if spoilt {
+                        clean = false;
+                    } else {
+                        ours.open_gate(hooks);
+                    }
                     spoilt
                 }
             };
@@ -311,6 +340,16 @@ impl<F: Family> Machine<F> {
             keep
         });
         clean
+    }
+
+    /// Forgets the queues that are leaving, which the hardware does not run any more.
+    fn forget_leaving(taken: &mut KVec<Ours<F>>, hooks: &Hooks) {
+        taken.retain(|ours| {
+            if ours.leaving {
+                ours.open_gate(hooks);
+            }
+            !ours.leaving
+        });
     }
 
     fn give_up(&self, taken: &mut KVec<Ours<F>>, hooks: &Hooks) {
@@ -413,27 +452,31 @@ impl<F: Family> Device for Held<F> {
     fn check(&self, hooks: &Hooks, rtnl: &Rtnl) {
         let machine = &*self.0;
         let mut taken = machine.taken.lock();
-        if taken.is_empty() || machine.hw.is_gone() {
+        // A device that is detached has a carrier again when it is attached.
+        if taken.is_empty() || machine.hw.is_gone() || !machine.hw.dev().is_attached() {
             return;
         }
         // Before the look at the rings: what changes them later is counted later.
         machine.gate.renew();
         let mut lost = false;
+        let mut restart = None;
         for ours in taken.iter_mut() {
-            if ours.check() {
-                ours.kring.start();
-            } else {
-                lost = true;
+            match ours.check(&machine.hw, rtnl) {
+                Ok(Owner::Netmap) => ours.kring.start(),
+                Ok(_) => lost = true,
+                Err(reason) => restart = Some(reason),
             }
         }
-        if !lost {
+        if !lost && restart.is_none() {
             return;
         }
         match conflict::<F>(&machine.hw) {
             Ok(()) => {
                 hooks.hook_napi(rtnl);
-                if !machine.take_again(&mut taken, hooks, rtnl) {
-                    let reason = c"a queue was lost half way";
+                if restart.is_none() && !machine.take_again(&mut taken, hooks, rtnl) {
+                    restart = Some(c"a queue was lost half way");
+                }
+                if let Some(reason) = restart {
                     let _ = machine.bounce(&mut taken, &mut [], hooks, reason, rtnl);
                 }
             }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     atomic::Ordering,
     bindings,
+    logic::owner::Owner,
     port::kring::{Direction, Kring, Queue},
     prelude::*,
     sys::rtnl::Rtnl, //
@@ -34,8 +35,6 @@ pub(super) struct Ours<F: Family> {
     pub(super) kring: Arc<Kring>,
     pub(super) side: Side<F>,
     pub(super) state: Option<Taken<F>>,
-    /// Where the device sees our ring.
-    pub(super) address: u64,
     /// To be forgotten, as soon as the hardware surely has not got its ring.
     pub(super) leaving: bool,
 }
@@ -88,7 +87,6 @@ impl<F: Family> Ours<F> {
             kring: kring.clone(),
             side,
             state: None,
-            address: 0,
             leaving: false,
         })
     }
@@ -126,7 +124,6 @@ impl<F: Family> Ours<F> {
         match taken {
             Ok(taken) => {
                 self.state = Some(taken);
-                self.address = address;
                 match &self.side {
                     Side::Tx(_) => {
                         // What the hardware had of an earlier ring is lost, and so done with.
@@ -152,13 +149,11 @@ impl<F: Family> Ours<F> {
         }
     }
 
-    /// Gives the queue back. Its kring is stopped. If the result is an error, the ring's memory is kept until
-    /// [`Self::clear`] is called, after a restart.
+    /// Gives the queue back, if the driver does not have it already. Its kring is stopped. If the result is an error, the
+    /// ring's memory is kept until [`Self::clear`] is called, after a restart.
     pub(super) fn give_back(&mut self, rtnl: &Rtnl) -> Result<(), Stuck> {
         let held = self.kring.stop();
         if let Some(taken) = self.state.take() {
-            let hw = taken.hw().clone();
-            let _calm = Meanwhile::new(&hw, &F::detection(&hw));
             taken.give_back(rtnl)?;
         }
         drop(held);
@@ -175,16 +170,25 @@ impl<F: Family> Ours<F> {
         drop(held);
     }
 
-    /// Stops the kring and looks whose ring the hardware has. If ours, the tail is written again; if not, the driver
-    /// re-programmed the queue, and our ring is freed.
-    pub(super) fn check(&mut self) -> bool {
+    /// The queue of a device that its driver has detached is let go: the hardware is made to leave our ring alone, and the ring
+    /// is freed. The kring is stopped.
+    pub(super) fn abandon(&mut self, hw: &Hardware) {
+        takeover::halt::<F>(hw, self.id);
+        self.clear();
+    }
+
+    /// Stops the kring and looks whose the queue is. If ours, the tail is written again; if not, our ring is freed.
+    ///
+    /// # Errors
+    ///
+    /// Why the driver must be restarted, if it must.
+    pub(super) fn check(&mut self, hw: &Hardware, rtnl: &Rtnl) -> Result<Owner, &'static CStr> {
         let held = self.kring.stop();
-        let address = self.address;
-        let ours = self
-            .state
-            .as_ref()
-            .is_some_and(|state| state.is_ours(address));
-        if ours {
+        let owner = match &self.state {
+            Some(taken) => taken.owner(rtnl),
+            None => Owner::Driver,
+        };
+        if owner == Owner::Netmap {
             if let Some(taken) = &self.state {
                 taken.keep();
             }
@@ -197,10 +201,15 @@ impl<F: Family> Ours<F> {
             }
         }
         drop(held);
-        if !ours {
-            self.clear();
+        match owner {
+            Owner::Netmap => return Ok(owner),
+            Owner::Stopping => self.abandon(hw),
+            Owner::Driver | Owner::Nobody | Owner::Gone => self.clear(),
         }
-        ours
+        match owner {
+            Owner::Nobody => Err(takeover::RESET_UNKNOWN),
+            _ => Ok(owner),
+        }
     }
 
     pub(super) fn close_gate(&self, hooks: &Hooks) {

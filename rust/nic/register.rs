@@ -39,11 +39,13 @@ impl Reg {
     pub const TIDV: Reg = Reg(0x3820);
     /// MAC control of the 10 Gbit/s controllers.
     pub const HLREG0: Reg = Reg(0x4240);
+    /// Receive control of the 10 Gbit/s controllers.
+    pub const RXCTRL: Reg = Reg(0x3000);
     /// Control of reception in the 10 Gbit/s controllers.
     pub const RDRXCTL: Reg = Reg(0x2f00);
     /// Control of transmission in the 10 Gbit/s controllers.
     pub const DMATXCTL: Reg = Reg(0x4a80);
-    /// How the 10 Gbit/s controllers choose a receive queue.
+    /// How a receive queue is chosen, in all that have several.
     pub const MRQC: Reg = Reg(0x5818);
     /// How the transmit queues of the 10 Gbit/s controllers are divided.
     pub const MTQC: Reg = Reg(0x8120);

@@ -99,7 +99,8 @@ impl Drop for Descriptors {
 ///
 /// # Invariants
 ///
-/// The pages are the ring's, in order, and stay as long as the driver has its rings.
+/// The pages were the ring's, in order, when it was found. They are accessed only while they are, see
+/// [`DriverRing::find`].
 pub struct DriverRing {
     pages: KVec<NonNull<u8>>,
     offset: usize,
@@ -118,8 +119,8 @@ impl DriverRing {
     ///
     /// # Safety
     ///
-    /// They must be what the driver programmed a queue with, and `self` must not be used any more once the driver has freed its
-    /// rings: the caller holds the RTNL mutex, or learns of it.
+    /// They must be what the driver has programmed a queue with, which it does not free during the call. [`Self::read`] and
+    /// [`Self::write`] must not be called on the result once the driver may have freed that ring.
     pub unsafe fn find(hw: &Hardware, address: u64, bytes: u32) -> Result<Self> {
         let offset = (address % PAGE_SIZE as u64) as usize;
         let mut pages = KVec::new();
@@ -157,7 +158,8 @@ impl DriverRing {
     /// Reads a word of a descriptor, 0 or 1; 0 if there is no such descriptor.
     pub fn read(&self, descriptor: u32, word: usize) -> u64 {
         self.word(descriptor, word).map_or(0, |word| {
-            // SAFETY: Part of the ring, by the type's invariant; 8-byte aligned, as rings are 128-byte aligned.
+            // SAFETY: Part of the ring, which the driver still has: who found it has promised that, see `find`. 8-byte
+            // aligned, as rings are 128-byte aligned.
             u64::from_le(unsafe { word.read_volatile() })
         })
     }

@@ -13,6 +13,11 @@
 //!
 //! That the driver's ring is empty (transmit) or full (receive) is never assumed but seen: in the queue's accounting of
 //! bytes, and in the distance of head and tail.
+//!
+//! Nor is it assumed that a queue which was taken still is. A driver may have closed and opened its device meanwhile: so
+//! before anything of the driver's is written at the release, the hardware is asked whose the queue is
+//! ([`crate::logic::owner`]). All of this runs under the RTNL mutex, and the drivers free rings and program queues with that
+//! mutex held, or while the device is detached. So what is found at the beginning of a step holds to its end.
 
 use super::{
     adapter::{QueueId, Refusal},
@@ -26,6 +31,7 @@ use crate::{
     bindings,
     logic::{
         desc::{Receive, Transmit},
+        owner::{Owner, Seen},
         rewind::{Rewind, Stretch},
         ring::{add, distance, prev}, //
     },
@@ -43,6 +49,9 @@ const SMALLEST_BUFFER: u32 = 1024;
 
 /// Largest payload with which every frame fits the smallest buffer that the drivers use.
 const PLAIN_MTU: u32 = 1500;
+
+/// What is wrong with a queue that is on in nobody's hands.
+pub const RESET_UNKNOWN: &CStr = c"the device was reset, and its driver does not know";
 
 /// A step that failed.
 pub struct Stuck {
@@ -80,6 +89,21 @@ pub fn block<F: Family>(id: QueueId) -> Block {
     match id.direction {
         Direction::Tx => F::tx_block(id.index),
         Direction::Rx => F::rx_block(id.index),
+    }
+}
+
+/// Has the queue `id` read and write no descriptors any more, whoever has it, while its driver has detached the device.
+///
+/// The driver programs it anew before it uses it again. If the queue cannot be stopped, the device loses its access to memory,
+/// which the driver gives it back when it has reset it.
+pub fn halt<F: Family>(hw: &Hardware, id: QueueId) {
+    let block = block::<F>(id);
+    if hw.is_gone() || !F::Switch::is_on(hw, block, id.direction) {
+        return;
+    }
+    if F::Switch::stop(hw, block, id.direction).is_err() && !hw.is_gone() {
+        // SAFETY: The PCI device is valid, by the type's invariant.
+        unsafe { bindings::netmap_stop_dma(hw.pdev()) };
     }
 }
 
@@ -126,7 +150,9 @@ impl<F: Family> Stock<F> {
         let (hw, block) = (&self.hw, self.block);
         // Before anything is touched: giving back must not need memory.
         //
-        // SAFETY: The driver wrote them, and gets the queue back before it frees its rings, or this is not used any more.
+        // SAFETY: The queue is on, or waits for the link with the device open, so that its driver has programmed it; it does
+        // not free the ring while the RTNL mutex is held. Afterwards the ring is accessed by `Frozen::resume` alone, which
+        // `Taken::give_back` reaches only if the driver has not reset the device since, and so has not freed the ring.
         let ring = unsafe { DriverRing::find(hw, block.base(hw), block.bytes(hw))? };
         match self.id.direction {
             Direction::Tx => self.freeze_tx(ring),
@@ -357,12 +383,14 @@ impl<F: Family> Frozen<F> {
             id,
             hw: stopped.hw().clone(),
             block,
+            address,
             saved,
             family: PhantomData,
         })
     }
 
-    /// Gives the queue back to the driver, and so ends.
+    /// Gives the queue back to the driver, and so ends. The driver's ring is the one that was found when it was taken, and as
+    /// it was then.
     fn resume(self) -> Result<(), Stuck> {
         let Self { id, stopped, saved } = self;
         let hw = stopped.hw();
@@ -399,7 +427,6 @@ impl<F: Family> Frozen<F> {
         if saved.at == 0 {
             return Ok(());
         }
-        // The driver has its rings as long as the queue is ours: it gets the queue back before it frees them.
         let ring = &saved.ring;
         let [low, high] = F::Tx::NOTHING;
         for i in 0..saved.at {
@@ -422,21 +449,18 @@ impl<F: Family> Frozen<F> {
     }
 }
 
-/// A queue that runs our ring.
+/// A queue that was given our ring, and runs it unless its driver has taken it back.
 pub struct Taken<F: Family> {
     id: QueueId,
     hw: Arc<Hardware>,
     block: Block,
+    /// Where the device sees our ring.
+    address: u64,
     saved: Saved,
     family: PhantomData<F>,
 }
 
 impl<F: Family> Taken<F> {
-    /// The NIC.
-    pub fn hw(&self) -> &Arc<Hardware> {
-        &self.hw
-    }
-
     /// Puts back what the driver has changed of the queue when the link came up.
     pub fn keep(&self) {
         if self.id.direction == Direction::Rx {
@@ -445,18 +469,37 @@ impl<F: Family> Taken<F> {
         }
     }
 
-    /// Whether the hardware still has the ring at `address`.
-    pub fn is_ours(&self, address: u64) -> bool {
-        self.block.base(&self.hw) == address
+    /// Whose the queue is now.
+    pub fn owner(&self, _rtnl: &Rtnl) -> Owner {
+        let (hw, id) = (&self.hw, self.id);
+        Seen {
+            answers: !hw.is_gone(),
+            attached: hw.dev().is_attached(),
+            carrier: hw.dev().carrier(),
+            has_ours: self.block.base(hw) == self.address,
+            is_on: F::is_on(hw)
+                && (F::Switch::RESUMES || F::Switch::is_on(hw, self.block, id.direction)),
+        }
+        .owner()
     }
 
-    /// Gives the queue back to its driver. What is handed over for transmission has a moment to leave.
+    /// Gives the queue back to its driver, if that has not taken it back already. What is handed over for transmission has a
+    /// moment to leave.
     ///
     /// # Errors
     ///
     /// If the queue may be neither ours nor the driver's: the driver must be restarted before the memory of our ring is
     /// freed.
-    pub fn give_back(self, _rtnl: &Rtnl) -> Result<(), Stuck> {
+    pub fn give_back(self, rtnl: &Rtnl) -> Result<(), Stuck> {
+        match self.owner(rtnl) {
+            Owner::Netmap => (),
+            Owner::Driver | Owner::Gone => return Ok(()),
+            Owner::Stopping => {
+                halt::<F>(&self.hw, self.id);
+                return Ok(());
+            }
+            Owner::Nobody => return Err(Stuck::spoilt(RESET_UNKNOWN)),
+        }
         let Self {
             id,
             hw,
@@ -464,6 +507,7 @@ impl<F: Family> Taken<F> {
             saved,
             ..
         } = self;
+        let _calm = Meanwhile::new(&hw, &F::detection(&hw));
         if id.direction == Direction::Tx && hw.dev().carrier() {
             sched::wait_until(20, || block.head(&hw) == block.tail(&hw));
         }

@@ -102,6 +102,13 @@ impl NetDev {
         }
     }
 
+    /// Whether the driver has not detached the device, as it does while it is suspended or recovers from an error on the bus.
+    pub fn is_attached(&self) -> bool {
+        const PRESENT: usize = 1 << bindings::netdev_state_t___LINK_STATE_PRESENT;
+        // SAFETY: The device is valid; the state is a word that others change at any time.
+        unsafe { (&raw const (*self.as_ptr()).state).read_volatile() & PRESENT != 0 }
+    }
+
     /// Whether the interface is up.
     pub fn is_running(&self, _rtnl: &Rtnl) -> bool {
         // SAFETY: The device is valid.

@@ -11,6 +11,7 @@ pub mod bitmap;
 pub mod busy;
 pub mod desc;
 pub mod errno;
+pub mod gate;
 pub mod name;
 pub mod options;
 pub mod owner;

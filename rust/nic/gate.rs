@@ -6,12 +6,17 @@
 //! SR-IOV change. From then on the queue runs the driver's ring, and a tail of ours would send garbage or hand the NIC
 //! memory that nobody gave it. Whatever the reason, the driver first sets the carrier off, which the core counts at
 //! once, and milliseconds pass before it programs a base. So a tail may be written while the carrier is on, was neither
-//! lost nor found since the rings were last known to be ours, and the device is there; with interrupts off, so that no
-//! millisecond can pass between test and write.
+//! lost nor found since the rings were last known to be ours, and the device is there; with interrupts off, so that hardly
+//! any time passes between test and write.
+//!
+//! That is not certain: a virtual processor may be descheduled for that long between the two, and firmware may stop a real one.
+//! So the gate is looked at again after the write. If it has closed, the tail may have been written to the driver's ring: who
+//! finds the queue to be the driver's then restarts the driver, see [`Passed::Late`].
 
 use crate::{
     atomic::{AtomicI32, Ordering},
     bindings,
+    logic::gate::{self, Passed},
     sys::netdev::NetDev, //
 };
 
@@ -65,17 +70,14 @@ impl Gate {
             && downs == self.downs.load(Ordering::Relaxed)
     }
 
-    /// Runs `write`, a short one, if the gate is open; says whether it was.
+    /// Runs `write`, a short one, if the gate is open, and looks whether it still is then.
     #[inline]
-    pub fn pass(&self, write: impl FnOnce()) -> bool {
+    pub fn pass(&self, write: impl FnOnce()) -> Passed {
         // SAFETY: Enabled again below, as they were.
         let flags = unsafe { bindings::netmap_irq_save() };
-        let open = self.is_open();
-        if open {
-            write();
-        }
+        let passed = gate::pass(|| self.is_open(), write);
         // SAFETY: The flags are those from above.
         unsafe { bindings::netmap_irq_restore(flags) };
-        open
+        passed
     }
 }

@@ -7,7 +7,12 @@ use super::{
     register::{Block, Hardware},
     rings::Descriptors, //
 };
-use crate::{mem::DmaMap, prelude::*};
+use crate::{
+    atomic::{AtomicBool, Ordering},
+    logic::gate::Passed,
+    mem::DmaMap,
+    prelude::*, //
+};
 use core::cell::UnsafeCell;
 
 /// What there is while the hardware has our ring.
@@ -29,6 +34,8 @@ pub struct Line<L> {
     gate: Arc<Gate>,
     pub(super) dma: Arc<DmaMap>,
     block: Block,
+    /// Whether a tail may have been written to the driver's ring, as the gate closed at the same time.
+    strayed: AtomicBool,
     live: UnsafeCell<Option<L>>,
 }
 
@@ -45,6 +52,7 @@ impl<L: Armed> Line<L> {
             gate: gate.clone(),
             dma: dma.clone(),
             block,
+            strayed: AtomicBool::new(false),
             live: UnsafeCell::new(None),
         }
     }
@@ -55,6 +63,7 @@ impl<L: Armed> Line<L> {
     ///
     /// The caller holds the kring, and no result of [`Self::live`] is in use.
     pub unsafe fn arm(&self, live: L) {
+        self.strayed.store(false, Ordering::Relaxed);
         // SAFETY: By the requirement nobody else accesses it.
         unsafe { *self.live.get() = Some(live) };
     }
@@ -84,7 +93,15 @@ impl<L: Armed> Line<L> {
     /// Lets the hardware go up to `tail`, if the gate is open.
     #[inline]
     pub fn hand_over(&self, tail: u32) {
-        self.gate.pass(|| self.block.set_tail(&self.hw, tail));
+        if self.gate.pass(|| self.block.set_tail(&self.hw, tail)) == Passed::Late {
+            self.strayed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a tail of ours may have been written to the driver's ring since the queue was given its ring. That it was
+    /// written to ours is known if the queue is found to be ours.
+    pub fn has_strayed(&self) -> bool {
+        self.strayed.load(Ordering::Relaxed)
     }
 
     /// Writes the tail again, which the gate may have held back.

@@ -3,7 +3,7 @@
 //! A queue that is ours: its kring, what moves the packets, and what its driver had.
 
 use super::{
-    adapter::{QueueId, Wanted},
+    adapter::{QueueId, Refusal, Wanted},
     family::Family,
     gate::Gate,
     intercept::Hooks,
@@ -39,11 +39,25 @@ pub(super) struct Ours<F: Family> {
     pub(super) leaving: bool,
 }
 
+/// A tail of ours in the driver's ring has the hardware go where the driver does not stand.
+const STRAYED: Stuck = Stuck {
+    refusal: Refusal::new(EAGAIN, c"a tail was written as the driver reset the device"),
+    spoilt: true,
+};
+
 impl<F: Family> Side<F> {
     pub(super) fn queue(&self) -> Arc<dyn Queue> {
         match self {
             Side::Tx(queue) => queue.clone(),
             Side::Rx(queue) => queue.clone(),
+        }
+    }
+
+    /// Whether a tail of ours may have been written to the driver's ring.
+    fn has_strayed(&self) -> bool {
+        match self {
+            Side::Tx(queue) => queue.line().has_strayed(),
+            Side::Rx(queue) => queue.line().has_strayed(),
         }
     }
 
@@ -154,6 +168,9 @@ impl<F: Family> Ours<F> {
     pub(super) fn give_back(&mut self, rtnl: &Rtnl) -> Result<(), Stuck> {
         let held = self.kring.stop();
         if let Some(taken) = self.state.take() {
+            if taken.owner(rtnl) == Owner::Driver && self.side.has_strayed() {
+                return Err(STRAYED);
+            }
             taken.give_back(rtnl)?;
         }
         drop(held);
@@ -208,6 +225,7 @@ impl<F: Family> Ours<F> {
         }
         match owner {
             Owner::Nobody => Err(takeover::RESET_UNKNOWN),
+            Owner::Driver if self.side.has_strayed() => Err(STRAYED.refusal.reason),
             _ => Ok(owner),
         }
     }

@@ -17,6 +17,9 @@ pub trait Switch: Send + Sync + 'static {
     /// Starts a queue. `ETIMEDOUT` if the hardware does not confirm.
     fn start(hw: &Hardware, block: Block, side: Direction) -> Result;
 
+    /// Has the hardware write back what it is done with of a transmit queue that runs, where it may keep that for a while.
+    fn write_back(_hw: &Hardware, _block: Block) {}
+
     /// Whether the queue is on.
     fn is_on(hw: &Hardware, block: Block, side: Direction) -> bool;
 }
@@ -73,6 +76,8 @@ pub struct PerQueue<const FLUSH: u32>;
 
 /// The enable bit of [`PerQueue`].
 const ENABLE: u32 = 1 << 25;
+/// The bit that asks for a write-back of what is done. The hardware clears it.
+const WRITE_BACK: u32 = 1 << 26;
 
 impl<const FLUSH: u32> PerQueue<FLUSH> {
     /// How long the hardware has to answer: for a read over the bus that is under way, with a margin.
@@ -108,6 +113,13 @@ impl<const FLUSH: u32> Switch for PerQueue<FLUSH> {
         } else {
             Err(ETIMEDOUT)
         }
+    }
+
+    fn write_back(hw: &Hardware, block: Block) {
+        let control = block.control();
+        hw.update(control, WRITE_BACK, WRITE_BACK);
+        sched::wait_until(1, || hw.read(control) & WRITE_BACK == 0);
+        hw.update(control, WRITE_BACK, 0);
     }
 
     fn is_on(hw: &Hardware, block: Block, _side: Direction) -> bool {

@@ -441,6 +441,9 @@ impl<F: Family> Frozen<F> {
         if !there {
             return Err(Stuck::spoilt(c"a transmit queue does not move"));
         }
+        // With the driver's thresholds some hardware writes all descriptors back, whether they ask for it or not, and several at
+        // once: not to ones that are zeroed below. The thresholds themselves are not for a queue that runs.
+        F::Switch::write_back(hw, block);
         for i in 0..saved.at {
             ring.write(i, 0, 0);
             ring.write(i, 1, 0);

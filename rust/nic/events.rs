@@ -5,6 +5,7 @@
 use super::{redirect, table};
 use crate::{
     abi::IFNAMSIZ,
+    atomic::{AtomicBool, Ordering},
     bindings,
     prelude::*,
     sys::{
@@ -124,9 +125,19 @@ fn tell_port(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
     }
 }
 
+/// Whether the system is about to sleep: drivers may stop their devices at any time, until it has woken up. Changed under the
+/// RTNL mutex.
+static SLEEPING: AtomicBool = AtomicBool::new(false);
+
+/// Whether the system is about to sleep, or asleep. No queue may be taken then: [`PortEvents::retake`] follows.
+pub fn is_sleeping(_rtnl: &Rtnl) -> bool {
+    SLEEPING.load(Ordering::Relaxed)
+}
+
 /// The system goes to sleep or has woken up.
 fn on_pm(event: PmEvent) {
     let rtnl = Rtnl::lock();
+    SLEEPING.store(event == PmEvent::Prepare, Ordering::Relaxed);
     table::for_each(&rtnl, |hooks, rtnl| match event {
         PmEvent::Prepare => hooks.events().release(rtnl, Loss::Suspend),
         PmEvent::Post => {

@@ -24,7 +24,7 @@ use crate::{
     },
     mem::{DmaMap, Region, RingMemory},
     nic::{
-        events::Loss,
+        events::{self, Loss},
         intercept::Installed,
         Adapter,
         QueueId,
@@ -116,6 +116,13 @@ pub(super) const fn reason(why: Loss) -> u32 {
         Loss::Reinit => 2,
         Loss::Suspend => 4,
     }
+}
+
+/// Why the queues of a new port cannot be taken yet.
+fn lost_from_the_start(dev: &NetDev, rtnl: &Rtnl) -> u32 {
+    let down = !dev.is_running(rtnl);
+    let sleeping = events::is_sleeping(rtnl);
+    u32::from(down) * reason(Loss::Down) | u32::from(sleeping) * reason(Loss::Suspend)
 }
 
 /// The error that a refusal of the adapter means, after telling the reason.
@@ -234,11 +241,7 @@ impl NicPort {
             tx: unused(tx.len())?,
             rx: unused(rx.len())?,
             bindings: 0,
-            lost: if dev.is_running(rtnl) {
-                0
-            } else {
-                reason(Loss::Down)
-            },
+            lost: lost_from_the_start(dev, rtnl),
             name: dev.name(rtnl),
             live: Some(Live {
                 hooks: None,

@@ -73,7 +73,8 @@ resets=0 unplug=2
 # QEMU's bridge of the e1000 has no slot that can be emptied.
 [ "$TEST_NIC" != e1000 ] || unplug=0
 case $TEST_NIC in igb | e1000e) resets=3 ;; esac
-plan $((3 + 5 + resets + 2 + 4 * 3 + unplug))
+several=$((count > 1))
+plan $((3 + 5 + resets + 2 + several + 4 * 3 + unplug))
 set_takeover hot
 make_hosts
 
@@ -141,15 +142,29 @@ if [ $resets != 0 ]; then
 	over "that"
 fi
 
-# What would be refused at a bind, and comes to be while the queues are not taken.
+# What is refused or put off while a port is bound is so while its queues are given back, too.
+down_and_up() {
+	ip link set "$TEST_IF" down
+	ip link set "$TEST_IF" up
+}
 start_exchange
-mark_log
 ethtool -K "$TEST_IF" rx-all on >/dev/null
-ip link set "$TEST_IF" down
-ip link set "$TEST_IF" up
-wait_for carriers && told && logged 'the feature rx-all is on'
-check $? "the program is told if its queues are not taken again"
+down_and_up
+carrier_back && flows
+check $? "a feature waits for the port's end, though the interface has been down"
 ethtool -K "$TEST_IF" rx-all off
+
+# What would be refused at a bind, and cannot be while the port is bound.
+if [ "$count" -gt 1 ]; then
+	mark_log
+	tc qdisc add dev "$TEST_IF" root mqprio num_tc 2 map 0 1 queues 1@0 1@1 hw 0
+	down_and_up
+	wait_for carriers && told && logged 'traffic classes are configured'
+	check $? "the program is told if its queues are not taken again"
+	tc qdisc del dev "$TEST_IF" root
+else
+	stop_exchange
+fi
 wait_for nothing_left && carrier_back && talk
 check $? "nothing is left of its port, and the hosts talk"
 

@@ -10,6 +10,7 @@
  *	port xdp INTERFACE	attach an XDP program that passes everything, print "attached" or the errno's name
  *	port xdp-hold INTERFACE	the same, and keep it attached until the standard input ends
  *	port xsk-hold INTERFACE	bind an AF_XDP socket to queue 0, print "bound" or the errno's name, and keep it likewise
+ *	port xsk-zero INTERFACE	the same without a copy of packets, by the driver, and let go of it
  *
  * The exit status is 0; 1 if the port could not be bound; 3 if it went away (hold, listen).
  */
@@ -171,13 +172,13 @@ static int xdp(const char *name, bool keep)
 	return 0;
 }
 
-/* An AF_XDP socket that copies; it needs no program to be bound. */
-static int xsk(const char *name)
+/* An AF_XDP socket; it needs no program to be bound. */
+static int xsk(const char *name, int flags, bool keep)
 {
 	enum { FRAMES = 64, SIZE = 2048 };
 	static char memory[FRAMES * SIZE] __attribute__((aligned(4096)));
 	struct xdp_umem_reg umem = { .addr = (uintptr_t)memory, .len = sizeof(memory), .chunk_size = SIZE };
-	struct sockaddr_xdp address = { .sxdp_family = AF_XDP, .sxdp_flags = XDP_COPY };
+	struct sockaddr_xdp address = { .sxdp_family = AF_XDP, .sxdp_flags = flags };
 	int fd = socket(AF_XDP, SOCK_RAW, 0), frames = FRAMES;
 	char c;
 
@@ -195,7 +196,7 @@ static int xsk(const char *name)
 	}
 	puts("bound");
 	fflush(stdout);
-	while (read(0, &c, 1) > 0)
+	while (keep && read(0, &c, 1) > 0)
 		;
 	return 0;
 }
@@ -222,7 +223,9 @@ int main(int argc, char **argv)
 	if (!strncmp(what, "xdp", 3) && argc == 3)
 		return xdp(argv[2], !strcmp(what, "xdp-hold"));
 	if (!strcmp(what, "xsk-hold") && argc == 3)
-		return xsk(argv[2]);
+		return xsk(argv[2], XDP_COPY, true);
+	if (!strcmp(what, "xsk-zero") && argc == 3)
+		return xsk(argv[2], XDP_ZEROCOPY, false);
 	fprintf(stderr, "usage: port bind PORT | hold PORT | cycle PORT N | listen PORT PROTOCOL | xdp INTERFACE\n");
 	return 2;
 }

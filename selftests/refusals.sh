@@ -46,7 +46,7 @@ hears() {
 	return $status
 }
 
-plan 18
+if [ "$count" -gt 1 ]; then plan 26; else plan 23; fi
 set_takeover hot
 features=$(ethtool -k "$TEST_IF")
 sizes=$(ring_sizes "$TEST_IF")
@@ -62,6 +62,14 @@ if [ "$count" -gt 1 ]; then
 else
 	check_that "nor can ring sizes of the other direction" busy ethtool -G "$TEST_IF" tx 1024
 	check_that "nor can both" busy ethtool -G "$TEST_IF" rx 1024 tx 1024
+fi
+if [ "$count" -gt 1 ]; then
+	[ "$(./port xsk-zero "$TEST_IF")" = EBUSY ]
+	check $? "nor an AF_XDP socket be bound that takes a queue from the driver"
+	classes=(tc qdisc add dev "$TEST_IF" root mqprio num_tc 2 map 0 1 queues 1@0 1@1)
+	check_that "nor can traffic classes be made in hardware" busy "${classes[@]}" hw 1
+	"${classes[@]}" hw 0 && hears && tc qdisc del dev "$TEST_IF" root
+	check $? "those of the stack alone can"
 fi
 check_that "nor can the MTU beyond a buffer" busy ip link set "$TEST_IF" mtu 4000
 check_that "nor can pause parameters" busy ethtool -A "$TEST_IF" rx off tx off
@@ -79,9 +87,22 @@ check $? "a smaller MTU can be set"
 hears && passes
 check $? "and packets pass again"
 
+# The program gets its queues back as they were, so that what is refused does not depend on whether the interface is up.
 ip link set "$TEST_IF" down
-ip link set "$TEST_IF" up && wait_for carrier_is "$TEST_IF" 1
-check $? "the interface goes down and up"
+[ "$(taken "$TEST_IF")" = 0 ]
+check $? "the interface goes down, and no queue is taken"
+check_that "ring sizes cannot change, all the same" busy ethtool -G "$TEST_IF" rx 1024
+if [ "$count" -gt 1 ]; then
+	check_that "nor can channels" busy ethtool -L "$TEST_IF" combined 1
+	[ "$(./port xdp "$TEST_IF")" = EBUSY ]
+	check $? "no XDP program can be attached"
+else
+	check_that "nor can ring sizes of the other direction" busy ethtool -G "$TEST_IF" tx 1024
+	check_that "nor can both" busy ethtool -G "$TEST_IF" rx 1024 tx 1024
+fi
+check_that "nor can the MTU beyond a buffer" busy ip link set "$TEST_IF" mtu 4000
+ip link set "$TEST_IF" up && wait_for carrier_is "$TEST_IF" 1 && [ "$(ethtool -g "$TEST_IF")" = "$rings" ]
+check $? "the interface goes up, and nothing of it was done"
 hears && passes
 check $? "and packets pass again"
 

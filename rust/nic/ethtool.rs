@@ -42,7 +42,7 @@ pub(super) fn stand_in(original: &bindings::ethtool_ops) -> bindings::ethtool_op
     ops
 }
 
-/// Defines operations that are refused with `EBUSY` while queues are taken.
+/// Defines operations that are refused with `EBUSY` while rings of the NIC are bound.
 macro_rules! refused {
     ($($op:ident($($arg:ident: $type:ty),*), $extack:expr, $reason:literal;)*) => {$(
         /// # Safety
@@ -68,19 +68,19 @@ macro_rules! refused {
 refused! {
     set_ringparam(
         ring: *mut ethtool_ringparam, more: *mut kernel_ethtool_ringparam, extack: *mut netlink_ext_ack
-    ), extack, c"netmap: ring sizes cannot change while queues are taken";
+    ), extack, c"netmap: ring sizes cannot change while its rings are bound";
     set_channels(channels: *mut ethtool_channels), null_mut(),
-        c"netmap: channels cannot change while queues are taken";
+        c"netmap: channels cannot change while its rings are bound";
     set_pauseparam(pause: *mut ethtool_pauseparam), null_mut(),
-        c"netmap: pause parameters cannot change while queues are taken";
+        c"netmap: pause parameters cannot change while its rings are bound";
     set_link_ksettings(settings: *const ethtool_link_ksettings), null_mut(),
-        c"netmap: link settings cannot change while queues are taken";
+        c"netmap: link settings cannot change while its rings are bound";
     set_priv_flags(flags: u32), null_mut(),
-        c"netmap: private flags cannot change while queues are taken";
+        c"netmap: private flags cannot change while its rings are bound";
     set_eee(eee: *mut ethtool_keee), null_mut(),
-        c"netmap: EEE cannot change while queues are taken";
+        c"netmap: EEE cannot change while its rings are bound";
     reset(flags: *mut u32), null_mut(),
-        c"netmap: no reset while queues are taken";
+        c"netmap: no reset while its rings are bound";
 }
 
 /// # Safety
@@ -97,7 +97,7 @@ unsafe extern "C" fn set_coalesce(
         return ENODEV.to_errno();
     };
     if hooks.policy().coalesce {
-        let reason = c"netmap: interrupt coalescing cannot change while queues are taken";
+        let reason = c"netmap: interrupt coalescing cannot change while its rings are bound";
         if let Some(refusal) = refuse(hooks, extack, reason) {
             return refusal;
         }
@@ -120,7 +120,7 @@ unsafe extern "C" fn self_test(dev: *mut net_device, test: *mut ethtool_test, da
     if refuse(
         hooks,
         null_mut(),
-        c"netmap: no self-test while queues are taken",
+        c"netmap: no self-test while its rings are bound",
     )
     .is_some()
     {

@@ -16,6 +16,12 @@
 //! waits until no call that came through them is under way, and only then takes them out of the table. Calls come in
 //! an RCU read side (transmit, NAPI poll, select queue) or under the RTNL mutex (all others), which installing and
 //! removing holds.
+//!
+//! # Protection
+//!
+//! From when the first ring of the NIC is bound until none is any more ([`Hooks::set_bound`]), the driver is not asked for what
+//! would have it program its rings anew. Whether its queues are taken at that moment does not matter: they may be given back for a
+//! while, as when the interface is down, and the program gets them back as they were.
 
 use super::{
     ethtool,
@@ -68,18 +74,18 @@ enum Standing {
     },
 }
 
-/// What a driver of a family must not be asked for while it has lost queues.
+/// What a driver of a family must not be asked for while rings of its NIC are bound.
 #[derive(Clone, Copy)]
 pub struct Policy {
     /// How we learn of it.
     pub means: Means,
-    /// Features (`NETIF_F_*`) that are off while queues are taken.
+    /// Features (`NETIF_F_*`) that are off meanwhile.
     pub masked: u64,
-    /// Features whose change makes the driver re-program its rings: not changed while queues are taken.
+    /// Features whose change makes the driver re-program its rings: not changed meanwhile.
     pub frozen: u64,
     /// Whether interrupt coalescing parameters re-program rings.
     pub coalesce: bool,
-    /// The largest MTU while queues are taken.
+    /// The largest MTU meanwhile.
     pub max_mtu: u32,
 }
 
@@ -102,7 +108,7 @@ pub struct Hooks {
     stopped: AtomicBool,
     /// A bit per TX queue: the driver must not get to see packets.
     closed: [AtomicU64; MAX_QUEUES as usize / 64],
-    active: AtomicBool,
+    bound: AtomicBool,
     masking: AtomicBool,
     capture: AtomicBool,
     /// Of the table.
@@ -232,20 +238,20 @@ impl Hooks {
             .is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (queue % 64)) != 0)
     }
 
-    /// Says whether any queue is taken, TX or RX: from then on the driver is kept from re-programming its rings.
+    /// Says whether any ring of the NIC is bound: from then on the driver is kept from re-programming its rings.
     ///
     /// To be set before the first queue is taken, and cleared after the last was given back. Applies the masked
     /// features.
-    pub fn set_active(&self, active: bool, rtnl: &Rtnl) {
-        if self.active.load(Ordering::Relaxed) == active {
+    pub fn set_bound(&self, bound: bool, rtnl: &Rtnl) {
+        if self.is_bound() == bound {
             return;
         }
-        // What is frozen while active may change before and after: the masked features do, and what the user asked
-        // for in the meantime.
-        self.active.store(false, Ordering::Relaxed);
-        self.masking.store(active, Ordering::Relaxed);
+        // What is frozen while something is bound may change before and after: the masked features do, and what the user
+        // asked for in the meantime.
+        self.bound.store(false, Ordering::Relaxed);
+        self.masking.store(bound, Ordering::Relaxed);
         self.dev.update_features(rtnl);
-        self.active.store(active, Ordering::Relaxed);
+        self.bound.store(bound, Ordering::Relaxed);
     }
 
     /// Whether the masked features are to be off.
@@ -253,10 +259,10 @@ impl Hooks {
         self.masking.load(Ordering::Relaxed)
     }
 
-    /// Whether any queue is taken.
+    /// Whether any ring of the NIC is bound.
     #[inline]
-    pub fn is_active(&self) -> bool {
-        self.active.load(Ordering::Relaxed)
+    pub fn is_bound(&self) -> bool {
+        self.bound.load(Ordering::Relaxed)
     }
 
     /// Says whether what the stack sends on open queues goes to the host rings too, and not to the driver.
@@ -388,7 +394,7 @@ impl Installed {
                 asking: AtomicBool::new(false),
                 stopped: AtomicBool::new(false),
                 closed: [const { AtomicU64::new(0) }; MAX_QUEUES as usize / 64],
-                active: AtomicBool::new(false),
+                bound: AtomicBool::new(false),
                 masking: AtomicBool::new(false),
                 capture: AtomicBool::new(false),
                 next: AtomicPtr::new(null_mut()),

@@ -92,18 +92,18 @@ pub(super) unsafe fn under_rtnl<'a>(dev: *const net_device) -> Option<(&'a Hooks
     Some((table::find_locked(dev, rtnl)?, rtnl))
 }
 
-/// Refuses a request while queues are taken, telling why to whoever can hear it; `None` if it may go on.
+/// Refuses a request while rings of the NIC are bound, telling why to whoever can hear it; `None` if it may go on.
 pub(super) fn refuse(hooks: &Hooks, extack: *mut netlink_ext_ack, reason: &CStr) -> Option<c_int> {
-    hooks.is_active().then(|| {
+    hooks.is_bound().then(|| {
         // SAFETY: The core's, or null; the reason is copied.
         unsafe { bindings::netmap_refuse(hooks.device().as_ptr(), extack, reason.as_char_ptr()) };
         EBUSY.to_errno()
     })
 }
 
-/// Runs `request`, by which the driver re-programs its rings, with the queues given back before and taken after.
+/// Runs `request`, by which the driver re-programs its rings, with queues that are taken given back before and taken after.
 pub(super) fn around(hooks: &Hooks, rtnl: &Rtnl, request: impl FnOnce() -> c_int) -> c_int {
-    if !hooks.is_active() {
+    if !hooks.is_bound() {
         return request();
     }
     hooks.events().release(rtnl, Loss::Reinit);
@@ -262,7 +262,7 @@ unsafe extern "C" fn fix_features(
         None => wanted,
     });
     features &= !off;
-    if hooks.is_active() {
+    if hooks.is_bound() {
         // Left as it is, and done when the queues are given back: the core keeps what is wanted.
         // SAFETY: The device is valid; its features change under the RTNL mutex.
         let now = unsafe { bindings::netmap_features(dev) };
@@ -286,7 +286,7 @@ unsafe extern "C" fn set_features(dev: *mut net_device, features: netdev_feature
         if let Some(refusal) = refuse(
             hooks,
             null_mut(),
-            c"netmap: these features cannot change while queues are taken",
+            c"netmap: these features cannot change while its rings are bound",
         ) {
             return refusal;
         }
@@ -308,7 +308,7 @@ unsafe extern "C" fn bpf(dev: *mut net_device, request: *mut bindings::netdev_bp
     };
     // SAFETY: The core passes a valid request.
     let extack = unsafe { bindings::netmap_bpf_extack(request) };
-    if let Some(refusal) = refuse(hooks, extack, c"netmap: no XDP while queues are taken") {
+    if let Some(refusal) = refuse(hooks, extack, c"netmap: no XDP while its rings are bound") {
         return refusal;
     }
     hooks.ask(rtnl, |ops| match ops.ndo_bpf {
@@ -343,7 +343,7 @@ unsafe extern "C" fn setup_tc(
             | bindings::tc_setup_type_TC_SETUP_ACT
     );
     if !harmless {
-        let reason = c"netmap: no queueing discipline in hardware while queues are taken";
+        let reason = c"netmap: no queueing discipline in hardware while its rings are bound";
         if let Some(refusal) = refuse(hooks, null_mut(), reason) {
             return refusal;
         }
@@ -366,7 +366,7 @@ unsafe extern "C" fn xdp_xmit(
 ) -> c_int {
     let rcu = rcu::read_lock();
     match table::find(dev, &rcu) {
-        Some(hooks) if !hooks.is_active() => {
+        Some(hooks) if !hooks.is_bound() => {
             match hooks.original_ops().ndo_xdp_xmit {
                 // SAFETY: The driver's own function with what the core gave us.
                 Some(original) => unsafe { original(dev, count, frames, flags) },
@@ -384,7 +384,7 @@ unsafe extern "C" fn xdp_xmit(
 unsafe extern "C" fn xsk_wakeup(dev: *mut net_device, queue: u32, flags: u32) -> c_int {
     let rcu = rcu::read_lock();
     match table::find(dev, &rcu) {
-        Some(hooks) if !hooks.is_active() => {
+        Some(hooks) if !hooks.is_bound() => {
             match hooks.original_ops().ndo_xsk_wakeup {
                 // SAFETY: The driver's own function with what the core gave us.
                 Some(original) => unsafe { original(dev, queue, flags) },

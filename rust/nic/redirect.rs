@@ -149,9 +149,9 @@ impl Function {
                 let queue = unsafe { bindings::netmap_skb_queue(first as *mut sk_buff) };
                 hooks.diverts(queue)
             }
-            Self::SelectQueue => hooks.is_active(),
+            Self::SelectQueue => hooks.is_bound(),
             Self::TxTimeout => u16::try_from(second).is_ok_and(|queue| hooks.is_closed(queue)),
-            Self::XdpXmit | Self::XskWakeup => hooks.is_active(),
+            Self::XdpXmit | Self::XskWakeup => hooks.is_bound(),
             _ => !hooks.is_asking(),
         }
     }

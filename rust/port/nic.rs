@@ -516,7 +516,7 @@ impl NicPort {
         }
     }
 
-    pub(super) fn drop_live(&self, live: Live, _rtnl: &Rtnl) {
+    pub(super) fn drop_live(&self, live: Live, rtnl: &Rtnl) {
         let Live {
             hooks,
             adapter,
@@ -524,6 +524,10 @@ impl NicPort {
             dev,
         } = live;
         self.host_tx.forget();
+        if let Some(hooks) = &hooks {
+            // A device that moves to another namespace keeps the features that it has.
+            hooks.set_bound(false, rtnl);
+        }
         drop(hooks);
         drop(adapter);
         if let Some(dma) = dma {

@@ -66,6 +66,9 @@ impl NicPort {
             let policy = live.adapter.hook_policy(self.region.buf_size());
             live.hooks = Some(Installed::new(rtnl, &live.dev, this.clone(), policy)?);
         }
+        if let Some(hooks) = live.hooks.as_ref().filter(|_| self.has_nic_ring(fresh)) {
+            hooks.set_bound(true, rtnl);
+        }
         if state.lost == 0 {
             self.take(state, fresh, rtnl)?;
         }
@@ -104,7 +107,6 @@ impl NicPort {
         if wanted.is_empty() {
             return Ok(());
         }
-        hooks.set_active(true, rtnl);
         let carrier = live.dev.carrier();
         // A restart brings no carrier.
         let policy = if carrier {
@@ -116,18 +118,12 @@ impl NicPort {
             Ok(queues) => queues,
             Err(refusal) => {
                 let wait = !carrier && refusal.errno == EAGAIN;
-                let result = if wait {
+                return if wait {
                     state.lost |= NO_CARRIER;
                     Ok(())
                 } else {
                     Err(refused(&live.dev, refusal, rtnl))
                 };
-                if !state.any_taken() {
-                    if let Some(hooks) = state.live.as_ref().and_then(|live| live.hooks.as_ref()) {
-                        hooks.set_active(false, rtnl);
-                    }
-                }
-                return result;
             }
         };
         for (wanted, queue) in wanted.iter().zip(queues) {
@@ -144,6 +140,15 @@ impl NicPort {
                 .taken = true;
         }
         Ok(())
+    }
+
+    /// Whether one of the rings is the NIC's, and not a host ring.
+    fn has_nic_ring(&self, list: RingSet) -> bool {
+        each(list).any(|(direction, ring)| {
+            self.krings(direction)
+                .get(ring as usize)
+                .is_some_and(|kring| !kring.host)
+        })
     }
 
     pub(super) fn start(&self, list: RingSet) {
@@ -185,9 +190,6 @@ impl NicPort {
                 for id in ids.iter() {
                     trace::release(&state.name, id.direction == Direction::Tx, id.index);
                 }
-                if !state.any_taken() {
-                    hooks.set_active(false, rtnl);
-                }
             }
         }
         state.ids = ids;
@@ -196,6 +198,11 @@ impl NicPort {
     /// Takes rings that have no user out of service.
     pub(super) fn retire(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) {
         self.give_back(state, list, rtnl);
+        if let Some(hooks) = state.live.as_ref().and_then(|live| live.hooks.as_ref()) {
+            if self.used(state).is_empty() {
+                hooks.set_bound(false, rtnl);
+            }
+        }
         for (direction, ring) in each(list) {
             let Some(kring) = self.krings(direction).get(ring as usize) else {
                 continue;

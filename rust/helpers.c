@@ -145,6 +145,12 @@ bool netmap_is_present(struct net_device *dev)
 	return dev->reg_state == NETREG_REGISTERED && netif_device_present(dev);
 }
 
+/* For good, not to another namespace. */
+bool netmap_is_leaving(const struct net_device *dev)
+{
+	return dev->reg_state != NETREG_REGISTERED;
+}
+
 u64 netmap_features(struct net_device *dev)
 {
 	return dev->features;

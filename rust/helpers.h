@@ -42,6 +42,7 @@ void netmap_dma_sync_for_cpu(struct device *dev, u64 address, size_t size);
 
 bool netmap_carrier(struct net_device *dev);
 bool netmap_is_present(struct net_device *dev);
+bool netmap_is_leaving(const struct net_device *dev);
 u64 netmap_features(struct net_device *dev);
 u16 netmap_tx_queues(struct net_device *dev);
 void netmap_addr_lock(struct net_device *dev);

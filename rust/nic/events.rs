@@ -2,7 +2,7 @@
 
 //! What happens to a network device, told to the port that has it in netmap mode.
 
-use super::{redirect, table};
+use super::{intercept, redirect, table};
 use crate::{
     abi::IFNAMSIZ,
     atomic::{AtomicBool, Ordering},
@@ -95,6 +95,7 @@ impl Drop for Notifiers {
 fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
     tell_port(event, dev, rtnl);
     if event == NetdevEvent::Unregister {
+        intercept::forget(dev, rtnl);
         redirect::leaves(dev, rtnl);
     }
 }

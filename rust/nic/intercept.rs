@@ -12,7 +12,7 @@
 //!
 //! # Coming and going
 //!
-//! [`Installed`] enters the hooks in the table before anything points to them, and at its end puts everything back,
+//! [`Installed`] enters the hooks in the table before anything points to them, and its removal puts everything back,
 //! waits until no call that came through them is under way, and only then takes them out of the table. Calls come in
 //! an RCU read side (transmit, NAPI poll, select queue) or under the RTNL mutex (all others), which installing and
 //! removing holds.
@@ -40,6 +40,7 @@ use crate::{
 };
 use core::{
     cell::UnsafeCell,
+    mem::ManuallyDrop,
     ops::Deref,
     ptr::{null_mut, NonNull}, //
 };
@@ -68,10 +69,7 @@ pub enum Means {
 /// What in place is for the means.
 enum Standing {
     Table(KBox<bindings::net_device_ops>),
-    /// Held for its end.
-    Functions {
-        _redirected: Redirected,
-    },
+    Functions(Redirected),
 }
 
 /// What a driver of a family must not be asked for while rings of its NIC are bound.
@@ -91,8 +89,9 @@ pub struct Policy {
 
 /// The hooks of one device.
 pub struct Hooks {
-    dev: NetDev,
-    /// Taken away by the end of [`Installed`], after the last reader of the table has left.
+    /// With a reference, until [`Self::orphan`] puts it.
+    dev: ManuallyDrop<NetDev>,
+    /// Taken away when the hooks are removed, after the last who may read it has left.
     events: UnsafeCell<Option<Arc<dyn PortEvents>>>,
     policy: Policy,
     /// The driver's tables. They live as long as the driver, which lives as long as the device.
@@ -109,6 +108,8 @@ pub struct Hooks {
     /// A bit per TX queue: the driver must not get to see packets.
     closed: [AtomicU64; MAX_QUEUES as usize / 64],
     bound: AtomicBool,
+    /// Whether the hooks cannot be removed, and there is no port any more.
+    orphan: AtomicBool,
     masking: AtomicBool,
     capture: AtomicBool,
     /// Of the table.
@@ -120,6 +121,13 @@ pub struct Hooks {
 unsafe impl Send for Hooks {}
 // SAFETY: As above.
 unsafe impl Sync for Hooks {}
+
+impl Drop for Hooks {
+    fn drop(&mut self) {
+        // SAFETY: Not used afterwards. These are no orphan's, so that the reference is still there.
+        unsafe { ManuallyDrop::drop(&mut self.dev) };
+    }
+}
 
 impl Hooks {
     /// The device.
@@ -169,7 +177,7 @@ impl Hooks {
     pub(super) fn original_select_queue(&self) -> SelectQueue {
         match self.standing {
             Standing::Table(_) => self.original_ops().ndo_select_queue,
-            Standing::Functions { .. } => None,
+            Standing::Functions(_) => None,
         }
     }
 
@@ -188,7 +196,10 @@ impl Hooks {
     /// The port. Only for those who found the hooks in the table.
     #[inline]
     pub(super) fn events(&self) -> &dyn PortEvents {
-        // SAFETY: Changed only when the hooks are out of the table and the readers of that have left.
+        if self.orphan.load(Ordering::Relaxed) {
+            return &Nobody;
+        }
+        // SAFETY: Changed only when all have left who may have found the hooks in the table, or no orphan.
         match unsafe { &*self.events.get() } {
             Some(events) => &**events,
             None => &Nobody,
@@ -309,9 +320,46 @@ impl Hooks {
     ) {
         let ops = match &self.standing {
             Standing::Table(ops) => &raw const **ops,
-            Standing::Functions { .. } => self.original_ops.as_ptr(),
+            Standing::Functions(_) => self.original_ops.as_ptr(),
         };
         (ops, &raw const *self.ethtool)
+    }
+
+    /// Gives the device its driver's tables back, each if it is ours. False if somebody has put another copy on top of one:
+    /// calls come through that as long as it stays.
+    fn restore_tables(&self, _rtnl: &Rtnl) -> bool {
+        let raw = self.dev.as_ptr();
+        // SAFETY: The device is valid, and its tables change only under the RTNL mutex.
+        let (mut ops, mut ethtool) = unsafe { ((*raw).netdev_ops, (*raw).ethtool_ops) };
+        let ours = self.tables();
+        let free = (ops, ethtool) == ours;
+        if ops == ours.0 {
+            ops = self.original_ops();
+        }
+        if ethtool == ours.1 {
+            ethtool = self.original_ethtool();
+        }
+        self.set_tables((ops, ethtool));
+        free
+    }
+
+    /// Nothing can be taken off from under another copy of a table: the hooks stay for good, and the module. But they have no port
+    /// any more, nothing is kept from the driver, and the device may go.
+    fn orphan(&self) {
+        pr_warn!("the device's operations were replaced behind our back: the module cannot be unloaded any more\n");
+        // SAFETY: We run in a module that has a reference, the caller's.
+        unsafe { bindings::netmap_pin_module() };
+        self.set_capture(false);
+        self.bound.store(false, Ordering::Relaxed);
+        self.masking.store(false, Ordering::Relaxed);
+        self.orphan.store(true, Ordering::Relaxed);
+        if let Standing::Functions(redirected) = &self.standing {
+            // The driver's own module may go.
+            redirected.put();
+        }
+        // SAFETY: The reference is ours, and not put again: an orphan is not dropped. It is found by the device's address as
+        // long as the device is registered, and not used otherwise, see `forget`.
+        unsafe { bindings::netmap_dev_put(self.dev.as_ptr()) };
     }
 
     fn set_tables(
@@ -346,9 +394,9 @@ impl PortEvents for Nobody {
 
 /// Hooks in place; they keep their port alive.
 ///
-/// To be dropped with the RTNL mutex held, and not in a call that came through the hooks.
+/// To be ended by [`Installed::remove`]: if it is dropped instead, the hooks stay where they are for good.
 pub struct Installed {
-    hooks: Arc<Hooks>,
+    hooks: ManuallyDrop<Arc<Hooks>>,
 }
 
 impl Installed {
@@ -372,18 +420,18 @@ impl Installed {
         let ethtool = KBox::new(ethtool::stand_in(ethtool), GFP_CHARGED)?;
         let standing = match policy.means {
             Means::Tables => Standing::Table(KBox::new(ops::stand_in(theirs), GFP_CHARGED)?),
-            Means::Functions => Standing::Functions {
-                _redirected: Redirected::new(theirs, rtnl).inspect_err(|_| {
+            Means::Functions => Standing::Functions(Redirected::new(theirs, rtnl).inspect_err(
+                |_| {
                     pr_err!(
                         "{}: the driver's functions cannot be redirected (function tracer off, or a live patch)\n",
                         dev.label(rtnl)
                     );
-                })?,
-            },
+                },
+            )?),
         };
         let hooks = Arc::new(
             Hooks {
-                dev: dev.clone(),
+                dev: ManuallyDrop::new(dev.clone()),
                 events: UnsafeCell::new(Some(events)),
                 policy,
                 original_ops,
@@ -395,17 +443,64 @@ impl Installed {
                 stopped: AtomicBool::new(false),
                 closed: [const { AtomicU64::new(0) }; MAX_QUEUES as usize / 64],
                 bound: AtomicBool::new(false),
+                orphan: AtomicBool::new(false),
                 masking: AtomicBool::new(false),
                 capture: AtomicBool::new(false),
                 next: AtomicPtr::new(null_mut()),
             },
             GFP_CHARGED,
         )?;
-        // SAFETY: Whoever takes the hooks out of the table waits before it lets go of them, see `drop`.
+        // SAFETY: Whoever takes the hooks out of the table waits before it lets go of them, see `remove`.
         unsafe { table::insert(&hooks, rtnl)? };
         hooks.set_tables(hooks.tables());
         hooks.hook_napi(rtnl);
-        Ok(Self { hooks })
+        Ok(Self {
+            hooks: ManuallyDrop::new(hooks),
+        })
+    }
+
+    /// Takes the hooks away. Not to be called in a call that came through them.
+    pub fn remove(self, rtnl: &Rtnl) {
+        let hooks = ManuallyDrop::into_inner(self.hooks);
+        if let Some(original) = hooks.original_poll {
+            napi::replace_poll(&hooks.dev, napi::POLL, original);
+        }
+        let free = hooks.restore_tables(rtnl);
+        if !free {
+            hooks.orphan();
+        }
+        // Calls that came through the copies are in an RCU read side: transmit and select-queue, and NAPI polls, which
+        // run with softirqs off (a busy poll keeps the poll function that it saw no longer than its read side).
+        // SAFETY: Process context, callable with the RTNL mutex held.
+        unsafe { bindings::synchronize_net() };
+        if free {
+            table::remove(&hooks, rtnl);
+            // And those that looked the hooks up without having come through them.
+            // SAFETY: As above.
+            unsafe { bindings::synchronize_net() };
+        }
+        // SAFETY: Nobody finds the hooks any more, or all find them an orphan; nobody uses them who found them before; and the
+        // RTNL mutex keeps others off.
+        let port = unsafe { (*hooks.events.get()).take() };
+        drop(port);
+        if free {
+            drop(hooks);
+        } else {
+            // Who comes through the other copy still finds them.
+            core::mem::forget(hooks);
+        }
+    }
+}
+
+/// A device is unregistered, or leaves its namespace: hooks of it that could not be removed are not found any more if it is
+/// gone for good. Its driver has stopped, so that nobody comes through them for anything that it would have to do.
+pub(super) fn forget(dev: *const bindings::net_device, rtnl: &Rtnl) {
+    let Some(hooks) = table::find_locked(dev, rtnl) else {
+        return;
+    };
+    // SAFETY: The device is valid: it is what the notifier was called for.
+    if hooks.orphan.load(Ordering::Relaxed) && unsafe { bindings::netmap_is_leaving(dev) } {
+        table::remove(hooks, rtnl);
     }
 }
 
@@ -414,40 +509,5 @@ impl Deref for Installed {
 
     fn deref(&self) -> &Hooks {
         &self.hooks
-    }
-}
-
-impl Drop for Installed {
-    fn drop(&mut self) {
-        let hooks = &self.hooks;
-        let raw = hooks.dev.as_ptr();
-        // SAFETY: The type's description asks for the mutex.
-        let rtnl = unsafe { Rtnl::assume() };
-        // SAFETY: The device is valid, and its tables change only under the RTNL mutex.
-        let found = unsafe { ((*raw).netdev_ops, (*raw).ethtool_ops) };
-        if found != hooks.tables() {
-            // Somebody has put another copy on top of ours, through which calls come as long as that stays. Nothing
-            // can be taken off, so hooks, port and module stay for good, with all gates open.
-            pr_warn!("the device's operations were replaced behind our back: the module cannot be unloaded any more\n");
-            core::mem::forget(self.hooks.clone());
-            // SAFETY: We run in a module that has a reference, the caller's.
-            unsafe { bindings::netmap_pin_module() };
-            return;
-        }
-        if let Some(original) = hooks.original_poll {
-            napi::replace_poll(&hooks.dev, napi::POLL, original);
-        }
-        hooks.set_tables((hooks.original_ops(), hooks.original_ethtool()));
-        // Calls that came through the copies are in an RCU read side: transmit and select-queue, and NAPI polls, which
-        // run with softirqs off (a busy poll keeps the poll function that it saw no longer than its read side).
-        // SAFETY: Process context, callable with the RTNL mutex held.
-        unsafe { bindings::synchronize_net() };
-        table::remove(hooks, rtnl);
-        // And those that looked the hooks up without having come through them.
-        // SAFETY: As above.
-        unsafe { bindings::synchronize_net() };
-        // SAFETY: Nobody finds the hooks any more, nobody who did uses them, and the RTNL mutex keeps others off.
-        let port = unsafe { (*hooks.events.get()).take() };
-        drop(port);
     }
 }

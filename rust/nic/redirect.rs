@@ -236,8 +236,6 @@ unsafe extern "C" fn expire() {
 }
 
 /// The functions of a driver are redirected as long as there is one of these.
-///
-/// To be made and dropped with the RTNL mutex held.
 pub(super) struct Redirected(());
 
 impl Redirected {
@@ -261,13 +259,21 @@ impl Redirected {
     }
 }
 
-impl Drop for Redirected {
-    fn drop(&mut self) {
+impl Redirected {
+    /// Lets the functions go, which stay redirected if another device needs them. For [`Self::drop`], or for one that is not
+    /// dropped.
+    pub(super) fn put(&self) {
         let mut state = STATE.lock();
         state.users -= 1;
         if state.users == 0 {
             // SAFETY: `expire` is a function of this module, which waits for it at its end.
             unsafe { bindings::netmap_redirect_expire(Some(expire), LINGER_MS) };
         }
+    }
+}
+
+impl Drop for Redirected {
+    fn drop(&mut self) {
+        self.put();
     }
 }

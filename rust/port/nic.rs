@@ -524,11 +524,11 @@ impl NicPort {
             dev,
         } = live;
         self.host_tx.forget();
-        if let Some(hooks) = &hooks {
+        if let Some(hooks) = hooks {
             // A device that moves to another namespace keeps the features that it has.
             hooks.set_bound(false, rtnl);
+            hooks.remove(rtnl);
         }
-        drop(hooks);
         drop(adapter);
         if let Some(dma) = dma {
             self.region.detach(&dma);

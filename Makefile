@@ -18,9 +18,14 @@ endef
 module:
 	$(call kbuild,modules)
 
-install: module
-	$(call kbuild,modules_install CONFIG_MODULE_SIG_ALL= INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)")
-	@[ -n "$(INSTALL_MOD_PATH)" ] || depmod "$$(cat "$(KDIR)/include/config/kernel.release")"
+# What was built is installed as it is: root, for whom this is, may have neither the cache nor the compilers of who built it.
+install: release = $$(cat "$(KDIR)/include/config/kernel.release")
+install:
+	@[ -e netmap.ko ] || $(MAKE) --no-print-directory module
+	@case $$(PATH="$$PATH:/usr/sbin:/sbin" modinfo -F vermagic ./netmap.ko) in "$(release) "*) ;; *) \
+		echo "netmap.ko is not for $(release), the kernel of KDIR=$(KDIR): run 'make' with the same KDIR"; exit 1 ;; esac >&2
+	$(MAKE) -C "$(KDIR)" M="$(CURDIR)" modules_install CONFIG_MODULE_SIG_ALL= INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)"
+	@[ -n "$(INSTALL_MOD_PATH)" ] || PATH="$$PATH:/usr/sbin:/sbin" depmod "$(release)"
 	install -d "$(DESTDIR)$(PREFIX)/include/net" "$(DESTDIR)$(PREFIX)/share/man/man4"
 	install -m 644 include/uapi/net/*.h "$(DESTDIR)$(PREFIX)/include/net/"
 	install -m 644 Documentation/netmap.4 "$(DESTDIR)$(PREFIX)/share/man/man4/"

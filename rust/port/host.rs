@@ -134,13 +134,10 @@ impl Queue for HostRx {
 
     fn rxsync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
         let size = self.region.buf_size();
-        for index in span {
-            // SAFETY: Indices of a span of this ring are below its number of slots.
-            let slot = Slot::from_raw(unsafe { held.ring.read(index) });
-            if self.region.buf_ptr(slot.buf_idx).is_none() {
-                return bad_slot(held, index, index);
-            }
-            remember(held, index, slot.buf_idx);
+        if let Err(slot) = held.accept_span(&self.region, span, false) {
+            // It lies between `hwcur` and the program's head, where the span is.
+            let _ = held.cursors.release(slot);
+            return Err(SyncError::BadRing { slot: Some(slot) });
         }
         held.cursors.release_all();
 
@@ -435,10 +432,4 @@ pub(super) fn remember(held: &mut Inner, index: u32, buf_idx: u32) {
     if let Some(entry) = held.shadow.get_mut(index as usize) {
         *entry = buf_idx;
     }
-}
-
-/// Ends a sync at a slot with an impossible value: the slots before `taken` are done.
-fn bad_slot(held: &mut Inner, taken: u32, slot: u32) -> Result<(), SyncError> {
-    let _ = held.cursors.release(taken);
-    Err(SyncError::BadRing { slot: Some(slot) })
 }

@@ -18,8 +18,10 @@ use crate::{
     atomic::{AtomicU64, Ordering},
     logic::{
         busy::{Busy, NotHeld},
-        ring::Cursors, //
+        ring::{Cursors, Span},
+        slot::Slot, //
     },
+    mem::Region,
     prelude::*,
     sys::wait::WaitQueue, //
 };
@@ -61,7 +63,7 @@ pub trait Queue: Send + Sync {
         &self,
         held: &mut Inner,
         kring: &Kring,
-        span: crate::logic::ring::Span,
+        span: Span,
         flags: u32,
     ) -> Result<(), SyncError>;
 
@@ -70,7 +72,7 @@ pub trait Queue: Send + Sync {
         &self,
         held: &mut Inner,
         kring: &Kring,
-        span: crate::logic::ring::Span,
+        span: Span,
         flags: u32,
     ) -> Result<(), SyncError>;
 }
@@ -172,10 +174,41 @@ pub struct Inner {
     pub cursors: Cursors,
     /// The ring in shared memory.
     pub ring: SharedRing,
-    /// The buffer index that the kernel last saw or put in each slot, for the return of buffers.
+    /// The buffer that the kernel last saw or put in each slot: what it gives to the hardware, whatever the program writes
+    /// into a slot meanwhile. It follows each slot that is handed over, whatever stands behind the ring at that moment.
     pub shadow: KVVec<u32>,
     /// Size of a buffer of the region in bytes.
     pub buf_size: u32,
+}
+
+impl Inner {
+    /// Notes that the program has handed over the slot `index` with the buffer `buf_idx`. False, with nothing noted, if
+    /// there is no such buffer in `region`.
+    #[inline]
+    pub fn accept(&mut self, region: &Region, index: u32, buf_idx: u32) -> bool {
+        let Some(entry) = self.shadow.get_mut(index as usize) else {
+            return false;
+        };
+        let exists = region.buf_ptr(buf_idx).is_some();
+        if exists {
+            *entry = buf_idx;
+        }
+        exists
+    }
+
+    /// Reads the slots of `span`, which the program has handed over, and notes their buffers. Stops at the first slot that
+    /// is impossible, and returns it: its buffer does not exist or, if a packet is in it, the length is above the buffer's.
+    pub fn accept_span(&mut self, region: &Region, span: Span, packets: bool) -> Result<(), u32> {
+        for index in span {
+            // SAFETY: Indices of a span of this ring are below its number of slots.
+            let slot = Slot::from_raw(unsafe { self.ring.read(index) });
+            let fits = !packets || u32::from(slot.len) <= self.buf_size;
+            if !fits || !self.accept(region, index, slot.buf_idx) {
+                return Err(index);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Counters of a ring. One writer at a time (the holder of the busy flag) unless said otherwise.

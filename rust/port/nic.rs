@@ -91,18 +91,30 @@ pub(super) struct RingUse {
     pub(super) taken: bool,
 }
 
-/// What stands behind a ring while its queue is not ours: nothing moves.
-struct Idle;
+/// What stands behind a ring while its queue is not ours: nothing moves. What the program hands over is read and checked as
+/// by a queue, and its buffers are noted: the hardware gets them when the queue is back.
+struct Idle(Arc<Region>);
 
 impl Queue for Idle {
-    fn txsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
-        Ok(())
+    fn txsync(&self, held: &mut Inner, _: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
+        // The slots stay handed over, and are sent when the queue is back.
+        held.accept_span(&self.0, span, true)
+            .map_err(|slot| SyncError::BadRing { slot: Some(slot) })
     }
 
-    fn rxsync(&self, held: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
-        // The program's released slots are the kernel's again; they are filled when the queue is back.
-        held.cursors.release_all();
-        Ok(())
+    fn rxsync(&self, held: &mut Inner, _: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
+        match held.accept_span(&self.0, span, false) {
+            Ok(()) => {
+                // The slots are the kernel's again; they are filled when the queue is back.
+                held.cursors.release_all();
+                Ok(())
+            }
+            Err(slot) => {
+                // It lies between `hwcur` and the program's head, where the span is.
+                let _ = held.cursors.release(slot);
+                Err(SyncError::BadRing { slot: Some(slot) })
+            }
+        }
     }
 }
 
@@ -235,7 +247,7 @@ impl NicPort {
             )?;
         }
         let host_tx = HostTx::new(dev.clone(), region.clone())?;
-        let idle: Arc<dyn Queue> = Arc::new(Idle, GFP_CHARGED)?;
+        let idle: Arc<dyn Queue> = Arc::new(Idle(region.clone()), GFP_CHARGED)?;
         let state = State {
             ids: KVec::with_capacity(tx.len() + rx.len(), GFP_CHARGED)?,
             tx: unused(tx.len())?,

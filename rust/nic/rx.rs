@@ -21,7 +21,6 @@ use super::{
 };
 use crate::{
     abi::slot_flags::NS_MOREFRAG,
-    atomic::{fence, Ordering},
     logic::{
         desc::{Offset, Receive},
         ring::{self, Span},
@@ -29,7 +28,8 @@ use crate::{
     },
     mem::Region,
     port::kring::{Counters, Inner, Kring, Queue, SyncError},
-    prelude::*, //
+    prelude::*,
+    sys::barrier, //
 };
 use core::{
     marker::PhantomData,
@@ -170,6 +170,8 @@ impl<F: Family> RxQueue<F> {
             let len = length.wrapping_sub(fcs);
             let at = slot.wrapping_add(i as u32);
             if SYNC {
+                // The data is copied after it was seen that it is there.
+                barrier::dma_rmb();
                 self.sync_for_cpu(held, at, len);
             }
             // SAFETY: Slot `i` of the run.
@@ -215,6 +217,8 @@ impl<F: Family> RxQueue<F> {
         if slots == 0 || (last & F::Rx::END == 0 && slots < n - 1) {
             return None;
         }
+        // The data is copied, or moved, after it was seen that it is there.
+        barrier::dma_rmb();
         // What fills the whole ring without an end is no frame, nor is what no NIC would store.
         let damaged = last & (F::Rx::ERRORS | F::Rx::END) != F::Rx::END
             || longest > held.buf_size
@@ -339,8 +343,8 @@ impl<F: Family> RxQueue<F> {
         if slot == vacant.begin() {
             return;
         }
-        // What the NIC wrote before it wrote the descriptors is read after them.
-        fence(Ordering::Acquire);
+        // The program reads what the NIC wrote before it wrote the descriptors.
+        barrier::dma_rmb();
         let got = ring::distance(vacant.begin(), slot, n);
         // Not more than is vacant.
         let _ = held.cursors.publish(got);

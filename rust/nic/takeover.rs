@@ -37,7 +37,7 @@ use crate::{
     },
     port::kring::Direction,
     prelude::*,
-    sys::{rtnl::Rtnl, sched}, //
+    sys::{barrier, rtnl::Rtnl, sched}, //
 };
 use core::marker::PhantomData;
 
@@ -347,6 +347,7 @@ impl<F: Family> Frozen<F> {
         // Descending, so that the driver finds the first one when all are in place.
         for i in (0..stretch.len).rev() {
             ring.write(at(i), 0, 0);
+            barrier::dma_wmb();
             ring.write(at(i), 1, F::Rx::DAMAGED);
         }
         let refilled = sched::wait_until(PATIENCE_MS, || {

@@ -272,13 +272,16 @@ impl SharedRing {
     fn user_cursors(self) -> (u32, u32, u32) {
         let header = self.header();
         // SAFETY: As above.
-        unsafe {
+        let cursors = unsafe {
             (
                 (&raw const (*header).head).read_volatile(),
                 (&raw const (*header).cur).read_volatile(),
                 (&raw const (*header).tail).read_volatile(),
             )
-        }
+        };
+        // The slots that another thread filled before it moved `head` are read after it.
+        fence(Ordering::Acquire);
+        cursors
     }
 
     /// The ring's flags as the program wrote them.

@@ -2,6 +2,7 @@
 
 //! Thin safe wrappers over kernel API that the `kernel` crate lacks.
 
+pub(crate) mod barrier;
 pub(crate) mod log;
 pub(crate) mod netdev;
 pub(crate) mod notifier;

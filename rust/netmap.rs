@@ -17,10 +17,12 @@
 //! 1. `rtnl_mutex`: everything that binds, unbinds or changes a NIC port;
 //! 2. the registry's mutex ([`port::registry`]): the tables of ports and regions;
 //! 3. a kring, stopped ([`port::kring::Kring::stop`]) or held for a sync;
-//! 4. the mutex of redirected functions ([`nic`]), which nests in the RTNL mutex alone;
-//! 5. `netif_addr_lock`, `netif_tx_lock`, the queue lock of a host ring.
+//! 4. the mutex of a region ([`mem`]);
+//! 5. the mutex of redirected functions ([`nic`]), which nests in the RTNL mutex alone;
+//! 6. `netif_addr_lock`, `netif_tx_lock`, the queue lock of a host ring.
 //!
-//! A sync takes the busy flag of one kring at a time and no mutex. Interrupts take only the queue lock of a host ring
+//! A sync takes the busy flag of one kring at a time and no mutex but, where buffers are exchanged for the first time, that
+//! of their region. Interrupts take only the queue lock of a host ring
 //! and find ports under RCU. User memory is never copied under a lock.
 
 #![allow(

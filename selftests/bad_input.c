@@ -82,6 +82,7 @@ TEST_F_TIMEOUT(pair, scribbling, 240)
 	pthread_t threads[4];
 	int i;
 
+	self->scribbled = true;
 	for (i = 0; i < 4; i++)
 		start(_metadata, &threads[i], functions[i], &workers[i]);
 	sleep(seconds ? atoi(seconds) : 60);

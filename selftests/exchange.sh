@@ -72,5 +72,5 @@ logged() {
 }
 
 nothing_left() {
-	[ "$(taken "$TEST_IF")" = 0 ] && [ ! -s "$regions" ]
+	[ "$(taken "$TEST_IF")" = 0 ] && [ -z "$(cat "$regions")" ]
 }

@@ -203,7 +203,7 @@ TEST_F_TIMEOUT(leftovers, nothing_is_left_of_a_killed_program, TIMEOUT_S)
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_TRUE(WIFSIGNALED(status));
 	expect_nothing_left(_metadata, self);
-	EXPECT_EQ(0, pool_used("missing buffers"));
+	EXPECT_EQ(0, lost_buffers());
 }
 
 /* The kernel's addresses have their first 16 bits set, which is what nothing else here has. */

@@ -425,6 +425,22 @@ UNUSED static long pool_used(const char *pool)
 	return used;
 }
 
+/* Buffers of closed files that wait for others, with which they were exchanged, to be closed too. */
+UNUSED static long lost_buffers(void)
+{
+	char line[256];
+	long lost = 0;
+	FILE *f = fopen("/sys/kernel/debug/netmap/regions", "r");
+
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "  lost buffers: %ld", &lost) == 1)
+			break;
+	fclose(f);
+	return lost;
+}
+
 /* Sets or clears flags of an interface, and has them in effect in the NIC. */
 UNUSED static int set_if_flags(const char *name, short set, short clear)
 {

@@ -105,7 +105,7 @@ fn describe_regions(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "  clusters: {clusters} huge {huge}")?;
     writeln!(f, "  pages of interfaces and rings: {}", usage.pages)?;
     writeln!(f, "  devices: {}", usage.devices)?;
-    writeln!(f, "  missing buffers: {}", usage.missing)
+    writeln!(f, "  lost buffers: {}", usage.lost)
 }
 
 /// Writes the counters of a ring, without an end of line.

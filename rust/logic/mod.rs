@@ -12,6 +12,7 @@ pub mod busy;
 pub mod desc;
 pub mod errno;
 pub mod gate;
+pub mod groups;
 pub mod name;
 pub mod options;
 pub mod owner;

@@ -268,10 +268,10 @@ impl BufferPool {
         }
     }
 
-    /// Takes a buffer back and zeroes it; says whether it was handed out. No device may write to it any more.
-    pub(super) fn free(&mut self, map: &BufferMap, index: u32) -> bool {
+    /// Takes a buffer that was handed out back and zeroes it. No device may write to it any more.
+    pub(super) fn free(&mut self, map: &BufferMap, index: u32) {
         if index < RESERVED || self.used.free(index).is_err() {
-            return false;
+            return;
         }
         if let Some(buffer) = map.table.get(index) {
             // SAFETY: The table's entries are buffers of this size that stay.
@@ -279,16 +279,5 @@ impl BufferPool {
                 core::ptr::write_bytes(buffer.as_ptr(), 0, map.table.buf_size() as usize);
             }
         }
-        true
-    }
-
-    /// Whether a buffer is handed out.
-    pub(super) fn is_used(&self, index: u32) -> bool {
-        index >= RESERVED && self.used.is_allocated(index)
-    }
-
-    /// One more than the highest index that may be handed out.
-    pub(super) fn backed(&self) -> u32 {
-        self.backed
     }
 }

@@ -9,8 +9,10 @@
 mod area;
 mod buffers;
 mod dma;
+mod group;
 mod page;
 mod region;
 
 pub(crate) use dma::DmaMap;
+pub(crate) use group::Group;
 pub(crate) use region::{InterfaceMemory, Region, RingMemory};

@@ -4,15 +4,19 @@
 
 use super::{
     area::{PageArea, PageRun, PageTableView},
-    buffers::{self, BufferMap, BufferPool, BufferTable, Devices},
+    buffers::{self, BufferMap, BufferPool, Devices},
     dma::{DmaMap, Mapping},
+    group::{Group, Groups, Owners},
     page::{Cluster, PAGE_SIZE}, //
 };
 use crate::{
     abi,
-    atomic::Ordering,
+    atomic::{AtomicU32, Ordering},
     bindings,
-    logic::pools::{Layout, Parameters},
+    logic::{
+        groups::NOBODY,
+        pools::{Layout, Parameters}, //
+    },
     port::kring::SharedRing,
     prelude::*, //
 };
@@ -29,6 +33,7 @@ pub(crate) struct Region {
     interfaces: PageTableView,
     rings: PageTableView,
     buffers: BufferMap,
+    owners: Owners,
     #[pin]
     state: Mutex<State>,
 }
@@ -37,13 +42,12 @@ pub(crate) struct Region {
 struct State {
     interfaces: PageArea,
     rings: PageArea,
-    buffers: BufferPool,
+    /// Before the buffers, whose memory they map: fields are dropped in this order.
     maps: KVec<Arc<DmaMap>>,
-    /// The rings in use and the extra buffers given out: who holds buffers.
-    live: KVec<SharedRing>,
-    extra: u32,
-    /// Buffers of dead programs that were not where they should have been.
-    missing: u32,
+    buffers: BufferPool,
+    groups: Groups,
+    /// Buffers that the slots of rings in use and the lists of extra buffers of open files were given.
+    held: u32,
 }
 
 /// The devices of a region, whose mutex is held.
@@ -55,7 +59,8 @@ impl Devices for Maps<'_> {
     fn map(&self, cluster: &Cluster, before: usize) -> Result<KVec<Mapping>> {
         let mut mappings = KVec::with_capacity(self.0.len(), GFP_CHARGED)?;
         for map in self.0 {
-            // SAFETY: The mutex is held; who drops the cluster drops the mappings first.
+            // SAFETY: The mutex is held. A cluster that is not taken is dropped after its mappings (`buffers::Fresh`), one that is
+            // taken after the maps (`State`).
             let mapping = unsafe { map.map(cluster, before) }?;
             mappings.push(mapping, GFP_CHARGED)?;
         }
@@ -64,7 +69,7 @@ impl Devices for Maps<'_> {
 
     fn publish(&self, mappings: KVec<Mapping>, first: u32) {
         for (map, mapping) in self.0.iter().zip(mappings) {
-            // SAFETY: The mutex has been held since, and the region, which owns the clusters, drops its maps first.
+            // SAFETY: The mutex has been held since, and the clusters are dropped after the maps (`State`).
             unsafe { map.publish(mapping, first) };
         }
     }
@@ -84,8 +89,8 @@ pub(crate) struct Usage {
     pub(crate) pages: usize,
     /// Devices that have the buffers mapped.
     pub(crate) devices: usize,
-    /// Buffers not found at their program's death, which will come back when the holders of extra buffers are gone.
-    pub(crate) missing: u32,
+    /// Buffers whose file is closed, and which come back when those with whom it has exchanged buffers are closed too.
+    pub(crate) lost: u32,
 }
 
 impl Region {
@@ -108,15 +113,18 @@ impl Region {
         let interfaces = PageArea::new(pages(layout.interfaces().bytes())?)?;
         let rings = PageArea::new(pages(layout.rings().bytes())?)?;
         let (pool, map) = buffers::new(layout.buffers().objects(), layout.buffers().object_size())?;
+        let mut labels = KVVec::with_capacity(map.table.total() as usize, GFP_CHARGED)?;
+        for _ in 0..map.table.total() {
+            labels.push(AtomicU32::new(NOBODY), GFP_CHARGED)?;
+        }
         let views = (interfaces.view(), rings.view());
         let state = State {
             interfaces,
             rings,
-            buffers: pool,
             maps: KVec::new(),
-            live: KVec::new(),
-            extra: 0,
-            missing: 0,
+            buffers: pool,
+            groups: Groups::new(),
+            held: 0,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -125,6 +133,7 @@ impl Region {
                 interfaces: views.0,
                 rings: views.1,
                 buffers: map,
+                owners: Owners::new(labels),
                 state <- new_mutex!(state, "netmap_region"),
             }),
             GFP_CHARGED,
@@ -144,12 +153,6 @@ impl Region {
     /// Where the pools are.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
-    }
-
-    /// Where the kernel sees the buffers.
-    #[inline]
-    pub(crate) fn buffers(&self) -> &BufferTable {
-        &self.buffers.table
     }
 
     /// The kernel's address of a buffer; [`None`] for an index without a buffer or of a reserved one.
@@ -204,7 +207,7 @@ impl Region {
             clusters: state.buffers.clusters(),
             pages: state.interfaces.backed() + state.rings.backed(),
             devices: state.maps.len(),
-            missing: state.missing,
+            lost: state.lost(),
         }
     }
 
@@ -224,7 +227,7 @@ impl Region {
         let map = unsafe { DmaMap::new(device, total, self.buf_size() as usize) }?;
         let map = Arc::new(map, GFP_CHARGED)?;
         for (cluster, first) in state.buffers.each_cluster() {
-            // SAFETY: The mutex is held, and the region, which owns the clusters, drops its maps first.
+            // SAFETY: The mutex is held, and the clusters are dropped after the maps (`State`).
             unsafe {
                 let mapping = map.map(cluster, 0)?;
                 map.publish(mapping, first);
@@ -243,8 +246,15 @@ impl Region {
         }
     }
 
-    /// Hands out `count` buffers, all or none, and tells `take` their indices.
-    fn take_buffers(&self, state: &mut State, count: u32, take: impl FnMut(u32)) -> Result {
+    /// Hands out `count` buffers to the group `label`, all or none, and tells `take` their indices.
+    fn take_buffers(
+        &self,
+        state: &mut State,
+        label: u32,
+        count: u32,
+        mut take: impl FnMut(u32),
+    ) -> Result {
+        let lost = state.lost();
         let State { buffers, maps, .. } = state;
         let largest = maps
             .iter()
@@ -252,7 +262,10 @@ impl Region {
             .min()
             .unwrap_or(usize::MAX);
         buffers
-            .alloc(&self.buffers, count, largest, &Maps(maps), take)
+            .alloc(&self.buffers, count, largest, &Maps(maps), |index| {
+                self.owners.set(index, label);
+                take(index);
+            })
             .inspect_err(|error| {
                 if *error == ENOSPC {
                     let need = buffers.used_count() + count + buffers::RESERVED;
@@ -261,20 +274,69 @@ impl Region {
                         self.buffers.table.total(),
                         need
                     );
+                    if lost != 0 {
+                        pr_err!(
+                            "{} buffers are lost until the programs that exchanged them with closed ones are closed\n",
+                            lost
+                        );
+                    }
                 }
             })
     }
 
-    /// Makes a ring of `slots` slots with a buffer in each.
+    /// A group for a bind, with the file as its member, which is to [`Self::leave`] it.
+    pub(crate) fn new_group(&self) -> Result<Arc<Group>> {
+        self.state.lock().groups.open()
+    }
+
+    /// The owners of the buffers, to look up many of them.
+    #[inline]
+    pub(crate) fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// Whether somebody has this buffer.
+    pub(crate) fn is_held(&self, index: u32) -> bool {
+        self.owners.owner(index) != NOBODY
+    }
+
+    /// A ring of `group` was handed the buffer `index`. If it is another group's, the two are one from now on.
+    ///
+    /// False if nobody has this buffer, or there is none.
+    #[inline]
+    pub(crate) fn exchange(&self, group: &Group, index: u32) -> bool {
+        self.owners.owner(index) == group.label() || self.exchange_slow(group, index)
+    }
+
+    #[cold]
+    fn exchange_slow(&self, group: &Group, index: u32) -> bool {
+        self.state
+            .lock()
+            .groups
+            .exchange(group, &self.owners, index)
+    }
+
+    /// A ring or a file is gone from its group: with the last one of it, all buffers of the group are free.
+    ///
+    /// No device may write to them any more.
+    fn leave_group(&self, state: &mut State, group: &Arc<Group>) {
+        if let Some((label, count)) = state.groups.leave(group) {
+            let buffers = &mut state.buffers;
+            self.owners.move_all(label, NOBODY, count, |index| {
+                buffers.free(&self.buffers, index);
+            });
+        }
+    }
+
+    /// Makes a ring of `slots` slots with a buffer in each, a member of `group`.
     ///
     /// `EINVAL` for a number of slots that no ring can have; `ENOMEM` if the pools or the system have not enough, with
     /// a line in the log that names the parameter.
-    pub(crate) fn new_ring(&self, slots: u32) -> Result<RingMemory> {
+    pub(crate) fn new_ring(&self, slots: u32, group: &Arc<Group>) -> Result<RingMemory> {
         let bytes = crate::logic::pools::ring_bytes(slots).ok_or(EINVAL)?;
         let pages = bytes.div_ceil(PAGE_SIZE as u32);
         let mut shadow = KVVec::<u32>::with_capacity(slots as usize, GFP_CHARGED)?;
         let mut state = self.state.lock();
-        state.live.reserve(1, GFP_CHARGED)?;
         let run = state.rings.alloc(pages).map_err(|error| {
             if error == ENOSPC {
                 let (have, size) = (
@@ -294,17 +356,18 @@ impl Region {
             }
             ENOMEM
         })?;
-        let mut full = false;
-        let taken = self.take_buffers(&mut state, slots, |index| {
-            full |= shadow.push_within_capacity(index).is_err();
+        let taken = self.take_buffers(&mut state, group.label(), slots, |index| {
+            // There is room for as many as there are slots.
+            let _ = shadow.push_within_capacity(index);
         });
-        if taken.is_err() || full {
-            for index in shadow.iter() {
-                state.buffers.free(&self.buffers, *index);
-            }
+        if taken.is_err() {
             state.rings.free(&run);
             return Err(ENOMEM);
         }
+        if let Some(account) = state.groups.account(group) {
+            account.join(slots);
+        }
+        state.held += slots;
         let base = run.address().cast::<abi::Ring>();
         // SAFETY: The run is zeroed, mapped and long enough for a ring of `slots` slots; it lives in the result.
         let ring = unsafe { SharedRing::new(base, slots) };
@@ -321,31 +384,21 @@ impl Region {
             // SAFETY: There is one index per slot.
             unsafe { ring.write(slot as u32, u64::from(*index)) };
         }
-        state.live.push(ring, GFP_CHARGED)?;
         Ok(RingMemory {
             ring,
             offset,
-            run,
             shadow,
+            group: group.clone(),
+            run,
         })
     }
 
-    /// Takes a ring back with the buffers that its slots hold now. `shadow` is what the kernel last saw in them.
-    pub(crate) fn free_ring(&self, memory: RingMemory, shadow: &[u32]) {
+    /// Takes a ring back. Its buffers are free when its group has no other member.
+    pub(crate) fn free_ring(&self, memory: RingMemory) {
         let mut state = self.state.lock();
-        let ring = memory.ring;
-        state.live.retain(|other| other.header() != ring.header());
-        for slot in 0..ring.num_slots() {
-            // SAFETY: The slot is below the number of slots.
-            let index = unsafe { ring.read(slot) } as u32;
-            let last = shadow.get(slot as usize).copied().unwrap_or(0);
-            if !state.buffers.free(&self.buffers, index) && !state.buffers.free(&self.buffers, last)
-            {
-                state.missing += 1;
-            }
-        }
+        state.held -= memory.ring.num_slots();
         state.rings.free(&memory.run);
-        self.sweep(&mut state);
+        self.leave_group(&mut state, &memory.group);
     }
 
     /// Makes an interface for `rings` rings, zeroed.
@@ -375,15 +428,15 @@ impl Region {
         self.state.lock().interfaces.free(&memory.run);
     }
 
-    /// Hands out `count` extra buffers as a list, each beginning with the index of the next; returns the first.
+    /// Hands out `count` extra buffers to `group` as a list, each beginning with the index of the next; returns the first.
     ///
     /// As C netmap does: if the pool has not as many, as many as it has, which is what the second value says. `ENOMEM` if
     /// the system has no memory for those.
-    pub(crate) fn new_extra(&self, count: u32) -> Result<(u32, u32)> {
+    pub(crate) fn new_extra(&self, count: u32, group: &Arc<Group>) -> Result<(u32, u32)> {
         let mut state = self.state.lock();
         let count = count.min(state.buffers.free_count(&self.buffers));
         let (mut head, mut given) = (0, 0);
-        self.take_buffers(&mut state, count, |index| {
+        self.take_buffers(&mut state, group.label(), count, |index| {
             if let Some(buffer) = self.buffers.table.get(index) {
                 // SAFETY: A buffer is at least 64 bytes, aligned to as many, and was free.
                 unsafe { buffer.as_ptr().cast::<u32>().write_volatile(head) };
@@ -392,62 +445,26 @@ impl Region {
             given += 1;
         })
         .map_err(|_| ENOMEM)?;
-        state.extra += given;
+        if let Some(account) = state.groups.account(group) {
+            account.charge(given);
+        }
+        state.held += given;
         Ok((head, given))
     }
 
-    /// Takes back `given` extra buffers from the list that starts at `head`, which a program may have written.
-    pub(crate) fn free_extra(&self, head: u32, given: u32) {
+    /// A file leaves its group, with `extra` extra buffers that it was given, wherever they are. They are free when the group
+    /// has no other member.
+    pub(crate) fn leave(&self, group: &Arc<Group>, extra: u32) {
         let mut state = self.state.lock();
-        let mut index = head;
-        let mut found = 0;
-        while found < given {
-            let Some(buffer) = self.buffers.table.get(index) else {
-                break;
-            };
-            // SAFETY: A buffer is at least 64 bytes and aligned to as many.
-            let next = unsafe { buffer.as_ptr().cast::<u32>().read_volatile() };
-            if !state.buffers.free(&self.buffers, index) {
-                // Free already, or reserved: the list is broken or runs in a circle.
-                break;
-            }
-            found += 1;
-            index = next;
-        }
-        state.extra -= given;
-        state.missing += given - found;
-        self.sweep(&mut state);
+        state.held -= extra;
+        self.leave_group(&mut state, group);
     }
+}
 
-    /// Finds the missing buffers: handed out, but in no slot of a live ring.
-    ///
-    /// While somebody holds extra buffers there is no telling those from the missing ones, so that this waits.
-    fn sweep(&self, state: &mut State) {
-        if state.missing == 0 || state.extra != 0 {
-            return;
-        }
-        let Ok(mut seen) = KVVec::from_elem(false, state.buffers.backed() as usize, GFP_CHARGED)
-        else {
-            return;
-        };
-        for ring in state.live.iter() {
-            for slot in 0..ring.num_slots() {
-                // SAFETY: The slot is below the number of slots.
-                let index = unsafe { ring.read(slot) } as u32;
-                if let Some(entry) = seen.get_mut(index as usize) {
-                    *entry = true;
-                }
-            }
-        }
-        for (index, seen) in seen.iter().enumerate() {
-            if state.missing == 0 {
-                break;
-            }
-            let index = index as u32;
-            if !seen && state.buffers.is_used(index) && state.buffers.free(&self.buffers, index) {
-                state.missing -= 1;
-            }
-        }
+impl State {
+    /// Buffers that are in use, but not by those that they were given to.
+    fn lost(&self) -> u32 {
+        self.buffers.used_count().saturating_sub(self.held)
     }
 }
 
@@ -459,6 +476,8 @@ pub(crate) struct RingMemory {
     pub(crate) offset: u64,
     /// The buffers that were put in the slots.
     pub(crate) shadow: KVVec<u32>,
+    /// The group that the ring is a member of.
+    pub(crate) group: Arc<Group>,
     run: PageRun,
 }
 

@@ -89,7 +89,7 @@ impl<F: Family> Ours<F> {
         let side = match id.direction {
             Direction::Tx => {
                 let line = Line::new(hw, gate, dma, block);
-                Side::Tx(Arc::new(TxQueue::new(line), GFP_CHARGED)?)
+                Side::Tx(Arc::new(TxQueue::new(line, region), GFP_CHARGED)?)
             }
             Direction::Rx => {
                 let line = Line::new(hw, gate, dma, block);

@@ -46,6 +46,7 @@ const TAG_AT: usize = 12;
 /// A receive queue behind a kring.
 pub struct RxQueue<F: Family> {
     line: Line<Live>,
+    /// After the map in `line`: it has the memory that is mapped, and fields are dropped in this order.
     region: Arc<Region>,
     family: PhantomData<F>,
 }
@@ -355,7 +356,7 @@ impl<F: Family> RxQueue<F> {
         }
     }
 
-    /// Fills descriptors for `run` slots from `slot` on, as long as their buffers exist. Returns how many.
+    /// Fills descriptors for `run` slots from `slot` on, as long as their buffers are of the ring's group. Returns how many.
     ///
     /// # Safety
     ///
@@ -369,6 +370,7 @@ impl<F: Family> RxQueue<F> {
         run: u32,
     ) -> u32 {
         let table = self.line.dma.table();
+        let (owners, label) = (self.region.owners(), held.group.label());
         // SAFETY: The run ends before the rings do, and `shadow` has as many entries as the ring has slots.
         let (slots, shadow, descs) = unsafe {
             (
@@ -385,17 +387,48 @@ impl<F: Family> RxQueue<F> {
             let Some(address) = table.get(index) else {
                 return i as u32;
             };
+            // SAFETY: As above.
+            if index != unsafe { shadow.read() } {
+                if owners.owner(index) != label {
+                    return i as u32;
+                }
+                // SAFETY: As above.
+                unsafe { shadow.write(index) };
+            }
             if SYNC {
                 self.line.dma.sync_for_device(index, held.buf_size as usize);
             }
             // SAFETY: As above.
             unsafe {
-                shadow.write(index);
                 desc.write_volatile(address.to_le());
                 desc.add(1).write_volatile(0);
             }
         }
         run
+    }
+
+    /// Fills the descriptor for `slot`, whose buffer need not be of the ring's group yet. False if nobody has that buffer.
+    #[cold]
+    #[inline(never)]
+    fn refill_slot(&self, live: &Live, held: &mut Inner, slot: u32) -> bool {
+        // SAFETY: Within the ring, as all slots of a span are.
+        let index = Slot::from_raw(unsafe { held.ring.read(slot) }).buf_idx;
+        let Some(address) = self.line.dma.get(index) else {
+            return false;
+        };
+        if !held.accept(&self.region, slot, index) {
+            return false;
+        }
+        if self.line.dma.need_sync() {
+            self.line.dma.sync_for_device(index, held.buf_size as usize);
+        }
+        // SAFETY: A slot's descriptor, of two words, is within the ring.
+        unsafe {
+            let desc = live.ring.at(live.offset.descriptor(slot));
+            desc.write_volatile(address.to_le());
+            desc.add(1).write_volatile(0);
+        }
+        true
     }
 
     /// Hands the slots of `span` to the hardware, up to the first one that is impossible.
@@ -413,13 +446,18 @@ impl<F: Family> RxQueue<F> {
         while left != 0 {
             let run = live.offset.run(slot, left);
             // SAFETY: `Offset::run` keeps within both rings.
-            let done = unsafe { self.refill::<SYNC>(live, held, slot, run) };
+            let mut done = unsafe { self.refill::<SYNC>(live, held, slot, run) };
+            if done < run {
+                let at = ring::add(slot, done, n);
+                if self.refill_slot(live, held, at) {
+                    done = done.wrapping_add(1);
+                } else {
+                    fault = Some(at);
+                    left = done;
+                }
+            }
             slot = ring::add(slot, done, n);
             left = left.wrapping_sub(done);
-            if done < run {
-                fault = Some(slot);
-                break;
-            }
         }
         if slot != span.begin() {
             live.tail = live.offset.descriptor(ring::prev(slot, n));

@@ -18,6 +18,7 @@ use crate::{
         ring::{self, Cursors, Span},
         slot::Slot, //
     },
+    mem::Region,
     port::kring::{Counters, Inner, Kring, Queue, SyncError},
     prelude::*, //
 };
@@ -26,6 +27,8 @@ use core::marker::PhantomData;
 /// A transmit queue behind a kring.
 pub struct TxQueue<F: Family> {
     line: Line<Live>,
+    /// After the map in `line`: it has the memory that is mapped, and fields are dropped in this order.
+    region: Arc<Region>,
     family: PhantomData<F>,
 }
 
@@ -73,9 +76,10 @@ enum Frame {
 
 impl<F: Family> TxQueue<F> {
     /// A queue without a ring.
-    pub fn new(line: Line<Live>) -> Self {
+    pub fn new(line: Line<Live>, region: &Arc<Region>) -> Self {
         Self {
             line,
+            region: region.clone(),
             family: PhantomData,
         }
     }
@@ -119,8 +123,8 @@ impl<F: Family> TxQueue<F> {
         Ok(())
     }
 
-    /// Fills descriptors for `run` slots from `slot` on, as long as each is a whole frame without flags but the one
-    /// for a changed buffer. Returns how many, and their bytes.
+    /// Fills descriptors for `run` slots from `slot` on, as long as each is a whole frame in a buffer of the ring's group,
+    /// without flags but the one for a changed buffer. Returns how many, and their bytes.
     ///
     /// # Safety
     ///
@@ -134,6 +138,7 @@ impl<F: Family> TxQueue<F> {
         run: u32,
     ) -> (u32, u64) {
         let table = self.line.dma.table();
+        let (owners, label) = (self.region.owners(), held.group.label());
         let max = live.max_len.wrapping_sub(u32::from(TX_MIN_FRAME));
         // SAFETY: The run ends before the rings do, and `shadow` has as many entries as the ring has slots.
         let (slots, shadow, descs) = unsafe {
@@ -170,12 +175,19 @@ impl<F: Family> TxQueue<F> {
                         .write_len_flags(slot.wrapping_add(i as u32), len, 0)
                 };
             }
+            // SAFETY: As above.
+            if buf_idx != unsafe { shadow.read() } {
+                if owners.owner(buf_idx) != label {
+                    return (i as u32, bytes);
+                }
+                // SAFETY: As above.
+                unsafe { shadow.write(buf_idx) };
+            }
             if SYNC {
                 self.line.dma.sync_for_device(buf_idx, usize::from(len));
             }
             // SAFETY: As above.
             unsafe {
-                shadow.write(buf_idx);
                 desc.write_volatile(address.to_le());
                 desc.add(1).write_volatile(F::Tx::whole(len).to_le());
             }
@@ -199,7 +211,9 @@ impl<F: Family> TxQueue<F> {
             let Some(address) = self.line.dma.get(found.buf_idx) else {
                 return Frame::Bad(at);
             };
-            if u32::from(found.len) > held.buf_size {
+            if u32::from(found.len) > held.buf_size
+                || !held.accept(&self.region, at, found.buf_idx)
+            {
                 return Frame::Bad(at);
             }
             let more = found.has(NS_MOREFRAG);
@@ -222,12 +236,8 @@ impl<F: Family> TxQueue<F> {
             if count == 1 {
                 head = word;
             }
-            // SAFETY: The descriptor of a slot of the ring; `shadow` has as many entries as there are slots.
+            // SAFETY: The descriptor of a slot of the ring.
             unsafe {
-                held.shadow
-                    .as_mut_ptr()
-                    .add(at as usize)
-                    .write(found.buf_idx);
                 let desc = live.ring.at(live.offset.descriptor(at));
                 desc.write_volatile(address.to_le());
                 desc.add(1).write_volatile(word.to_le());

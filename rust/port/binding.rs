@@ -10,7 +10,7 @@ use crate::{
         request::{BindFlags, Reply},
         selection::{RingCounts, Selection}, //
     },
-    mem::{InterfaceMemory, Region},
+    mem::{Group, InterfaceMemory, Region},
     prelude::*, //
 };
 
@@ -31,20 +31,16 @@ pub(crate) struct Binding {
     pub(super) port: Arc<NicPort>,
     pub(super) selection: Selection,
     pub(super) interface: InterfaceMemory,
+    /// How many extra buffers it was given.
     pub(super) extra: u32,
+    /// The owner of its extra buffers, and of those of the rings that it made.
+    pub(super) group: Arc<Group>,
 }
 
 impl Binding {
     /// Whether the port is gone for good.
     pub(crate) fn is_dead(&self) -> bool {
         self.port.is_dead()
-    }
-
-    /// The first extra buffer, as the program left it.
-    pub(super) fn extra_head(&self) -> u32 {
-        let header = self.interface.header().as_ptr();
-        // SAFETY: The interface is mapped as long as this binding has it.
-        unsafe { (&raw const (*header).ni_bufs_head).read_volatile() }
     }
 }
 

@@ -16,7 +16,7 @@
 
 use super::{
     binding::Binding,
-    host::{remember, Frame, HostTx},
+    host::{Frame, HostTx},
     kring::{Inner, Kring, SharedRing},
 };
 use crate::{
@@ -207,10 +207,9 @@ impl Room {
             unsafe {
                 let packet = Slot::from_raw(from.ring.read(index));
                 let free = Slot::from_raw(tx.ring.read(head));
-                let possible = |slot: &Slot| region.buf_ptr(slot.buf_idx).is_some();
-                if !possible(&packet)
-                    || !possible(&free)
-                    || u32::from(packet.len) > region.buf_size()
+                if u32::from(packet.len) > region.buf_size()
+                    || !tx.accept(region, head, packet.buf_idx)
+                    || !from.accept(region, index, free.buf_idx)
                 {
                     return false;
                 }
@@ -225,8 +224,6 @@ impl Room {
                 };
                 tx.ring.write(head, sent.to_raw());
                 from.ring.write(index, empty.to_raw());
-                remember(tx, head, packet.buf_idx);
-                remember(from, index, free.buf_idx);
             }
             index = next(index, from.ring.num_slots());
             head = next(head, tx.ring.num_slots());

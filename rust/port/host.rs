@@ -317,12 +317,13 @@ impl Queue for HostTx {
             // SAFETY: Indices of a span of this ring are below its number of slots.
             let slot = Slot::from_raw(unsafe { held.ring.read(index) });
             let checked = self.region.buf_ptr(slot.buf_idx);
-            let Some(buffer) = checked.filter(|_| u32::from(slot.len) <= self.region.buf_size())
+            let Some(buffer) = checked
+                .filter(|_| u32::from(slot.len) <= self.region.buf_size())
+                .filter(|_| held.accept(&self.region, index, slot.buf_idx))
             else {
                 result = Err(SyncError::BadRing { slot: Some(index) });
                 break;
             };
-            remember(held, index, slot.buf_idx);
             frame.add(buffer, slot.len);
             let endless = slot.has(NS_MOREFRAG);
             if endless && frame.count < most {
@@ -424,12 +425,5 @@ impl Frame {
             }
         }
         Ok(skb)
-    }
-}
-
-/// Notes that the kernel has seen buffer `buf_idx` in slot `index`.
-pub(super) fn remember(held: &mut Inner, index: u32, buf_idx: u32) {
-    if let Some(entry) = held.shadow.get_mut(index as usize) {
-        *entry = buf_idx;
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         ring::{Cursors, Span},
         slot::Slot, //
     },
-    mem::Region,
+    mem::{Group, Region},
     prelude::*,
     sys::wait::WaitQueue, //
 };
@@ -176,28 +176,33 @@ pub struct Inner {
     pub ring: SharedRing,
     /// The buffer that the kernel last saw or put in each slot: what it gives to the hardware, whatever the program writes
     /// into a slot meanwhile. It follows each slot that is handed over, whatever stands behind the ring at that moment.
+    /// All of them are buffers of `group`.
     pub shadow: KVVec<u32>,
+    /// The owner of the ring's buffers.
+    pub group: Arc<Group>,
     /// Size of a buffer of the region in bytes.
     pub buf_size: u32,
 }
 
 impl Inner {
-    /// Notes that the program has handed over the slot `index` with the buffer `buf_idx`. False, with nothing noted, if
-    /// there is no such buffer in `region`.
+    /// Notes that the program has handed over the slot `index` with the buffer `buf_idx`. If it had been given to others,
+    /// they and this ring belong together from now on. False, with nothing noted, if nobody has that buffer in `region`.
     #[inline]
     pub fn accept(&mut self, region: &Region, index: u32, buf_idx: u32) -> bool {
         let Some(entry) = self.shadow.get_mut(index as usize) else {
             return false;
         };
-        let exists = region.buf_ptr(buf_idx).is_some();
-        if exists {
+        if *entry != buf_idx {
+            if !region.exchange(&self.group, buf_idx) {
+                return false;
+            }
             *entry = buf_idx;
         }
-        exists
+        true
     }
 
     /// Reads the slots of `span`, which the program has handed over, and notes their buffers. Stops at the first slot that
-    /// is impossible, and returns it: its buffer does not exist or, if a packet is in it, the length is above the buffer's.
+    /// is impossible, and returns it: nobody has its buffer or, if there are packets in them, a length is above the buffer's.
     pub fn accept_span(&mut self, region: &Region, span: Span, packets: bool) -> Result<(), u32> {
         for index in span {
             // SAFETY: Indices of a span of this ring are below its number of slots.

@@ -22,7 +22,7 @@ use crate::{
         ringset::RingSet,
         selection::{RingCounts, Selection}, //
     },
-    mem::{DmaMap, Region, RingMemory},
+    mem::{DmaMap, Group, Region, RingMemory},
     nic::{
         events::{self, Loss},
         intercept::Installed,
@@ -377,9 +377,10 @@ impl NicPort {
                 }
             }
         }
+        let group = self.region.new_group()?;
         let result = self
-            .prepare(this, state, fresh, rtnl)
-            .and_then(|()| self.finish(this, state, request, &selection));
+            .prepare(this, state, fresh, &group, rtnl)
+            .and_then(|()| self.finish(this, state, request, &selection, &group));
         match result {
             Ok(binding) => {
                 for (direction, range) in [
@@ -399,6 +400,7 @@ impl NicPort {
             }
             Err(error) => {
                 self.retire(state, fresh, rtnl);
+                self.region.leave(&group, 0);
                 Err(error)
             }
         }
@@ -411,6 +413,7 @@ impl NicPort {
         state: &mut State,
         request: &BindRequest,
         selection: &Selection,
+        group: &Arc<Group>,
     ) -> Result<Arc<Binding>> {
         // First: what the region gives below must not be lost to a failure.
         let place = UniqueArc::new_uninit(GFP_CHARGED)?;
@@ -425,10 +428,6 @@ impl NicPort {
             }
         }
         let name = state.name;
-        let (head, extra) = match request.extra_bufs {
-            0 => (0, 0),
-            count => self.region.new_extra(count)?,
-        };
         let interface = new_interface(
             &self.region,
             name_of(&name),
@@ -438,12 +437,14 @@ impl NicPort {
                 let uses = if is_tx { &state.tx } else { &state.rx };
                 Some(uses.get(ring as usize)?.memory.as_ref()?.offset)
             },
-        )
-        .inspect_err(|_| {
-            if extra > 0 {
-                self.region.free_extra(head, extra);
-            }
-        })?;
+        )?;
+        let (head, extra) = match request.extra_bufs {
+            0 => (0, 0),
+            count => self
+                .region
+                .new_extra(count, group)
+                .inspect_err(|_| self.region.free_interface(&interface))?,
+        };
         let header = interface.header().as_ptr();
         // SAFETY: The interface is mapped and nobody else sees it yet.
         unsafe { (&raw mut (*header).ni_bufs_head).write(head) };
@@ -463,6 +464,7 @@ impl NicPort {
             selection: selection.clone(),
             interface,
             extra,
+            group: group.clone(),
         };
         let binding = place.write(binding).into();
         if let (0, Some(live)) = (state.bindings, &state.live) {
@@ -502,9 +504,7 @@ impl NicPort {
         self.retire(state, last, rtnl);
         state.bindings = state.bindings.saturating_sub(1);
         self.set_capture(state);
-        if binding.extra > 0 {
-            self.region.free_extra(binding.extra_head(), binding.extra);
-        }
+        self.region.leave(&binding.group, binding.extra);
         self.region.free_interface(&binding.interface);
     }
 

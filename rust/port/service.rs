@@ -8,18 +8,20 @@ use super::{
 };
 use crate::{
     logic::{ring::Cursors, ringset::RingSet},
+    mem::Group,
     nic::{intercept::Installed, Policy, QueueId, Wanted},
     prelude::*,
     sys::{rtnl::Rtnl, trace}, //
 };
 
 impl NicPort {
-    /// Makes rings that had no user ready: memory, hooks, hardware.
+    /// Makes rings that had no user ready: memory, as members of `group`, hooks, hardware.
     pub(super) fn prepare(
         &self,
         this: &Arc<Self>,
         state: &mut State,
         fresh: RingSet,
+        group: &Arc<Group>,
         rtnl: &Rtnl,
     ) -> Result {
         let live = state.live.as_mut().ok_or(ENXIO)?;
@@ -43,7 +45,7 @@ impl NicPort {
                     .ok_or(EINVAL)?
                     .clone(),
             };
-            let mut memory = self.region.new_ring(slots)?;
+            let mut memory = self.region.new_ring(slots, group)?;
             let cursors = match direction {
                 Direction::Tx => Cursors::transmit(slots),
                 Direction::Rx => Cursors::receive(slots),
@@ -52,6 +54,7 @@ impl NicPort {
                 cursors: cursors.ok_or(EINVAL)?,
                 ring: memory.ring,
                 shadow: core::mem::take(&mut memory.shadow),
+                group: group.clone(),
                 buf_size: self.region.buf_size(),
             };
             publish(&inner, kring);
@@ -207,7 +210,7 @@ impl NicPort {
             let Some(kring) = self.krings(direction).get(ring as usize) else {
                 continue;
             };
-            let attached = kring.stop().replace(None);
+            drop(kring.stop().replace(None));
             let Some(memory) = state
                 .ring(direction, ring)
                 .ok()
@@ -215,10 +218,7 @@ impl NicPort {
             else {
                 continue;
             };
-            match attached {
-                Some(attached) => self.region.free_ring(memory, &attached.inner.shadow),
-                None => self.region.free_ring(memory, &[]),
-            }
+            self.region.free_ring(memory);
             if let Some(host) = self
                 .host_rx
                 .get(usize::from(kring.index))

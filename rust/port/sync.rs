@@ -19,7 +19,7 @@ use crate::{
     logic::{
         busy::NotHeld,
         ring::RingFault,
-        slot::{Slot, RESERVED_BUFFERS}, //
+        slot::Slot, //
     },
     prelude::*,
     sys::{
@@ -223,11 +223,10 @@ fn reinit(binding: &Binding, kring: &Kring, inner: &mut Inner, fault: Impossible
     for (index, &known) in (0u32..inner.ring.num_slots()).zip(inner.shadow.iter()) {
         // SAFETY: The index is below the number of slots.
         let mut slot = Slot::from_raw(unsafe { inner.ring.read(index) });
-        let foreign =
-            slot.buf_idx < RESERVED_BUFFERS || region.buffers().get(slot.buf_idx).is_none();
+        let nobodys = !region.is_held(slot.buf_idx);
         let long = u32::from(slot.len) > region.buf_size();
-        if foreign || long {
-            if foreign {
+        if nobodys || long {
+            if nobodys {
                 slot.buf_idx = known;
             }
             slot.len = 0;

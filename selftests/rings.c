@@ -356,6 +356,118 @@ TEST_F_TIMEOUT(wire, sends_extra_buffers, TIMEOUT_S)
 	ASSERT_EQ(0, port_close(&extra));
 }
 
+/* Puts one slot, with what the buffer holds; it is handed over by the next sync. */
+static void put_slot(struct netmap_ring *ring, uint32_t len, uint16_t flags)
+{
+	head_slot(ring)->len = len;
+	head_slot(ring)->flags = flags;
+	ring_advance(ring);
+}
+
+static void fill_buffers(struct netmap_ring *ring, uint8_t byte)
+{
+	uint32_t i;
+
+	for (i = 0; i < ring->num_slots; i++)
+		memset(slot_buffer(ring, &ring->slot[i]), byte, ring->nr_buf_size);
+}
+
+/* A slot without a byte, as what a damaged frame becomes, sends nothing, and comes back like any other. */
+TEST_F_TIMEOUT(wire, sends_nothing_of_an_empty_slot, TIMEOUT_S)
+{
+	struct netmap_ring *tx = tx_ring(&self->tx, 0);
+	uint32_t room = nm_ring_space(tx), number = 0, round, i;
+
+	fill_buffers(tx, 0x77);
+	for (round = 0; round < 3; round++) {
+		/* Alone, a frame of several such slots, among others, as the first and the last one, and a whole ring. */
+		put_slot(tx, 0, 0);
+		ASSERT_EQ(0, drain_tx(&self->tx, tx));
+		put_slot(tx, 0, NS_MOREFRAG);
+		put_slot(tx, 0, NS_MOREFRAG);
+		put_slot(tx, 0, NS_REPORT);
+		ASSERT_EQ(0, put_frame(&self->tx, tx, 60, number, 0));
+		put_slot(tx, 0, 0);
+		ASSERT_EQ(0, put_frame(&self->tx, tx, 60, number + 1, 0));
+		put_slot(tx, 0, 0);
+		put_slot(tx, 0, NS_REPORT);
+		ASSERT_EQ(0, drain_tx(&self->tx, tx));
+		EXPECT_EQ(room, nm_ring_space(tx));
+		expect_frame(_metadata, &self->rx, 60, number++);
+		expect_frame(_metadata, &self->rx, 60, number++);
+		for (i = 0; i < room; i++)
+			put_slot(tx, 0, 0);
+		ASSERT_EQ(0, drain_tx(&self->tx, tx));
+		EXPECT_EQ(room, nm_ring_space(tx));
+		/* Nothing came in between. */
+		ASSERT_EQ(0, send_frame(&self->tx, tx, 60, number));
+		expect_frame(_metadata, &self->rx, 60, number++);
+	}
+	EXPECT_EQ(3 * 3, ring_counter(&self->rx, "rx 0", "packets"));
+	EXPECT_EQ(0, ring_counter(&self->tx, "tx 0", "reinits"));
+}
+
+/* An empty slot is no part of a frame, wherever in it; the last one is empty if it held a check sequence alone. */
+TEST_F_TIMEOUT(wire, leaves_empty_slots_out_of_a_frame, TIMEOUT_S)
+{
+	static const uint32_t parts[][4] = { { 100, 0, 0, 0 }, { 0, 100, 0, 50 }, { 0, 0, 60, 0 }, { 60, 0, 40, 0 }, { 0, 0, 0, 70 } };
+	struct netmap_ring *tx = tx_ring(&self->tx, 0);
+	uint8_t frame[2048];
+	uint32_t i, p, len, done;
+
+	fill_buffers(tx, 0x77);
+	for (i = 0; i < ARRAY_SIZE(parts); i++) {
+		for (p = 0, len = 0; p < 4; p++)
+			len += parts[i][p];
+		make_frame(frame, len, i);
+		for (p = 0, done = 0; p < 4; done += parts[i][p++]) {
+			memcpy(slot_buffer(tx, head_slot(tx)), frame + done, parts[i][p]);
+			put_slot(tx, parts[i][p], p < 3 ? NS_MOREFRAG : 0);
+		}
+		ASSERT_EQ(0, tx_sync(&self->tx));
+		expect_frame(_metadata, &self->rx, len, i);
+		ASSERT_EQ(0, drain_tx(&self->tx, tx));
+	}
+	EXPECT_EQ(0, ring_counter(&self->tx, "tx 0", "reinits"));
+}
+
+/* What has no header is no frame, and is refused; a short one is sent with nothing of what the buffer holds behind it. */
+TEST_F_TIMEOUT(wire, sends_no_more_than_there_is, TIMEOUT_S)
+{
+	struct netmap_ring *tx = tx_ring(&self->tx, 0), *rx;
+	uint32_t len, i, stale;
+
+	for (len = 1; len < 14; len++) {
+		put_slot(tx, len, 0);
+		EXPECT_EQ(-EINVAL, tx_sync(&self->tx)) TH_LOG("%u bytes", len);
+	}
+	put_slot(tx, 6, NS_MOREFRAG);
+	put_slot(tx, 7, 0);
+	EXPECT_EQ(-EINVAL, tx_sync(&self->tx));
+	for (len = 14; len < 20; len++) {
+		uint8_t frame[64];
+
+		fill_buffers(tx, 0x77);
+		make_frame(frame, 60, len);
+		memcpy(slot_buffer(tx, head_slot(tx)), frame, 14);
+		if (len & 1) {
+			/* In two slots. */
+			memcpy(slot_buffer(tx, &tx->slot[nm_ring_next(tx, tx->head)]), frame + 13, 1);
+			put_slot(tx, 13, NS_MOREFRAG);
+			put_slot(tx, len - 13, 0);
+		} else {
+			put_slot(tx, len, 0);
+		}
+		ASSERT_EQ(0, tx_sync(&self->tx));
+		rx = wait_rx(&self->rx, LIMIT_MS);
+		ASSERT_NE(NULL, rx);
+		for (i = len, stale = 0; i < head_slot(rx)->len; i++)
+			stale += slot_buffer(rx, head_slot(rx))[i] != 0;
+		EXPECT_EQ(0, stale) TH_LOG("%u bytes arrive as %u", len, head_slot(rx)->len);
+		ring_advance(rx);
+	}
+}
+
 /* Impossible values: an error, the ring as before, and traffic goes on. */
 TEST_F_TIMEOUT(wire, survives_impossible_values, TIMEOUT_S)
 {

@@ -57,6 +57,9 @@ const TX_EXTENSION: u64 = 1 << 29;
 /// Written by the NIC: the descriptor is done.
 pub const TX_DONE: u64 = 1 << 32;
 
+/// Bytes of an Ethernet header, without which there is no frame.
+pub const TX_LEAST: u16 = 14;
+
 /// Fewest bytes of a frame that the hardware pads to the Ethernet minimum by itself.
 pub const TX_MIN_FRAME: u16 = 17;
 

@@ -104,6 +104,11 @@ impl<L: Armed> Line<L> {
         self.strayed.load(Ordering::Relaxed)
     }
 
+    /// The descriptor at which the hardware is; any value if it does not answer.
+    pub fn head(&self) -> u32 {
+        self.block.head(&self.hw)
+    }
+
     /// Writes the tail again, which the gate may have held back.
     ///
     /// # Safety

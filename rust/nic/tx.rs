@@ -5,6 +5,10 @@
 //! Per slot: read it, check index and length, write a descriptor. Per batch: ask the NIC to report the last descriptor,
 //! write the tail. Reports are also asked for at each quarter of the ring and where the program wants one. Which
 //! descriptors report is remembered in order, so what is sent is found by reading those, and no register.
+//!
+//! A slot without a byte sends nothing: it is what a damaged frame becomes that a program passes on, and part of a frame
+//! whose last buffer held an FCS alone. Its descriptor is one that hardware need not report, so that it has been there is
+//! seen in the head register.
 
 use super::{
     family::Family,
@@ -14,7 +18,7 @@ use super::{
 use crate::{
     abi::slot_flags::{NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT},
     logic::{
-        desc::{Offset, Transmit, TX_DONE, TX_MIN_FRAME, TX_REPORT},
+        desc::{Offset, Transmit, TX_DONE, TX_LEAST, TX_MIN_FRAME, TX_REPORT},
         ring::{self, Cursors, Span},
         slot::Slot, //
     },
@@ -23,6 +27,15 @@ use crate::{
     prelude::*, //
 };
 use core::marker::PhantomData;
+
+/// Marks an entry of [`Live::reports`] whose descriptor sends nothing, and reports nothing.
+const EMPTY: u16 = 1 << 15;
+
+const _: () = assert!(ring::MAX_SLOTS <= EMPTY as u32);
+
+/// How often the head register is read for a descriptor that sends nothing, which takes the hardware a moment and no
+/// interrupt.
+const LOOKS: u32 = 32;
 
 /// A transmit queue behind a kring.
 pub struct TxQueue<F: Family> {
@@ -37,7 +50,7 @@ pub struct TxQueue<F: Family> {
 /// # Invariants
 ///
 /// `offset` is of rings of `ring.count()` slots, and the kring has as many. `reports` has a power of two of entries, at
-/// least that many, each below `ring.count()`.
+/// least that many, each below `ring.count()` but for [`EMPTY`].
 pub struct Live {
     ring: Descriptors,
     offset: Offset,
@@ -197,65 +210,71 @@ impl<F: Family> TxQueue<F> {
     }
 
     /// Fills descriptors for the frame that begins in `slot`, with any flags, in up to `left` slots.
+    ///
+    /// Those with data come first, then those of slots without a byte.
     #[cold]
     #[inline(never)]
     fn fill_frame(&self, live: &mut Live, held: &mut Inner, slot: u32, left: u32) -> Frame {
         let n = live.ring.count();
         let mut bytes = 0;
         let mut report = false;
-        let mut at = slot;
-        let mut head = 0;
+        // Slots and descriptors walked; the last slot with data, and the length in the first one.
+        let (mut at, mut to) = (slot, slot);
+        let mut last = None;
+        let mut first = 0;
         for count in 1..=left {
             // SAFETY: `at` is within the ring: it began there, and `next` keeps it there.
             let found = Slot::from_raw(unsafe { held.ring.read(at) });
             let Some(address) = self.line.dma.get(found.buf_idx) else {
                 return Frame::Bad(at);
             };
+            bytes += u32::from(found.len);
             if u32::from(found.len) > held.buf_size
+                || bytes > F::Tx::MAX_FRAME
                 || !held.accept(&self.region, at, found.buf_idx)
             {
                 return Frame::Bad(at);
             }
-            let more = found.has(NS_MOREFRAG);
-            // A frame too short for the hardware goes out with what follows in the buffer.
-            let len = match (count, more) {
-                (1, false) => found.len.max(TX_MIN_FRAME),
-                _ => found.len,
-            };
-            bytes += u32::from(len);
-            if len == 0 || bytes > F::Tx::MAX_FRAME {
-                return Frame::Bad(at);
-            }
-            if self.line.dma.need_sync() {
-                self.line
-                    .dma
-                    .sync_for_device(found.buf_idx, usize::from(len));
+            if found.len != 0 {
+                self.hand_to_device(found.buf_idx, found.len);
+                live.put(to, [address, F::Tx::part(found.len, false)]);
+                if to == slot {
+                    first = found.len;
+                }
+                last = Some((to, found));
+                to = ring::next(to, n);
             }
             report |= found.has(NS_REPORT);
-            let word = F::Tx::part(len, !more);
-            if count == 1 {
-                head = word;
-            }
-            // SAFETY: The descriptor of a slot of the ring.
-            unsafe {
-                let desc = live.ring.at(live.offset.descriptor(at));
-                desc.write_volatile(address.to_le());
-                desc.add(1).write_volatile(word.to_le());
-            }
-            if more {
+            if found.has(NS_MOREFRAG) {
                 at = ring::next(at, n);
                 continue;
             }
-            // SAFETY: As above; in a frame of one slot, `head` is the word that was just written.
-            unsafe {
-                let desc = live.ring.at(live.offset.descriptor(slot));
-                desc.add(1)
-                    .write_volatile(F::Tx::with_total(head, bytes).to_le());
+            if let Some((end, found)) = last {
+                if bytes < u32::from(TX_LEAST) {
+                    return Frame::Bad(at);
+                }
+                let Some(padding) = self.pad(held, &found, bytes) else {
+                    return Frame::Bad(at);
+                };
+                let word = F::Tx::part(found.len + padding, true);
+                let total = bytes + u32::from(padding);
+                if end == slot {
+                    live.put_word(slot, F::Tx::with_total(word, total));
+                } else {
+                    live.put_word(end, word);
+                    let word = F::Tx::part(first, false);
+                    live.put_word(slot, F::Tx::with_total(word, total));
+                }
+            }
+            let after = ring::next(at, n);
+            while to != after {
+                live.put(to, F::Tx::NOTHING);
+                to = ring::next(to, n);
             }
             self.clear_flags(held, slot, count);
             live.unreported += count;
             if report {
-                live.report(at);
+                live.report::<F::Tx>(at);
             }
             return Frame::Filled {
                 slots: count,
@@ -267,6 +286,36 @@ impl<F: Family> TxQueue<F> {
             return Frame::Bad(slot);
         }
         Frame::Incomplete
+    }
+
+    fn hand_to_device(&self, buf_idx: u32, len: u16) {
+        if self.line.dma.need_sync() {
+            self.line.dma.sync_for_device(buf_idx, usize::from(len));
+        }
+    }
+
+    /// Makes a frame of `bytes` bytes, whose last slot is `found`, as long as the hardware wants it, with zeros behind it.
+    /// Returns how many; [`None`] if there is no room for them.
+    fn pad(&self, held: &Inner, found: &Slot, bytes: u32) -> Option<u16> {
+        let padding = u32::from(TX_MIN_FRAME).saturating_sub(bytes) as u16;
+        if padding == 0 {
+            return Some(0);
+        }
+        let len = found.len + padding;
+        if u32::from(len) > held.buf_size {
+            return None;
+        }
+        let buffer = self.region.buf_ptr(found.buf_idx)?;
+        // SAFETY: Within the buffer, by the test above. It was handed over; a program that writes it all the same garbles its
+        // own packet.
+        unsafe {
+            buffer
+                .as_ptr()
+                .add(usize::from(found.len))
+                .write_bytes(0, usize::from(padding))
+        };
+        self.hand_to_device(found.buf_idx, len);
+        Some(padding)
     }
 
     /// Clears the flags that ask for something, in slots that are done.
@@ -323,12 +372,12 @@ impl<F: Family> TxQueue<F> {
             slot = ring::add(slot, done, n);
             left = left.wrapping_sub(done);
             if live.unreported >= live.quarter {
-                live.report(ring::prev(slot, n));
+                live.report::<F::Tx>(ring::prev(slot, n));
             }
         }
         if slot != span.begin() {
             if live.unreported != 0 {
-                live.report(ring::prev(slot, n));
+                live.report::<F::Tx>(ring::prev(slot, n));
             }
             live.tail = live.offset.descriptor(slot);
             self.line.hand_over(live.tail);
@@ -349,39 +398,114 @@ impl<F: Family> TxQueue<F> {
 }
 
 impl Live {
+    /// Writes both words of the descriptor of `slot`.
+    fn put(&self, slot: u32, [low, high]: [u64; 2]) {
+        // SAFETY: A slot's descriptor, of two words, is within the ring.
+        unsafe {
+            let desc = self.ring.at(self.offset.descriptor(slot));
+            desc.write_volatile(low.to_le());
+            desc.add(1).write_volatile(high.to_le());
+        }
+    }
+
+    /// Writes the second word of the descriptor of `slot`.
+    fn put_word(&self, slot: u32, word: u64) {
+        // SAFETY: As above.
+        unsafe {
+            let desc = self.ring.at(self.offset.descriptor(slot));
+            desc.add(1).write_volatile(word.to_le());
+        }
+    }
+
     /// Asks for a report on the descriptor of `slot`, which is filled and the last one that is.
     #[inline]
-    fn report(&mut self, slot: u32) {
+    fn report<T: Transmit>(&mut self, slot: u32) {
         let descriptor = self.offset.descriptor(slot);
         // SAFETY: A slot's descriptor is within the ring.
-        unsafe {
-            let word = self.ring.at(descriptor).add(1);
-            word.write_volatile(word.read_volatile() | TX_REPORT.to_le());
+        let word = unsafe { self.ring.at(descriptor).add(1) };
+        // SAFETY: As above.
+        let now = unsafe { word.read_volatile() };
+        if u64::from_le(now) == T::NOTHING[1] {
+            self.report_empty::<T>(slot);
+        } else {
+            // SAFETY: As above.
+            unsafe { word.write_volatile(now | TX_REPORT.to_le()) };
+            self.remember(descriptor as u16);
         }
-        let entry = self.next & self.reports.len().wrapping_sub(1);
-        if let Some(entry) = self.reports.get_mut(entry) {
-            *entry = descriptor as u16;
-        }
-        self.next = self.next.wrapping_add(1);
         self.unreported = 0;
     }
 
-    /// The last slot that the hardware reports as sent since the last call.
-    #[inline]
-    fn reported(&mut self) -> Option<u32> {
-        let mut last = None;
-        while self.first != self.next {
-            let entry = self.first & self.reports.len().wrapping_sub(1);
-            let descriptor = u32::from(*self.reports.get(entry)?);
-            // SAFETY: By the type's invariant it is within the ring.
-            let word = unsafe { self.ring.at(descriptor).add(1).read_volatile() };
-            if u64::from_le(word) & TX_DONE == 0 {
+    /// As [`Self::report`], for a slot without a byte: asks for a report on the last one with data before it, if that was
+    /// not asked for yet.
+    #[cold]
+    #[inline(never)]
+    fn report_empty<T: Transmit>(&mut self, slot: u32) {
+        let mut at = slot;
+        for _ in 1..self.unreported {
+            at = ring::prev(at, self.ring.count());
+            let descriptor = self.offset.descriptor(at);
+            // SAFETY: A slot's descriptor is within the ring.
+            let word = unsafe { self.ring.at(descriptor).add(1) };
+            // SAFETY: As above.
+            let now = unsafe { word.read_volatile() };
+            if u64::from_le(now) != T::NOTHING[1] {
+                // SAFETY: As above.
+                unsafe { word.write_volatile(now | TX_REPORT.to_le()) };
+                self.remember(descriptor as u16);
                 break;
             }
-            last = Some(descriptor);
-            self.first = self.first.wrapping_add(1);
         }
-        last.map(|descriptor| self.offset.slot(descriptor))
+        self.remember(self.offset.descriptor(slot) as u16 | EMPTY);
+    }
+
+    #[inline]
+    fn remember(&mut self, report: u16) {
+        let entry = self.next & self.reports.len().wrapping_sub(1);
+        if let Some(entry) = self.reports.get_mut(entry) {
+            *entry = report;
+        }
+        self.next = self.next.wrapping_add(1);
+    }
+
+    /// Whether the hardware, which is at `head`, is beyond `descriptor`, which was handed over.
+    fn is_passed(&self, descriptor: u32, head: u32) -> bool {
+        let n = self.ring.count();
+        let left = |from| ring::distance(from, self.tail, n);
+        head < n && left(head) < left(descriptor)
+    }
+}
+
+impl<F: Family> TxQueue<F> {
+    /// The last slot that was sent since the last call, as far as reports tell.
+    #[inline]
+    fn reported(&self, live: &mut Live) -> Option<u32> {
+        let mut last = None;
+        while live.first != live.next {
+            let entry = live.first & live.reports.len().wrapping_sub(1);
+            let report = *live.reports.get(entry)?;
+            let descriptor = u32::from(report & !EMPTY);
+            if report & EMPTY != 0 {
+                if !self.passes(live, descriptor) {
+                    break;
+                }
+            } else {
+                // SAFETY: By the type's invariant it is within the ring.
+                let word = unsafe { live.ring.at(descriptor).add(1).read_volatile() };
+                if u64::from_le(word) & TX_DONE == 0 {
+                    break;
+                }
+            }
+            last = Some(descriptor);
+            live.first = live.first.wrapping_add(1);
+        }
+        last.map(|descriptor| live.offset.slot(descriptor))
+    }
+
+    /// Whether the hardware passes a descriptor that sends nothing, all before which is sent.
+    #[cold]
+    #[inline(never)]
+    fn passes(&self, live: &Live, descriptor: u32) -> bool {
+        (0..LOOKS).any(|_| live.is_passed(descriptor, self.line.head()))
     }
 }
 
@@ -407,7 +531,7 @@ impl<F: Family> Queue for TxQueue<F> {
         // Who comes with nothing to send wants to know what is sent. Else it can wait until half of the ring is used.
         if span.is_empty() || flags != 0 || held.cursors.in_flight().len() >= live.ring.count() / 2
         {
-            if let Some(slot) = live.reported() {
+            if let Some(slot) = self.reported(live) {
                 // A slot in flight, as it was handed over and not reported yet.
                 let _ = held.cursors.publish_to(slot);
             }

@@ -65,6 +65,7 @@ if [ "$sleeps" ]; then
 	asleep() {
 		[ "$(cat "$power/runtime_status")" = suspended ]
 	}
+	cable off && wait_for carrier_is "$TEST_IF" 0
 	ip link set "$TEST_IF" down
 	echo auto >"$power/control"
 	wait_for asleep
@@ -73,13 +74,15 @@ if [ "$sleeps" ]; then
 	check $? "a port of it is bound"
 	[ "$(cat "$power/runtime_status")" = active ]
 	check $? "for which it is awake"
-	ip link set "$TEST_IF" up && wait_for carrier_is "$TEST_IF" 1 && wait_for takes "$queues" && hears
+	ip link set "$TEST_IF" up && cable on && wait_for carrier_is "$TEST_IF" 1 && wait_for takes "$queues" && hears
 	check $? "packets arrive when the interface is up"
-	stop_holding
+	cable off && wait_for carrier_is "$TEST_IF" 0
 	ip link set "$TEST_IF" down
+	stop_holding
 	wait_for asleep
 	check $? "it goes to sleep again when nothing is bound"
 	echo on >"$power/control"
+	cable on
 	ip link set "$TEST_IF" up
 fi
 finish_test

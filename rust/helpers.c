@@ -448,6 +448,16 @@ int netmap_ring_sizes(struct net_device *dev, u32 *tx, u32 *rx)
 	return 0;
 }
 
+/* In Mbit/s; 0 if it is not known. */
+u32 netmap_link_speed(struct net_device *dev)
+{
+	struct ethtool_link_ksettings settings;
+
+	if (__ethtool_get_link_ksettings(dev, &settings) || settings.base.speed == (u32)SPEED_UNKNOWN)
+		return 0;
+	return settings.base.speed;
+}
+
 bool netmap_tx_completed(struct net_device *dev, u16 queue)
 {
 	struct dql *dql = &netdev_get_tx_queue(dev, queue)->dql;

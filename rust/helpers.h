@@ -64,6 +64,7 @@ bool netmap_has_own_lock(struct net_device *dev);
 int netmap_traffic_classes(struct net_device *dev);
 u16 netmap_rx_queues(struct net_device *dev);
 int netmap_ring_sizes(struct net_device *dev, u32 *tx, u32 *rx);
+u32 netmap_link_speed(struct net_device *dev);
 bool netmap_may_bind(struct net_device *dev);
 bool netmap_tx_completed(struct net_device *dev, u16 queue);
 void netmap_napi_schedule(struct napi_struct *napi);

@@ -32,6 +32,12 @@
  * rings, forget those that were there, and the list, and are killed. It ends by itself.
  *
  *	killed N
+ *
+ *	swap fill INTERFACE SLOTS
+ *
+ * fills a transmit ring of SLOTS slots with frames of the longest kind, syncs once, and closes.
+ *
+ *	filled N
  */
 #include <err.h>
 #include <sched.h>
@@ -320,6 +326,29 @@ static int lose_main(char **argv)
 	return 0;
 }
 
+static int fill_main(char **argv)
+{
+	struct port port = { .reg = { .nr_mode = NR_REG_ALL_NIC, .nr_tx_slots = atoi(argv[3]) } };
+	struct netmap_ring *ring;
+	uint32_t filled;
+	int e = port_open_as(&port, argv[2]);
+
+	if (e) {
+		printf("%s %s\n", argv[2], strerrorname_np(-e));
+		return 1;
+	}
+	ring = tx_ring(&port, 0);
+	for (filled = 0; !nm_ring_empty(ring); filled++) {
+		head_slot(ring)->len = LONGEST;
+		make_frame(slot_buffer(ring, head_slot(ring)), LONGEST, filled);
+		ring_advance(ring);
+	}
+	check(tx_sync(&port));
+	port_close(&port);
+	printf("filled %u\n", filled);
+	return errors != 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = stop };
@@ -333,6 +362,8 @@ int main(int argc, char **argv)
 		return hold_main(argv);
 	if (argc == 5 && !strcmp(argv[1], "lose"))
 		return lose_main(argv);
-	fprintf(stderr, "usage: swap reflect INTERFACE NETNS PEER | hold INTERFACE COUNT | lose INTERFACE COUNT ROUNDS\n");
+	if (argc == 4 && !strcmp(argv[1], "fill"))
+		return fill_main(argv);
+	fprintf(stderr, "usage: swap reflect INTERFACE NETNS PEER | hold INTERFACE COUNT | lose INTERFACE COUNT ROUNDS | fill INTERFACE SLOTS\n");
 	return 2;
 }

@@ -7,6 +7,7 @@
 //! (the tests run with overflow checks), but for debug assertions, which a debug kernel has. The same files are built into
 //! the module and, as the package in this directory, tested on the host.
 
+pub mod backlog;
 pub mod bitmap;
 pub mod busy;
 pub mod desc;

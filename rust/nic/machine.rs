@@ -4,6 +4,7 @@
 
 use super::{
     adapter::{conflict, Device, Limits, Policy, QueueId, Refusal, Wanted},
+    backlog,
     family::Family,
     gate::Gate,
     intercept::{self, Hooks},
@@ -431,6 +432,13 @@ impl<F: Family> Device for Held<F> {
         let mut failed = None;
         // If nothing answers, nothing has our memory.
         let gone = machine.hw.is_gone();
+        if !gone {
+            // All together: they share the link.
+            let size = taken.iter().map(|ours| ours.buf_size).max().unwrap_or(0);
+            let leaving = taken.iter().filter(|ours| ids.contains(&ours.id));
+            let pending = || leaving.clone().map(Ours::pending).sum();
+            backlog::drain(&machine.hw, size, pending, rtnl);
+        }
         for ours in taken.iter_mut().filter(|ours| ids.contains(&ours.id)) {
             ours.leaving = true;
             if gone {

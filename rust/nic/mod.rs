@@ -3,6 +3,7 @@
 //! Hardware queues of live stock drivers, and standing between a driver and the network core.
 
 mod adapter;
+mod backlog;
 mod e1000;
 mod e1000e;
 mod ethtool;

@@ -35,6 +35,8 @@ pub(super) struct Ours<F: Family> {
     pub(super) kring: Arc<Kring>,
     pub(super) side: Side<F>,
     pub(super) state: Option<Taken<F>>,
+    /// Bytes of a buffer.
+    pub(super) buf_size: u32,
     /// To be forgotten, as soon as the hardware surely has not got its ring.
     pub(super) leaving: bool,
 }
@@ -101,6 +103,7 @@ impl<F: Family> Ours<F> {
             kring: kring.clone(),
             side,
             state: None,
+            buf_size: region.buf_size(),
             leaving: false,
         })
     }
@@ -228,6 +231,11 @@ impl<F: Family> Ours<F> {
             Owner::Driver if self.side.has_strayed() => Err(STRAYED.refusal.reason),
             _ => Ok(owner),
         }
+    }
+
+    /// How many slots were handed over for transmission and have not left.
+    pub(super) fn pending(&self) -> u32 {
+        self.state.as_ref().map_or(0, Taken::pending)
     }
 
     pub(super) fn close_gate(&self, hooks: &Hooks) {

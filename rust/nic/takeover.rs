@@ -487,8 +487,23 @@ impl<F: Family> Taken<F> {
         .owner()
     }
 
-    /// Gives the queue back to its driver, if that has not taken it back already. What is handed over for transmission has a
-    /// moment to leave.
+    /// How many descriptors of our ring were handed over for transmission and have not left.
+    pub fn pending(&self) -> u32 {
+        let (hw, block) = (&self.hw, self.block);
+        if self.id.direction == Direction::Rx || block.base(hw) != self.address {
+            return 0;
+        }
+        let count = block.bytes(hw) / DESCRIPTOR;
+        let (head, tail) = (block.head(hw), block.tail(hw));
+        // A card that has been pulled reads all ones.
+        if head >= count || tail >= count {
+            return 0;
+        }
+        distance(head, tail, count)
+    }
+
+    /// Gives the queue back to its driver, if that has not taken it back already. What was handed over for transmission has
+    /// left, or is lost.
     ///
     /// # Errors
     ///
@@ -512,9 +527,6 @@ impl<F: Family> Taken<F> {
             ..
         } = self;
         let _calm = Meanwhile::new(&hw, &F::detection(&hw));
-        if id.direction == Direction::Tx && hw.dev().carrier() {
-            sched::wait_until(20, || block.head(&hw) == block.tail(&hw));
-        }
         let stopped = Stopped::stop(&hw, block, id.direction)
             .map_err(|_| Stuck::spoilt(c"a queue does not stop"))?;
         Frozen::<F> { id, stopped, saved }.resume()

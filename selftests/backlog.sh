@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# What was synced leaves before a queue is given back: a whole ring of the longest frames, on a wire that takes half a second
+# for them.
+set -u
+. ./wire.sh
+
+# closes RATE: fills a ring, syncs once, closes; what was put in is in /tmp/closed.
+closes() {
+	model "$TEST_IF" wire --rate "$1" >/dev/null && ./swap fill "$TEST_IF" 4096 >/tmp/closed
+}
+
+# arrived: frames at the other end since then, by the card's own counter.
+received() {
+	in_peer ethtool -S "$TEST_PEER" | awk '$1 == "rx_pkts_nic:" { print $2 }'
+}
+all_arrive() {
+	[ $(($(received) - before)) -ge "$(sed -n 's/^filled //p' /tmp/closed)" ]
+}
+
+plan 3
+make_hosts
+set_takeover hot
+before=$(received)
+closes 100000000
+check $? "a program fills a ring of 4096 slots and closes it"
+wait_for all_arrive
+check $? "all of its frames arrive"
+say "$(cat /tmp/closed), $(($(received) - before)) arrived"
+model "$TEST_IF" wire --rate 0 >/dev/null
+wait_for hosts_talk
+check $? "the hosts talk"
+unmake_hosts
+finish_test

@@ -9,7 +9,7 @@ nic_mac=$(cat "/sys/class/net/$TEST_IF/address")
 
 # sends COUNT PORT: the peer, by a queue of its own, so that nothing of its stack is in the way. Slowly: nobody may miss one.
 sends() {
-	in_peer timeout 60 nm-pkt-gen -i "netmap:$TEST_PEER-0/T" -f tx -n "$1" -l 60 -R 1000 \
+	in_peer timeout 240 nm-pkt-gen -i "netmap:$TEST_PEER-0/T" -f tx -n "$1" -l 60 -R 1000 \
 		-s $peer_address:5000 -d "$nic_address:$2" -D "$nic_mac" >/tmp/sent 2>&1 || sed 's/^/# /' /tmp/sent
 }
 

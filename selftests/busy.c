@@ -175,7 +175,8 @@ static void other(void)
 		port_close(&port);
 		if (restarts && state->rounds[OTHER] % RESTART == 0)
 			restart(state->rounds[OTHER] / RESTART % 2 ? peer_name() : nic_name());
-		state->rounds[OTHER]++;
+		if (++state->rounds[OTHER] % RESTART == 0)
+			printf("# %lu rounds of the other process\n", state->rounds[OTHER]);
 	}
 }
 

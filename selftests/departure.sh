@@ -41,7 +41,7 @@ binds_anew() {
 	./port listen "netmap:$TEST_IF" 0800 >/tmp/held 2>&1 &
 	listener=$!
 	wait_for grep -q bound /tmp/held
-	timeout 60 nm-pkt-gen -i "netmap:$TEST_PEER" -f tx -n 30000 -R 500 >/dev/null 2>&1 &
+	timeout 240 nm-pkt-gen -i "netmap:$TEST_PEER" -f tx -n 30000 -R 500 >/dev/null 2>&1 &
 	sender=$!
 	wait $listener
 	check $? "a new bind gets packets"
@@ -90,7 +90,7 @@ awake() {
 }
 packets=$(received_by "$TEST_IF")
 wait_for awake
-timeout 60 nm-pkt-gen -i "netmap:$TEST_PEER" -f tx -n 30000 -R 500 >/dev/null 2>&1 &
+timeout 240 nm-pkt-gen -i "netmap:$TEST_PEER" -f tx -n 30000 -R 500 >/dev/null 2>&1 &
 sender=$!
 more_heard() {
 	[ "$(received_by "$TEST_IF")" -gt "$packets" ]

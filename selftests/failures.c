@@ -303,6 +303,8 @@ static bool carries(int near, int far, uint32_t number)
 	EXPECT_TRUE(carries(self->near, self->far, self->number)) TH_LOG("after failure %ld", n); \
 	self->number += 2; \
 	add_sites(self->sites); \
+	if ((n) % 20 == 0) \
+		printf("# failure %ld\n", (long)(n)); \
 } while (0)
 
 /*

@@ -49,7 +49,7 @@ static bool frame_check(const char *buffer, uint16_t len, uint32_t *number)
 static int exchange(struct port *from, struct port *to, int count)
 {
 	struct netmap_ring *tx = NETMAP_TXRING(from->nifp, 0);
-	double limit = now() + 30;
+	double limit = now() + 120;
 	int sent, good = 0;
 
 	for (sent = 0; sent < count; sent++) {
@@ -58,7 +58,7 @@ static int exchange(struct port *from, struct port *to, int count)
 		int i;
 
 		if (nm_ring_empty(tx)) {
-			poll_once(from->fd, POLLOUT, 1000);
+			poll_once(from->fd, POLLOUT, 120000);
 			at = tx->head;
 		}
 		frame_fill(NETMAP_BUF(tx, tx->slot[at].buf_idx), sent);
@@ -67,7 +67,7 @@ static int exchange(struct port *from, struct port *to, int count)
 		tx->head = tx->cur = nm_ring_next(tx, at);
 		ioctl(from->fd, NIOCTXSYNC, NULL);
 		while (!here && now() < limit) {
-			if (poll_once(to->fd, POLLIN, 1000) <= 0)
+			if (poll_once(to->fd, POLLIN, 120000) <= 0)
 				break;
 			for (i = 0; i < to->reg.nr_rx_rings; i++) {
 				struct netmap_ring *rx = NETMAP_RXRING(to->nifp, i);
@@ -133,6 +133,16 @@ struct worker {
 	atomic_int error;
 	atomic_long rounds;
 };
+
+/* Waits until each thread has done more than so many rounds. */
+static void wait_rounds(const struct worker *workers, int count, long rounds)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		while (workers[i].rounds <= rounds)
+			usleep(1000);
+}
 
 static void worker_note(struct worker *worker, int error)
 {

@@ -13,7 +13,7 @@ esac
 
 # wait_long COMMAND...: until it succeeds. The other machine may still be booting.
 wait_long() {
-	local limit=$((SECONDS + 300))
+	local limit=$((SECONDS + 900))
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $limit ] || return 1
 		sleep 0.1

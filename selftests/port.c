@@ -140,6 +140,10 @@ static int cycle(const char *name, long count)
 		took = microseconds() - start;
 		sum[1] += took;
 		most[1] = took > most[1] ? took : most[1];
+		if ((i + 1) % 100 == 0) {
+			printf("%ld cycles\n", i + 1);
+			fflush(stdout);
+		}
 	}
 	printf("%ld cycles; ms to bind: mean %.1f, most %.1f; to close: mean %.1f, most %.1f\n", count,
 	       sum[0] / 1e3 / count, most[0] / 1e3, sum[1] / 1e3 / count, most[1] / 1e3);

@@ -16,10 +16,10 @@ busy() {
 
 # Packets from the peer's netmap port to ours and back.
 passes() {
-	timeout 60 ./port listen "netmap:$TEST_PEER/R" 0800 >/tmp/passes 2>&1 &
+	timeout 240 ./port listen "netmap:$TEST_PEER/R" 0800 >/tmp/passes 2>&1 &
 	local listener=$!
 	wait_for grep -q bound /tmp/passes
-	timeout 60 nm-pkt-gen -i "netmap:$TEST_IF/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
+	timeout 240 nm-pkt-gen -i "netmap:$TEST_IF/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
 	local sender=$!
 	wait $listener
 	local status=$?
@@ -33,7 +33,7 @@ passes() {
 hears() {
 	local before sender status
 	before=$(received_by "$TEST_IF")
-	timeout 60 nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
+	timeout 240 nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
 	sender=$!
 	more_heard() {
 		[ "$(received_by "$TEST_IF")" -gt "$before" ]

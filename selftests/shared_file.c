@@ -127,12 +127,11 @@ TEST_F(pair, synced_by_many_threads)
 		workers[i] = (struct worker){ .port = i % 2 ? &self->to : &self->from, .stop = &stop };
 		start(_metadata, &threads[i], i % 2 ? receiver : sender, &workers[i]);
 	}
-	sleep(3);
+	wait_rounds(workers, 4, 1000);
 	stop = true;
 	for (i = 0; i < 4; i++) {
 		pthread_join(threads[i], NULL);
 		EXPECT_EQ(0, workers[i].bad);
-		EXPECT_LT(10, workers[i].rounds);
 	}
 }
 
@@ -155,7 +154,7 @@ static int set_flags(const char *name, bool up)
 /* Waits for the link of an interface. */
 static bool carrier(const char *name)
 {
-	double limit = now() + 30;
+	double limit = now() + 120;
 	char path[64], value[4];
 
 	snprintf(path, sizeof(path), "/sys/class/net/%s/carrier", name);

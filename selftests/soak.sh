@@ -139,6 +139,7 @@ begin_exchange
 while [ $SECONDS -lt $until ]; do
 	once "${ops[RANDOM % ${#ops[@]}]}"
 	total=$((total + 1))
+	[ $((total % 20)) != 0 ] || say "$total operations"
 done
 kill_exchange TERM
 [ $findings = 0 ]

@@ -86,7 +86,8 @@ TEST_F_TIMEOUT(flow, is_whole, LONG_S)
 			ASSERT_EQ(seen, frame_number(frame));
 			ASSERT_EQ(length_of(variant, seen), slot->len);
 			ASSERT_TRUE(frame_is(frame, slot->len, seen)) TH_LOG("packet %u is damaged", seen);
-			seen++;
+			if (++seen % 100000 == 0)
+				TH_LOG("%u packets", seen);
 		}
 	}
 	EXPECT_EQ(self->packets, ring_counter(&self->tx, "tx 0", "packets"));

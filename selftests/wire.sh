@@ -39,7 +39,7 @@ say() {
 
 # wait_for COMMAND...: until it succeeds, but not for ever.
 wait_for() {
-	local end=$((SECONDS + 60))
+	local end=$((SECONDS + 240))
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1
 		sleep 0.05

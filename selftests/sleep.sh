@@ -16,7 +16,7 @@ takes() {
 hears() {
 	local before sender status
 	before=$(received_by "$TEST_IF")
-	timeout 60 nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
+	timeout 240 nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
 	sender=$!
 	more_heard() {
 		[ "$(received_by "$TEST_IF")" -gt "$before" ]

@@ -10,8 +10,9 @@ set -u
 pause=0.002 default=500
 [ "$TEST_KERNEL" != debug ] || pause=0.02 default=60
 cycles=${CYCLES:-$default}
-slow=10 restarts=20
+warm=20 slow=10 restarts=20
 [ "$cycles" -gt 60 ] || slow=4 restarts=5
+[ "$cycles" -gt 20 ] || warm=5 slow=2 restarts=2
 mkfifo /tmp/never
 
 # Both stacks send all the time; what arrives while queues are taken is the programs' and dropped. A pause is a wait for what
@@ -57,8 +58,8 @@ set_takeover hot
 start_traffic
 
 # To let caches fill that the first times fill.
-./port cycle "netmap:$TEST_IF" 20 >/tmp/cycle && in_peer ./port cycle "netmap:$TEST_PEER" 20 >/tmp/cycle
-check $? "20 cycles of either end"
+./port cycle "netmap:$TEST_IF" $warm >/tmp/cycle && in_peer ./port cycle "netmap:$TEST_PEER" $warm >/tmp/cycle
+check $? "$warm cycles of either end"
 stop_traffic
 take_stock
 start_traffic

@@ -23,6 +23,9 @@ count_results() {
 	if [ $seen -lt "$planned" ]; then
 		echo "  # $((planned - seen)) of $planned tests gave no result"
 		failed=$((failed + planned - seen))
+	elif [ $seen -gt "$planned" ] || [ $seen = 0 ]; then
+		echo "  # $planned tests were planned, and $seen gave a result"
+		failed=$((failed + 1))
 	fi
 	if [ "$status" != 0 ] && [ "$failed" = 0 ]; then
 		echo "  # all tests passed, but the exit status is $status"

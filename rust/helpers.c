@@ -249,16 +249,35 @@ u32 netmap_skb_segments(struct sk_buff *skb)
 	return skb_is_gso(skb) ? max_t(u32, skb_shinfo(skb)->gso_segs, 1) : 1;
 }
 
-/* What a virtual device does with a packet that it holds for long. */
-bool netmap_skb_detach(struct sk_buff *skb)
+/* A packet that the stack sent through its device and that nobody will see. */
+void netmap_skb_lost(struct sk_buff *skb)
 {
-	if (skb_orphan_frags(skb, GFP_ATOMIC))
-		return false;
+	dev_core_stats_tx_dropped_inc(skb->dev);
+	dev_kfree_skb_any_reason(skb, SKB_DROP_REASON_FULL_RING);
+}
+
+/*
+ * What a virtual device does with a packet that it holds for long. A packet that its sender holds too, to send it once
+ * more, is cloned for that, and the sender's reference stays as it is. NULL without memory: then the packet is lost.
+ */
+struct sk_buff *netmap_skb_detach(struct sk_buff *skb)
+{
+	struct net_device *dev = skb->dev;
+
+	skb = skb_share_check(skb, GFP_ATOMIC);
+	if (!skb) {
+		dev_core_stats_tx_dropped_inc(dev);
+		return NULL;
+	}
+	if (skb_orphan_frags(skb, GFP_ATOMIC)) {
+		netmap_skb_lost(skb);
+		return NULL;
+	}
 	skb_tx_timestamp(skb);
 	skb_orphan(skb);
 	skb_dst_drop(skb);
 	nf_reset_ct(skb);
-	return true;
+	return skb;
 }
 
 int netmap_skb_checksum(struct sk_buff *skb)
@@ -313,13 +332,6 @@ void netmap_skb_receive(struct net_device *dev, struct sk_buff *first)
 	}
 	if (!list_empty(&list))
 		receive_batch(dev, &list);
-}
-
-/* A packet that the stack sent through its device and that nobody will see. */
-void netmap_skb_lost(struct sk_buff *skb)
-{
-	dev_core_stats_tx_dropped_inc(skb->dev);
-	dev_kfree_skb_any_reason(skb, SKB_DROP_REASON_FULL_RING);
 }
 
 void netmap_skb_queue_init(struct sk_buff_head *queue)

@@ -92,7 +92,7 @@ u16 netmap_skb_queue(struct sk_buff *skb);
 struct sk_buff *netmap_skb_alloc(struct net_device *dev, u32 len);
 u32 netmap_skb_vlan(struct sk_buff *skb);
 u32 netmap_skb_segments(struct sk_buff *skb);
-bool netmap_skb_detach(struct sk_buff *skb);
+struct sk_buff *netmap_skb_detach(struct sk_buff *skb);
 int netmap_skb_checksum(struct sk_buff *skb);
 struct sk_buff *netmap_skb_segment(struct sk_buff *skb);
 void netmap_skb_receive(struct net_device *dev, struct sk_buff *first);

@@ -11,7 +11,7 @@ use crate::{
     sys::{
         notifier::{NetdevEvent, NetdevNotifier, PmEvent, PmNotifier},
         rtnl::Rtnl,
-        skb::Skb, //
+        skb::SentSkb, //
     }, //
 };
 
@@ -35,7 +35,7 @@ pub trait PortEvents: Send + Sync {
     /// Takes a packet that the stack sends through TX queue `queue`: the queue is taken, or the host rings capture all.
     ///
     /// Runs under the queue's TX lock in an RCU read side, mostly in softirq, for netpoll with interrupts disabled.
-    fn transmit(&self, skb: Skb, queue: u16);
+    fn transmit(&self, skb: SentSkb, queue: u16);
 
     /// One of the device's interrupts was raised: wakes the sleepers of the rings that may have work.
     ///

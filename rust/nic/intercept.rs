@@ -36,7 +36,7 @@ use crate::{
     atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
     bindings,
     prelude::*,
-    sys::{netdev::NetDev, rtnl::Rtnl, skb::Skb}, //
+    sys::{netdev::NetDev, rtnl::Rtnl, skb::SentSkb}, //
 };
 use core::{
     cell::UnsafeCell,
@@ -383,7 +383,7 @@ impl Hooks {
 struct Nobody;
 
 impl PortEvents for Nobody {
-    fn transmit(&self, _skb: Skb, _queue: u16) {}
+    fn transmit(&self, _skb: SentSkb, _queue: u16) {}
     fn interrupt(&self) {}
     fn release(&self, _rtnl: &Rtnl, _why: Loss) {}
     fn retake(&self, _rtnl: &Rtnl, _why: Loss) {}

@@ -18,7 +18,7 @@ use crate::{
         sk_buff, //
     },
     prelude::*,
-    sys::{rtnl::Rtnl, skb::Skb}, //
+    sys::{rtnl::Rtnl, skb::SentSkb}, //
 };
 use core::{
     ops::Deref,
@@ -118,10 +118,10 @@ pub(super) fn around(hooks: &Hooks, rtnl: &Rtnl, request: impl FnOnce() -> c_int
 /// As `ndo_start_xmit`: under the queue's lock, in an RCU read side; `skb` is given away.
 unsafe extern "C" fn start_xmit(skb: *mut sk_buff, dev: *mut net_device) -> netdev_tx_t {
     let rcu = rcu::read_lock();
-    // SAFETY: The core passes a packet on no list and gives it away.
+    // SAFETY: The core passes a packet whose device is set, and gives its reference away.
     let packet = match NonNull::new(skb) {
         // SAFETY: As above.
-        Some(skb) => unsafe { Skb::from_raw(skb) },
+        Some(skb) => unsafe { SentSkb::from_raw(skb) },
         None => return bindings::netdev_tx_NETDEV_TX_OK,
     };
     if let Some(hooks) = table::find(dev, &rcu) {

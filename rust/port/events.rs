@@ -11,13 +11,12 @@ use crate::{
     abi,
     nic::events::{Loss, PortEvents},
     prelude::*,
-    sys::{rtnl::Rtnl, skb::Skb}, //
+    sys::{rtnl::Rtnl, skb::SentSkb}, //
 };
 
 impl PortEvents for NicPort {
-    fn transmit(&self, skb: Skb, queue: u16) {
-        let count = self.host_rx.len().max(1);
-        if let Some(host) = self.host_rx.get(usize::from(queue) % count) {
+    fn transmit(&self, skb: SentSkb, queue: u16) {
+        if let Some(host) = self.host_rx.get(self.host_ring_of(queue)) {
             host.push(skb);
         }
     }

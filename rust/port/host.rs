@@ -19,7 +19,7 @@ use crate::{
     prelude::*,
     sys::{
         netdev::NetDev,
-        skb::{Skb, SkbChain, SkbQueue}, //
+        skb::{SentSkb, Skb, SkbChain, SkbQueue}, //
     },
 };
 use core::ptr::NonNull;
@@ -75,18 +75,23 @@ impl HostRx {
 
     /// Takes a packet from the stack and wakes who waits for it. If there is no room, or nobody has the ring bound, the
     /// packet is dropped and counted, as the ring's and as the device's own loss. From any context.
-    pub(crate) fn push(&self, skb: Skb) {
+    pub(crate) fn push(&self, skb: SentSkb) {
         let frames = skb.segments();
         // Taken first, so that senders on several CPUs stay within the limit together.
         let waiting = self.waiting.fetch_add(frames, Ordering::Relaxed);
         let fits = waiting.saturating_add(frames) <= self.limit && !self.kring.is_stopped();
-        if !fits || !skb.detach() {
+        let own = if fits {
+            skb.detach()
+        } else {
+            skb.lose();
+            None
+        };
+        let Some(own) = own else {
             self.waiting.fetch_sub(frames, Ordering::Relaxed);
             self.lost(frames);
-            skb.lose();
             return;
-        }
-        self.sent.push(skb);
+        };
+        self.sent.push(own);
         self.kring.wake();
     }
 

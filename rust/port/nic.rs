@@ -520,6 +520,11 @@ impl NicPort {
         }
     }
 
+    /// The host RX ring for what the stack sends on TX queue `queue` while that is taken.
+    pub(super) fn host_ring_of(&self, queue: u16) -> usize {
+        usize::from(queue) % self.host_rx.len().max(1)
+    }
+
     /// Lets go of the device, when nothing is bound.
     pub(super) fn close(&self, rtnl: &Rtnl) {
         let live = self.state.lock().live.take();

@@ -7,11 +7,76 @@ use crate::{bindings, prelude::*};
 use core::ptr::{null_mut, NonNull};
 use kernel::{ffi::c_int, types::Opaque};
 
-/// A packet of the host stack, owned. Dropping it frees it, from any context.
+/// A packet that the host stack hands over to be sent. Dropping it frees it, from any context.
+///
+/// Its sender may hold it too, and may send it once more while we have it, as pktgen does. So nothing of it is changed,
+/// and it is on no list of ours, before [`SentSkb::detach`] has made a packet of its own of it.
 ///
 /// # Invariants
 ///
-/// `ptr` is a valid `sk_buff` on no list, and this value owns one reference to it.
+/// `ptr` is a valid `sk_buff` whose device is set, and this value owns one of the references to it.
+pub struct SentSkb {
+    ptr: NonNull<bindings::sk_buff>,
+}
+
+impl SentSkb {
+    /// Takes over a packet.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be a valid `sk_buff` whose device is set, with a reference that the caller gives away.
+    pub unsafe fn from_raw(ptr: NonNull<bindings::sk_buff>) -> Self {
+        // INVARIANT: By the function's requirement.
+        Self { ptr }
+    }
+
+    /// The TX queue that the stack chose for it.
+    #[inline]
+    pub fn queue(&self) -> u16 {
+        // SAFETY: The packet is valid.
+        unsafe { bindings::netmap_skb_queue(self.ptr.as_ptr()) }
+    }
+
+    /// How many packets the wire would show, as far as the packet knows; at least 1.
+    #[inline]
+    pub fn segments(&self) -> u32 {
+        // SAFETY: The packet is valid.
+        unsafe { bindings::netmap_skb_segments(self.ptr.as_ptr()) }
+    }
+
+    /// Makes it a packet of our own that may be held for long: one that its sender does not hold, without references to
+    /// its socket, its route and the sender's memory. Without memory for that the packet is lost, see [`Self::lose`].
+    pub fn detach(self) -> Option<Skb> {
+        // SAFETY: The reference is given away.
+        let own = unsafe { bindings::netmap_skb_detach(self.into_raw()) };
+        // INVARIANT: What the function returns is on no list, and nobody else holds it.
+        NonNull::new(own).map(|ptr| Skb { ptr })
+    }
+
+    /// Drops the packet as one that the stack sent and its device lost.
+    pub fn lose(self) {
+        // SAFETY: The reference is given away, and the device is set.
+        unsafe { bindings::netmap_skb_lost(self.into_raw()) };
+    }
+
+    /// Gives the packet away.
+    pub fn into_raw(self) -> *mut bindings::sk_buff {
+        core::mem::ManuallyDrop::new(self).ptr.as_ptr()
+    }
+}
+
+impl Drop for SentSkb {
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours, by the type's invariant.
+        unsafe { bindings::netmap_skb_drop(self.ptr.as_ptr()) };
+    }
+}
+
+/// A packet of our own. Dropping it frees it, from any context.
+///
+/// # Invariants
+///
+/// `ptr` is a valid `sk_buff` on no list, and this value owns the only reference to it.
 #[repr(transparent)]
 pub struct Skb {
     ptr: NonNull<bindings::sk_buff>,
@@ -25,29 +90,16 @@ impl Skb {
     ///
     /// # Safety
     ///
-    /// `ptr` must be a valid `sk_buff` on no list, with a reference that the caller gives away.
-    pub unsafe fn from_raw(ptr: NonNull<bindings::sk_buff>) -> Self {
+    /// `ptr` must be a valid `sk_buff` on no list, with its only reference, which the caller gives away.
+    unsafe fn from_raw(ptr: NonNull<bindings::sk_buff>) -> Self {
         // INVARIANT: By the function's requirement.
         Self { ptr }
-    }
-
-    /// The TX queue that the stack chose for it.
-    #[inline]
-    pub fn queue(&self) -> u16 {
-        // SAFETY: The packet is valid.
-        unsafe { bindings::netmap_skb_queue(self.as_ptr()) }
     }
 
     /// Frees the packet as one that reached its destination; dropping it counts as a loss for who watches the stack.
     pub fn consume(self) {
         // SAFETY: The reference is given away.
         unsafe { bindings::netmap_skb_consume(self.into_raw()) };
-    }
-
-    /// Drops the packet as one that the stack sent and its device lost.
-    pub fn lose(self) {
-        // SAFETY: The reference is given away; a packet that is sent has a valid device.
-        unsafe { bindings::netmap_skb_lost(self.into_raw()) };
     }
 
     /// Gives the packet away.
@@ -121,16 +173,9 @@ impl Skb {
         unsafe { bindings::netmap_skb_segments(self.as_ptr()) }
     }
 
-    /// Makes the packet one that may be held for long: without references to its sender, its route and the sender's
-    /// memory. False if there is no memory for that.
-    pub fn detach(&self) -> bool {
-        // SAFETY: The packet is valid and this is its only user.
-        unsafe { bindings::netmap_skb_detach(self.as_ptr()) }
-    }
-
     /// Completes the checksum, if that was left to the hardware. False without memory.
     pub fn complete_checksum(&self) -> bool {
-        // SAFETY: The packet is valid and this is its only user.
+        // SAFETY: The packet is valid, and nobody else holds it.
         unsafe { bindings::netmap_skb_checksum(self.as_ptr()) == 0 }
     }
 
@@ -138,7 +183,7 @@ impl Skb {
     /// chain; [`None`] without memory or for a malformed one.
     pub fn segment(self) -> Option<SkbChain> {
         let whole = self.as_ptr();
-        // SAFETY: The packet is valid and this is its only user.
+        // SAFETY: The packet is valid, and nobody else holds it.
         let first = unsafe { bindings::netmap_skb_segment(whole) };
         if first == whole {
             let mut chain = SkbChain::new();
@@ -175,7 +220,8 @@ impl SkbChain {
 
     /// # Safety
     ///
-    /// From `first` on packets must be linked by their `next` up to a null, each with a reference that is given away.
+    /// From `first` on packets must be linked by their `next` up to a null, each with its only reference, which is given
+    /// away.
     unsafe fn from_raw(first: NonNull<bindings::sk_buff>) -> Self {
         let first = first.as_ptr();
         let mut last = first;
@@ -242,8 +288,13 @@ impl Drop for SkbChain {
     }
 }
 
-fn link(skb: *mut bindings::sk_buff) -> *mut *mut bindings::sk_buff {
-    // SAFETY: Only the address is computed; all callers pass a valid packet.
+/// The field that links a packet to the next one of its chain.
+///
+/// # Safety
+///
+/// `skb` must be a valid packet.
+unsafe fn link(skb: *mut bindings::sk_buff) -> *mut *mut bindings::sk_buff {
+    // SAFETY: The address of a field of a valid packet, by the function's requirement.
     unsafe { &raw mut (*skb).__bindgen_anon_1.__bindgen_anon_1.next }
 }
 

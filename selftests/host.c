@@ -3,20 +3,28 @@
  * Host rings: the stack of the NIC's host as the other end of a ring.
  *
  * The stack's side is a packet socket on the interface. What such a socket sends takes the way of every packet of the
- * stack to the driver; with PACKET_VNET_HDR it may leave checksum and segmentation to the NIC.
+ * stack to the driver; with PACKET_VNET_HDR it may leave checksum and segmentation to the NIC. All transmit queues of
+ * the NIC are taken, so that all of it is for the host rings.
  */
 
 #include "host.h"
 
 FIXTURE(host)
 {
+	struct port nic;	/* all its transmit queues */
 	struct port port;
 	int stack;		/* socket: the stack's side */
 	uint8_t frame[ROOM];
 };
 
+static int take_tx_queues(struct port *nic)
+{
+	return port_open(nic, nic_name(), NR_REG_ALL_NIC, 0, NR_TX_RINGS_ONLY);
+}
+
 FIXTURE_SETUP(host)
 {
+	ASSERT_EQ(0, take_tx_queues(&self->nic));
 	ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_SW, 0, 0));
 	self->stack = packet_socket(nic_name(), PROTOCOL, false);
 	ASSERT_GE(self->stack, 0);
@@ -26,6 +34,7 @@ FIXTURE_TEARDOWN(host)
 {
 	close(self->stack);
 	EXPECT_EQ(0, port_close(&self->port));
+	EXPECT_EQ(0, port_close(&self->nic));
 }
 
 TEST_F_TIMEOUT(host, to_the_stack, TIMEOUT_S)
@@ -159,10 +168,75 @@ TEST_F_TIMEOUT(host, nothing_gets_by, TIMEOUT_S)
 	EXPECT_EQ(SHORTEST, take_frame(ring, self->frame, &slots));
 	/* Released from netmap mode, the same way leads to the peer. */
 	ASSERT_EQ(0, port_close(&self->port));
+	ASSERT_EQ(0, port_close(&self->nic));
 	back = stack_send(self->stack, SHORTEST, 2);
 	EXPECT_EQ(0, back);
 	EXPECT_TRUE(stack_gets(peer, SHORTEST, 2));
 	close(peer);
+	ASSERT_EQ(0, take_tx_queues(&self->nic));
+	ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_SW, 0, 0));
+}
+
+static int run(const char *format, const char *name)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), format, name, name);
+	return system(command);
+}
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t len = strlen(text);
+	int err = fd < 0 || write(fd, text, len) != len ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/*
+ * pktgen sends the same packet many times, several times at once, and keeps it meanwhile: the ring must have a packet of
+ * its own of each, and leave pktgen's as it is.
+ */
+TEST_F_TIMEOUT(host, packets_that_the_sender_keeps, TIMEOUT_S)
+{
+	static const char *const commands[] = {
+		"count 200", "clone_skb 100", "burst 4", "pkt_size 100", "delay 0", "dst 10.9.9.9",
+		"dst_mac 02:00:00:00:00:01",
+	};
+	const uint32_t count = 200, magic = htonl(0xbe9be955);
+	struct netmap_ring *ring = host_rx(&self->port);
+	long long drops = ring_counter(&self->port, "host-rx 0", "drops");
+	uint32_t i, slots, found;
+	char path[64], add[64];
+	int round;
+
+	ASSERT_EQ(0, run("modprobe pktgen", ""));
+	snprintf(path, sizeof(path), "/proc/net/pktgen/%s", nic_name());
+	snprintf(add, sizeof(add), "add_device %s", nic_name());
+	ASSERT_EQ(0, write_file("/proc/net/pktgen/kpktgend_0", add));
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		ASSERT_EQ(0, write_file(path, commands[i])) TH_LOG("%s", commands[i]);
+	}
+	for (round = 0; round < 5; round++) {
+		/* It returns when all are sent, which the ring has room for. */
+		ASSERT_EQ(0, write_file("/proc/net/pktgen/pgctrl", "start"));
+		ASSERT_TRUE(wait_slots(&self->port, ring, count));
+		for (i = 0; i < count; i++) {
+			ASSERT_EQ(100, take_frame(ring, self->frame, &slots));
+			memcpy(&found, self->frame + 14 + 20 + 8, sizeof(found));
+			ASSERT_EQ(magic, found);
+		}
+		ASSERT_EQ(0, rx_sync(&self->port));
+		EXPECT_TRUE(nm_ring_empty(ring));
+	}
+	EXPECT_EQ(drops, ring_counter(&self->port, "host-rx 0", "drops"));
+	/* And those that wait when the ring goes are freed once. */
+	ASSERT_EQ(0, write_file("/proc/net/pktgen/pgctrl", "start"));
+	ASSERT_EQ(0, port_close(&self->port));
+	EXPECT_EQ(0, run("rmmod pktgen", ""));
 	ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_SW, 0, 0));
 }
 
@@ -347,14 +421,6 @@ TEST_F_TIMEOUT(host, segments_beyond_the_ring, TIMEOUT_S)
 	close(fd);
 }
 
-static int run(const char *format, const char *name)
-{
-	char command[256];
-
-	snprintf(command, sizeof(command), format, name, name);
-	return system(command);
-}
-
 /* A tag that the stack left to the NIC to insert is in the packet, as on the wire. */
 TEST_F_TIMEOUT(host, vlan_tag_inserted, TIMEOUT_S)
 {
@@ -396,7 +462,10 @@ TEST_F_TIMEOUT(host, frame_beyond_a_buffer, TIMEOUT_S)
 	uint32_t slots, len = 5000;
 	static uint8_t expected[ROOM];
 
+	/* Longer than what the buffers take of the wire: before the queues are taken. */
+	ASSERT_EQ(0, port_close(&self->nic));
 	ASSERT_EQ(0, run("ip link set %s mtu 6000", nic_name()));
+	ASSERT_EQ(0, take_tx_queues(&self->nic));
 	/* The driver re-initialises the device for it, and the stack sends nothing before the carrier is back. */
 	do {
 		EXPECT_EQ(0, stack_send(self->stack, len, 1));

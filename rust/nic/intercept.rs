@@ -111,7 +111,8 @@ pub struct Hooks {
     /// Whether the hooks cannot be removed, and there is no port any more.
     orphan: AtomicBool,
     masking: AtomicBool,
-    capture: AtomicBool,
+    /// A bit per TX queue: the host ring that its packets go to while it is closed is bound.
+    hosted: [AtomicU64; MAX_QUEUES as usize / 64],
     /// Of the table.
     pub(super) next: AtomicPtr<Hooks>,
 }
@@ -219,8 +220,9 @@ impl Hooks {
 
     /// Closes TX queue `queue` to the driver. When it returns, no transmit of the driver runs on that queue, nor will.
     ///
-    /// Packets of the stack go to [`PortEvents::transmit`] then, and flows are steered to queues still open. The queue
-    /// stays started, so that the watchdog sees nothing wrong. `queue` is below [`MAX_QUEUES`].
+    /// Packets of the stack go to [`PortEvents::transmit`] then; unless the queue has a host ring that is bound, flows
+    /// are steered to queues still open. The queue stays started, so that the watchdog sees nothing wrong. `queue` is
+    /// below [`MAX_QUEUES`].
     pub fn close_gate(&self, queue: u16) {
         self.gate(queue, |word, bit| word.fetch_or(bit, Ordering::Relaxed));
     }
@@ -244,9 +246,7 @@ impl Hooks {
     /// Whether TX queue `queue` is closed to the driver.
     #[inline]
     pub fn is_closed(&self, queue: u16) -> bool {
-        self.closed
-            .get(usize::from(queue / 64))
-            .is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (queue % 64)) != 0)
+        has_bit(&self.closed, queue)
     }
 
     /// Says whether any ring of the NIC is bound: from then on the driver is kept from re-programming its rings.
@@ -276,21 +276,22 @@ impl Hooks {
         self.bound.load(Ordering::Relaxed)
     }
 
-    /// Says whether what the stack sends on open queues goes to the host rings too, and not to the driver.
-    pub fn set_capture(&self, capture: bool) {
-        self.capture.store(capture, Ordering::Relaxed);
+    /// Says which TX queues have a host ring that is bound: what the stack sends on such a queue stays there when the
+    /// queue is closed.
+    pub fn set_hosted(&self, is_hosted: impl Fn(u16) -> bool) {
+        for (first, word) in (0..MAX_QUEUES).step_by(64).zip(&self.hosted) {
+            let bits = (0..64)
+                .filter(|bit| is_hosted(first + bit))
+                .fold(0, |bits, bit| bits | (1 << bit));
+            word.store(bits, Ordering::Relaxed);
+        }
     }
 
-    /// Whether a packet for `queue` is for the host rings.
-    #[inline]
-    pub(super) fn diverts(&self, queue: u16) -> bool {
-        self.capture.load(Ordering::Relaxed) || self.is_closed(queue)
-    }
-
-    /// The open queue to use in place of `queue` among the device's `count`, which may be `queue` itself.
+    /// The queue to use in place of `queue` among the device's `count`, which may be `queue` itself: an open one, unless
+    /// the packet is for a host ring.
     #[inline]
     pub(super) fn steer(&self, queue: u16, count: u16) -> u16 {
-        if !self.is_closed(queue) {
+        if !self.is_closed(queue) || has_bit(&self.hosted, queue) {
             return queue;
         }
         let open = (0..count).filter(|&q| !self.is_closed(q)).count();
@@ -349,7 +350,7 @@ impl Hooks {
         pr_warn!("the device's operations were replaced behind our back: the module cannot be unloaded any more\n");
         // SAFETY: We run in a module that has a reference, the caller's.
         unsafe { bindings::netmap_pin_module() };
-        self.set_capture(false);
+        self.set_hosted(|_| false);
         self.bound.store(false, Ordering::Relaxed);
         self.masking.store(false, Ordering::Relaxed);
         self.orphan.store(true, Ordering::Relaxed);
@@ -377,6 +378,14 @@ impl Hooks {
             (&raw mut (*raw).ethtool_ops).write_volatile(ethtool);
         }
     }
+}
+
+/// Whether the bit of a TX queue is set.
+#[inline]
+fn has_bit(words: &[AtomicU64; MAX_QUEUES as usize / 64], queue: u16) -> bool {
+    words
+        .get(usize::from(queue / 64))
+        .is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (queue % 64)) != 0)
 }
 
 /// The port of hooks that are not installed.
@@ -445,7 +454,7 @@ impl Installed {
                 bound: AtomicBool::new(false),
                 orphan: AtomicBool::new(false),
                 masking: AtomicBool::new(false),
-                capture: AtomicBool::new(false),
+                hosted: [const { AtomicU64::new(0) }; MAX_QUEUES as usize / 64],
                 next: AtomicPtr::new(null_mut()),
             },
             GFP_CHARGED,

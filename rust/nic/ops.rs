@@ -126,7 +126,7 @@ unsafe extern "C" fn start_xmit(skb: *mut sk_buff, dev: *mut net_device) -> netd
     };
     if let Some(hooks) = table::find(dev, &rcu) {
         let queue = packet.queue();
-        if hooks.diverts(queue) {
+        if hooks.is_closed(queue) {
             hooks.events().transmit(packet, queue);
         } else if let Some(original) = hooks.original_ops().ndo_start_xmit {
             // SAFETY: The driver's own function with what the core gave us.

@@ -147,7 +147,7 @@ impl Function {
             Self::StartXmit => {
                 // SAFETY: The core calls the function with a packet as its first argument.
                 let queue = unsafe { bindings::netmap_skb_queue(first as *mut sk_buff) };
-                hooks.diverts(queue)
+                hooks.is_closed(queue)
             }
             Self::SelectQueue => hooks.is_bound(),
             Self::TxTimeout => u16::try_from(second).is_ok_and(|queue| hooks.is_closed(queue)),

@@ -395,7 +395,7 @@ impl NicPort {
                     }
                 }
                 state.bindings += 1;
-                self.set_capture(state);
+                self.set_hosted(state);
                 Ok(binding)
             }
             Err(error) => {
@@ -503,20 +503,18 @@ impl NicPort {
         }
         self.retire(state, last, rtnl);
         state.bindings = state.bindings.saturating_sub(1);
-        self.set_capture(state);
+        self.set_hosted(state);
         self.region.leave(&binding.group, binding.extra);
         self.region.free_interface(&binding.interface);
     }
 
-    /// Host rings in use capture all that the stack sends.
-    fn set_capture(&self, state: &State) {
-        let bound = self
-            .rx
-            .iter()
-            .zip(state.rx.iter())
-            .any(|(kring, ring_use)| kring.host && ring_use.users > 0);
+    /// Tells the hooks which TX queues have a host ring that is bound.
+    fn set_hosted(&self, state: &State) {
         if let Some(hooks) = state.live.as_ref().and_then(|live| live.hooks.as_ref()) {
-            hooks.set_capture(bound);
+            hooks.set_hosted(|queue| {
+                let ring = usize::from(self.counts.rx) + self.host_ring_of(queue);
+                state.rx.get(ring).is_some_and(|ring| ring.users > 0)
+            });
         }
     }
 

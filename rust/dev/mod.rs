@@ -19,7 +19,6 @@
 //! | `NIOCREGIF`, `NIOCGINFO` | `EOVERFLOW` | a size or an offset does not fit the 32 bits of `struct nmreq` |
 //! | binding twice | `EBUSY` | the file is bound, or another thread is binding it |
 //! | `NIOCTXSYNC`, `NIOCRXSYNC` | `ENXIO` | not bound, or the port is gone |
-//! | | `EINVAL` | the program wrote an impossible value; that ring was reinitialised, all others were synced |
 //! | | `EINTR` | killed while another thread was syncing the same ring |
 //! | `mmap` | `EINVAL` | not bound; beyond the region; not `MAP_SHARED` |
 //! | access to mapped memory | `SIGBUS` | that part of the region was never used |
@@ -318,7 +317,7 @@ fn sync_transmit(open: &OpenFile) -> Result {
     let mut result = Ok(());
     for kring in binding.tx.iter() {
         if let Err(failure) = sync::txsync(binding, kring, sync::FORCE) {
-            result = Err(failure.into());
+            result = result.and(failure.to_ioctl());
         }
     }
     result
@@ -331,13 +330,13 @@ fn sync_receive(open: &OpenFile) -> Result {
     let mut forward = Forward::new(binding);
     for kring in binding.rx.iter() {
         if let Err(failure) = sync::rxsync(binding, kring, &mut forward, sync::FORCE) {
-            result = Err(failure.into());
+            result = result.and(failure.to_ioctl());
         }
     }
     if forward.finish() {
         for kring in binding.tx.iter() {
             if let Err(failure) = sync::txflush(binding, kring, 0) {
-                result = Err(failure.into());
+                result = result.and(failure.to_ioctl());
             }
         }
     }

@@ -34,7 +34,8 @@ pub enum Culprit {
     Cur,
 }
 
-/// Impossible values in a shared ring. The kernel's cursors are as they were.
+/// Impossible values in a shared ring. If it is `head`, the kernel's cursors are as they were; if it is `cur`, what the
+/// program gave back with `head` is given back, and `cur` is where `head` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingFault {
     /// What was wrong.
@@ -161,6 +162,8 @@ pub struct Prologue {
     pub span: Span,
     /// The program wrote `tail`, which is the kernel's. Harmless: [`Cursors::finalize`] repairs it.
     pub tail_overwritten: bool,
+    /// The program left `cur` behind `head`, for which `head` is taken: it is to be told so by the ring.
+    pub cur_behind: bool,
 }
 
 /// The kernel's state of a ring.
@@ -247,8 +250,8 @@ impl Cursors {
 
     /// Checks `head` and `cur` of a transmit ring and takes them over.
     ///
-    /// `head` lies in `rhead..=rtail`: it may not go back. `cur` lies in `head..=rtail`. The values
-    /// are to be read once each from the shared ring.
+    /// `head` lies in `rhead..=rtail`: it may not go back. `cur` lies in `head..=rtail`, or behind `head`: a program may
+    /// write `head` first, and another thread sync in between. The values are to be read once each from the shared ring.
     #[inline]
     pub fn tx_prologue(&mut self, head: u32, cur: u32, tail: u32) -> Result<Prologue, RingFault> {
         self.prologue(head, cur, tail, self.rhead)
@@ -257,8 +260,7 @@ impl Cursors {
     /// Checks `head` and `cur` of a receive ring and takes them over.
     ///
     /// `head` lies in `hwcur..=rtail`: what the port has not yet taken back, the program may claim
-    /// again. `cur` lies in `head..=rtail`. The values are to be read once each from the shared
-    /// ring.
+    /// again. `cur` is as that of a transmit ring. The values are to be read once each from the shared ring.
     #[inline]
     pub fn rx_prologue(&mut self, head: u32, cur: u32, tail: u32) -> Result<Prologue, RingFault> {
         self.prologue(head, cur, tail, self.hwcur)
@@ -284,16 +286,21 @@ impl Cursors {
         if head >= n || distance(low, head, n) > distance(low, high, n) {
             return Err(fault(Culprit::Head, low));
         }
-        if cur >= n || distance(head, cur, n) > distance(head, high, n) {
+        // INVARIANT: It is below `n`, `low` is `hwcur` or later, and `low <= head <= rtail` in ring order was checked.
+        self.rhead = head;
+        self.rcur = head;
+        let possible = cur < n && distance(head, cur, n) <= distance(head, high, n);
+        let behind = cur < n && distance(self.hwcur, cur, n) < distance(self.hwcur, head, n);
+        if possible {
+            // INVARIANT: Below `n`, and `rhead <= cur <= rtail` in ring order.
+            self.rcur = cur;
+        } else if !behind {
             return Err(fault(Culprit::Cur, head));
         }
-        // INVARIANT: Both are below `n`, `low` is `hwcur` or later, and `low <= head <= cur <= rtail`
-        // in ring order was checked.
-        self.rhead = head;
-        self.rcur = cur;
         Ok(Prologue {
             span: self.given_back(),
             tail_overwritten: tail != high,
+            cur_behind: !possible,
         })
     }
 
@@ -392,18 +399,25 @@ impl Cursors {
 
     /// Sets the program back after a [`RingFault`]: yields what to write into the shared ring.
     ///
-    /// The program owns all that the port does not: slots that it had given back and that the port
-    /// has not taken are its own again.
+    /// What it gave back before stays given back: a frame that was to be sent is sent once, and one that was received is
+    /// not received again.
     pub fn reinit(&mut self) -> Reinit {
-        // INVARIANT: `hwcur` and `hwtail` are indices of the ring, each not beyond itself.
-        self.rhead = self.hwcur;
-        self.rcur = self.hwcur;
+        // INVARIANT: `rhead` and `hwtail` are indices of the ring, each not beyond itself.
+        self.rcur = self.rhead;
         self.rtail = self.hwtail;
         Reinit {
             head: self.rhead,
             cur: self.rcur,
             tail: self.rtail,
         }
+    }
+
+    /// Sets the program back to the first slot that the port has not taken, because it cannot be taken; as
+    /// [`reinit`](Self::reinit) otherwise.
+    pub fn reinit_untaken(&mut self) -> Reinit {
+        // INVARIANT: `hwcur` is an index of the ring, not beyond itself.
+        self.rhead = self.hwcur;
+        self.reinit()
     }
 
     /// Whether `poll` reports the ring: the program has not seen all up to `tail`.

@@ -45,12 +45,15 @@ pub(crate) enum Failure {
     Killed,
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Reinit => EINVAL,
-            Failure::Gone => ENXIO,
-            Failure::Killed => EINTR,
+impl Failure {
+    /// What the ioctls that sync answer. A ring that was reinitialised is no error of theirs, as it is none in C netmap,
+    /// whose programs do not expect one there and end if they see it. `poll` reports it by `POLLERR`; the log and the
+    /// ring's counter tell of it in any case.
+    pub(crate) fn to_ioctl(self) -> Result {
+        match self {
+            Failure::Reinit => Ok(()),
+            Failure::Gone => Err(ENXIO),
+            Failure::Killed => Err(EINTR),
         }
     }
 }
@@ -113,7 +116,12 @@ fn run<const TX: bool>(
         inner.cursors.rx_prologue(head, cur, tail)
     };
     let span = match prologue {
-        Ok(prologue) => prologue.span,
+        Ok(prologue) => {
+            if prologue.cur_behind {
+                inner.ring.set_cur(inner.cursors.rcur());
+            }
+            prologue.span
+        }
         Err(fault) => return Err(reinit(binding, kring, inner, Impossible::Cursor(fault))),
     };
     if let Some(forward) = forward {
@@ -215,7 +223,8 @@ impl fmt::Display for Impossible {
     }
 }
 
-/// Sets the program back to where the kernel stands, and makes every slot name a buffer again.
+/// Sets the program back: after an impossible cursor to the last possible ones, after an impossible slot to that one;
+/// and makes every slot name a buffer again.
 #[cold]
 fn reinit(binding: &Binding, kring: &Kring, inner: &mut Inner, fault: Impossible) -> Failure {
     kring.counters.reinits.fetch_add(1, Ordering::Relaxed);
@@ -234,7 +243,10 @@ fn reinit(binding: &Binding, kring: &Kring, inner: &mut Inner, fault: Impossible
             unsafe { inner.ring.write(index, slot.to_raw()) };
         }
     }
-    let to = inner.cursors.reinit();
+    let to = match fault {
+        Impossible::Cursor(_) => inner.cursors.reinit(),
+        Impossible::Slot(_) => inner.cursors.reinit_untaken(),
+    };
     inner.ring.set_cursors(to.head, to.cur, to.tail);
     if log::allowed() {
         pr_warn!(
@@ -297,6 +309,12 @@ impl SharedRing {
         fence(Ordering::Release);
         // SAFETY: As above.
         unsafe { (&raw mut (*self.header()).tail).write_volatile(tail) };
+    }
+
+    #[cold]
+    fn set_cur(self, cur: u32) {
+        // SAFETY: As above.
+        unsafe { (&raw mut (*self.header()).cur).write_volatile(cur) };
     }
 
     fn set_cursors(self, head: u32, cur: u32, tail: u32) {

@@ -55,8 +55,8 @@
  *		the packet in its buffer, in the bits of offset_mask. Else unused.
  *
  * A slot belongs to the program while it is in [head, tail) of its ring, else to the kernel. The kernel reads it
- * during a sync only. An index out of the region or an impossible length makes the sync fail with EINVAL and
- * reinitialises the ring.
+ * during a sync only. An index out of the region or an impossible length ends the sync there and reinitialises the
+ * ring: head is back at that slot, which has a valid buffer again.
  */
 struct netmap_slot {
 	uint32_t buf_idx;
@@ -100,8 +100,9 @@ struct netmap_slot {
  * @slot:	the slots, @num_slots of them
  *
  * (k) is written by the kernel, (u) by the program. Indices wrap at @num_slots and one slot stays free, so that
- * head == tail means that the program has none. Impossible values of head or cur make the sync fail with EINVAL
- * and reinitialise the ring.
+ * head == tail means that the program has none. A cur that lies behind head is taken for head. Other impossible
+ * values of head or cur reinitialise the ring: they are set back to the last ones that were possible. poll() reports
+ * that by POLLERR, the sync ioctls do not.
  */
 struct netmap_ring {
 	const int64_t	buf_ofs NM_ALIGN64;
@@ -166,8 +167,8 @@ struct netmap_if {
 
 /*
  * Synchronise the bound tx or rx rings with the port: take what lies before head, publish what is new by moving
- * tail. No argument; the port is not waited for. Errors: EINVAL an impossible value was found in a ring, which has
- * been reinitialised, all others are synced; ENXIO the file is not bound or its port is gone.
+ * tail. No argument; the port is not waited for. A ring in which an impossible value is found is reinitialised, which is
+ * no error here. Errors: ENXIO the file is not bound or its port is gone; EINTR the program was killed.
  */
 #define NIOCTXSYNC	_IO('i', 148)
 #define NIOCRXSYNC	_IO('i', 149)

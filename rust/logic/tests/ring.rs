@@ -139,9 +139,18 @@ impl Model {
         }
     }
 
+    /// Whether `cur` is one of the slots that the program has given back once `head` is at its place.
+    fn is_behind(&self, head: usize, cur: usize) -> bool {
+        self.walk().take_while(|&i| i != head).any(|i| i == cur)
+    }
+
     fn set_back(&mut self) {
+        self.cur = self.head();
+    }
+
+    fn set_back_untaken(&mut self) {
         for owner in &mut self.owners {
-            if *owner != Owner::Port {
+            if *owner == Owner::GivenBack {
                 *owner = Owner::Program;
             }
         }
@@ -166,6 +175,8 @@ enum Step {
         head: u32,
         cur: u32,
     },
+    /// A slot that cannot be.
+    SlotFault,
     Release {
         count: u16,
     },
@@ -185,6 +196,7 @@ fn step(slots: u32) -> impl Strategy<Value = Step> {
         6 => (any::<u16>(), any::<u16>(), any::<bool>())
             .prop_map(|(head, cur, tail)| Step::Sync { head, cur, tail }),
         3 => (near.clone(), near.clone()).prop_map(|(head, cur)| Step::Scribble { head, cur }),
+        1 => Just(Step::SlotFault),
         2 => any::<u16>().prop_map(|count| Step::Release { count }),
         3 => Just(Step::ReleaseAll),
         4 => any::<u16>().prop_map(|count| Step::Publish { count }),
@@ -269,23 +281,38 @@ proptest! {
                     let head_ok = model.heads(transmit).contains(&(head as usize));
                     let cur_ok =
                         head_ok && model.curs(head as usize).contains(&(cur as usize));
+                    let behind = head_ok && !cur_ok && model.is_behind(head as usize, cur as usize);
                     match prologue(&mut cursors, head, cur, before.rtail()) {
-                        Ok(_) => {
-                            prop_assert!(cur_ok);
+                        Ok(found) => {
+                            prop_assert!(cur_ok || behind);
+                            prop_assert_eq!(found.cur_behind, behind);
+                            let cur = if behind { head } else { cur };
                             model.give_back(head as usize, cur as usize);
                         }
                         Err(fault) => {
-                            prop_assert!(!cur_ok);
-                            prop_assert_eq!(cursors, before);
+                            prop_assert!(!cur_ok && !behind);
                             prop_assert_eq!(fault.culprit == Culprit::Cur, head_ok);
+                            if head_ok {
+                                model.give_back(head as usize, head as usize);
+                            } else {
+                                prop_assert_eq!(cursors, before);
+                            }
                             let back = cursors.reinit();
                             model.set_back();
                             model.tell();
-                            prop_assert_eq!(back.head as usize, model.begin);
-                            prop_assert_eq!(back.cur as usize, model.begin);
+                            prop_assert_eq!(back.head as usize, model.head());
+                            prop_assert_eq!(back.cur as usize, model.head());
                             prop_assert_eq!(back.tail as usize, model.hwtail());
                         }
                     }
+                }
+                Step::SlotFault => {
+                    let back = cursors.reinit_untaken();
+                    model.set_back_untaken();
+                    model.tell();
+                    prop_assert_eq!(back.head as usize, model.begin);
+                    prop_assert_eq!(back.cur as usize, model.begin);
+                    prop_assert_eq!(back.tail as usize, model.hwtail());
                 }
                 Step::Release { count } => {
                     let given = model.owned_by(Owner::GivenBack).len();
@@ -405,6 +432,36 @@ fn transmit_head_does_not_go_back_and_receive_head_may() {
     rx.release(2).unwrap();
     assert_eq!(rx.release(4), Err(OutOfTurn));
     assert!(rx.rx_prologue(1, 1, 7).is_err());
+}
+
+#[test]
+fn what_is_given_back_stays_given_back() {
+    // A program that moves `head` alone.
+    let mut tx = Cursors::transmit(8).unwrap();
+    let found = tx.tx_prologue(5, 0, 7).unwrap();
+    assert!(found.cur_behind);
+    assert_eq!((found.span.len(), tx.rcur()), (5, 5));
+    tx.release(2).unwrap();
+    assert_eq!(tx.tx_prologue(6, 5, 7).unwrap().span.len(), 4);
+    // `cur` beyond the program's slots, of a head that is possible.
+    let fault = tx.tx_prologue(7, 1, 7).unwrap_err();
+    assert_eq!(fault.culprit, Culprit::Cur);
+    assert_eq!(tx.reinit().head, 7);
+    assert_eq!(tx.given_back().len(), 5);
+    // And a head that goes back.
+    assert!(tx.tx_prologue(6, 6, 7).is_err());
+    assert_eq!(tx.reinit().head, 7);
+    // A slot that cannot be sent is the program's again, and those after it.
+    assert_eq!(tx.reinit_untaken().head, 2);
+    assert!(tx.given_back().is_empty());
+
+    let mut rx = Cursors::receive(8).unwrap();
+    rx.publish(3).unwrap();
+    rx.finalize();
+    assert_eq!(rx.rx_prologue(1, 0, 3).unwrap().span.len(), 1);
+    rx.release_all();
+    assert_eq!(rx.rx_prologue(2, 0, 3).unwrap_err().culprit, Culprit::Cur);
+    assert_eq!(rx.reinit().head, 2);
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl Sender for Rings {
             ));
         }
         while ring.is_empty() {
-            if binding.poll(Interest::Tx, None)?.lost {
+            if binding.poll(Interest::Tx, None)?.error {
                 return Err(lost());
             }
         }
@@ -155,7 +155,7 @@ impl Receiver for Rings {
             let Some(patience) = patience else {
                 return Ok(0);
             };
-            if binding.poll(Interest::Rx, Some(patience))?.lost {
+            if binding.poll(Interest::Rx, Some(patience))?.error {
                 return Err(lost());
             }
         }

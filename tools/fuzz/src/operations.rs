@@ -90,7 +90,7 @@ const BIND: &[c_int] = &[
     EIO,
 ];
 /// The errors of a sync.
-const SYNC: &[c_int] = &[ENXIO, EINVAL, EINTR];
+const SYNC: &[c_int] = &[ENXIO, EINTR];
 /// Those of `mmap`, the kernel's own included.
 const MMAP: &[c_int] = &[
     EINVAL, ENOMEM, EACCES, EAGAIN, EBUSY, EFAULT, ENODEV, EOPNOTSUPP, EOVERFLOW,

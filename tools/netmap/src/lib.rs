@@ -12,7 +12,7 @@
 //!
 //! let mut port = Port::open(&"netmap:eth0".parse()?, &Options::default())?;
 //! let mut octets = 0;
-//! while !port.poll(Interest::Rx, None)?.lost {
+//! while !port.poll(Interest::Rx, None)?.error {
 //!     for ring in port.rx_mut() {
 //!         ring.drain(u32::MAX, |slot| octets += slot.packet().len());
 //!     }

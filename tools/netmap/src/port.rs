@@ -110,8 +110,9 @@ pub struct Ready {
     pub tx: bool,
     /// A receive ring has packets.
     pub rx: bool,
-    /// The port has failed for good: its NIC is gone, or a ring was found in an impossible state.
-    pub lost: bool,
+    /// The port's NIC is gone, as a sync then says too; or a ring was found in an impossible state and was set back, and
+    /// may be used at once.
+    pub error: bool,
 }
 
 /// The open file of a port: what syncs and waits go through.
@@ -149,7 +150,8 @@ impl Binding {
     ///
     /// # Errors
     ///
-    /// `ENXIO` if the port is gone; `EIO` if a ring was found in an impossible state, which resets it.
+    /// `ENXIO` if the port is gone; `EINTR` if the program was killed. A ring that is found in an impossible state is set
+    /// back, which is no error here: [`Self::poll`] tells it.
     #[inline]
     pub fn sync_tx(&self) -> io::Result<()> {
         self.sync(abi::NIOCTXSYNC)
@@ -196,7 +198,7 @@ impl Binding {
         Ok(Ready {
             tx: pollfd.revents & libc::POLLOUT != 0,
             rx: pollfd.revents & libc::POLLIN != 0,
-            lost: pollfd.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0,
+            error: pollfd.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0,
         })
     }
 }

@@ -100,7 +100,7 @@ impl Worker {
     ) -> Result<Ready, Failure> {
         let timeout = limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
         let ready = binding.poll(interest, Some(timeout))?;
-        if ready.lost {
+        if ready.error {
             return Err(Failure::Lost);
         }
         Ok(ready)

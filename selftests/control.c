@@ -32,11 +32,14 @@ FIXTURE_TEARDOWN(unbound)
 
 TEST_F(unbound, legacy_versions)
 {
+	/* Those of programs, and what some ask for who mean the newest. */
+	static const uint32_t far[] = { 21, 100, 0x10000, 0x7fffffff, UINT32_MAX };
 	struct nmreq req;
-	uint32_t version;
+	uint32_t i;
 
-	for (version = 0; version <= 20; version++) {
-		int expect = version >= 11 && version <= 14 ? 0 : EINVAL;
+	for (i = 0; i <= 20 + ARRAY_SIZE(far); i++) {
+		uint32_t version = i <= 20 ? i : far[i - 21];
+		int expect = version >= 11 ? 0 : EINVAL;
 
 		legacy_init(&req, "");
 		req.nr_version = version;
@@ -191,7 +194,9 @@ TEST_F(unbound, options)
 {
 	struct nmreq_register reg = { .nr_mode = NR_REG_ALL_NIC };
 	struct nmreq_option options[3];
+	static struct nmreq_option many[100 + 1000 / sizeof(struct nmreq_option)];
 	struct nmreq_header header;
+	int i;
 
 	header_init(&header, NETMAP_REQ_REGISTER, test_interface(), &reg);
 	header.nr_options = (uintptr_t)&options[0];
@@ -227,6 +232,17 @@ TEST_F(unbound, options)
 	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
 	options[1].nro_next = (uintptr_t)&options[1];
 	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+
+	/* 99 unknown ones, and one that is small enough in bytes alone: C netmap keeps a pointer for each, too. */
+	for (i = 0; i < 99; i++)
+		many[i] = (struct nmreq_option){ .nro_reqtype = 1234, .nro_next = (uintptr_t)&many[i + 1] };
+	many[99] = (struct nmreq_option){ .nro_reqtype = NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS, .nro_size = 1000 };
+	header.nr_options = (uintptr_t)many;
+	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	many[99].nro_size = 900;
+	EXPECT_EQ(EOPNOTSUPP, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	EXPECT_EQ(EOPNOTSUPP, many[99].nro_status);
+	header.nr_options = (uintptr_t)&options[0];
 
 	/* A size that no request can have. */
 	options[0].nro_reqtype = NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS;

@@ -104,7 +104,7 @@ static void check_port(struct __test_metadata *_metadata, FIXTURE_DATA(mode) * s
 
 		EXPECT_EQ(bound, ring != NULL);
 		if (ring && bound)
-			check_ring(_metadata, port, ring, i < self->tx ? i : i - self->tx, 0);
+			check_ring(_metadata, port, ring, i, 0);
 	}
 	for (i = 0; i < all_rx_rings(port); i++) {
 		const struct netmap_ring *ring = rx_ring(port, i);
@@ -112,7 +112,7 @@ static void check_port(struct __test_metadata *_metadata, FIXTURE_DATA(mode) * s
 
 		EXPECT_EQ(bound, ring != NULL);
 		if (ring && bound)
-			check_ring(_metadata, port, ring, i < self->rx ? i : i - self->rx, 1);
+			check_ring(_metadata, port, ring, i, 1);
 	}
 }
 
@@ -344,6 +344,56 @@ TEST_F_TIMEOUT(port, slots_can_be_chosen, TIMEOUT_S)
 	}
 }
 
+/* A region that does not exist is none, whether the port exists or not; whoever only asks about a port is told its own. */
+TEST_F_TIMEOUT(port, regions_that_do_not_exist, TIMEOUT_S)
+{
+	struct nmreq_port_info_get info;
+	struct nmreq_pools_info pools;
+	struct nmreq_header header = { .nr_version = NETMAP_API };
+	struct port port, other;
+	struct nmreq req;
+	int held, fd;
+
+	snprintf(header.nr_name, sizeof(header.nr_name), "%s", nic_name());
+	fd = open("/dev/netmap", O_RDWR);
+	ASSERT_LE(0, fd);
+	for (held = 0; held < 2; held++) {
+		if (held)
+			ASSERT_EQ(0, port_open(&port, nic_name(), NR_REG_ONE_NIC, 0, NR_TX_RINGS_ONLY));
+		other = (struct port){ .reg = { .nr_mode = NR_REG_SW, .nr_mem_id = 7 } };
+		EXPECT_EQ(-EINVAL, port_open_as(&other, nic_name()));
+		other = (struct port){ .reg = { .nr_mode = NR_REG_SW, .nr_mem_id = 1 } };
+		ASSERT_EQ(0, port_open_as(&other, nic_name()));
+		ASSERT_EQ(0, port_close(&other));
+		req = (struct nmreq){ .nr_version = NETMAP_API, .nr_flags = NR_REG_SW, .nr_arg2 = 7 };
+		snprintf(req.nr_name, sizeof(req.nr_name), "%s", nic_name());
+		EXPECT_EQ(-1, ioctl(fd, NIOCREGIF, &req));
+		EXPECT_EQ(EINVAL, errno);
+		EXPECT_EQ(0, ioctl(fd, NIOCGINFO, &req));
+		EXPECT_EQ(1, req.nr_arg2);
+		info = (struct nmreq_port_info_get){ .nr_mem_id = 7 };
+		header.nr_reqtype = NETMAP_REQ_PORT_INFO_GET;
+		header.nr_body = (uintptr_t)&info;
+		EXPECT_EQ(0, ioctl(fd, NIOCCTRL, &header));
+		EXPECT_EQ(1, info.nr_mem_id);
+		pools = (struct nmreq_pools_info){ .nr_mem_id = 7 };
+		header.nr_reqtype = NETMAP_REQ_POOLS_INFO_GET;
+		header.nr_body = (uintptr_t)&pools;
+		EXPECT_EQ(0, ioctl(fd, NIOCCTRL, &header));
+		EXPECT_EQ(1, pools.nr_mem_id);
+		/* Of a region alone, it is the question. */
+		info = (struct nmreq_port_info_get){ .nr_mem_id = 7 };
+		header.nr_reqtype = NETMAP_REQ_PORT_INFO_GET;
+		header.nr_body = (uintptr_t)&info;
+		header.nr_name[0] = 0;
+		EXPECT_EQ(-1, ioctl(fd, NIOCCTRL, &header));
+		EXPECT_EQ(EINVAL, errno);
+		header.nr_name[0] = nic_name()[0];
+	}
+	ASSERT_EQ(0, port_close(&port));
+	ASSERT_EQ(0, close(fd));
+}
+
 /* The older request, with both its ways to name rings. */
 TEST_F_TIMEOUT(port, older_requests_bind_the_same, TIMEOUT_S)
 {
@@ -356,6 +406,8 @@ TEST_F_TIMEOUT(port, older_requests_bind_the_same, TIMEOUT_S)
 		{ 12, NR_REG_DEFAULT, NETMAP_HW_RING, true, false },
 		{ 13, NR_REG_DEFAULT, NETMAP_SW_RING, false, true },
 		{ 14, NR_REG_NIC_SW, 0, true, true },
+		{ 15, NR_REG_ALL_NIC, 0, true, false },
+		{ 16, NR_REG_SW, 0, false, true },
 		{ 14, NR_REG_ONE_NIC | NR_EXCLUSIVE, 0, true, false },
 	};
 	const struct netmap_if *nifp;

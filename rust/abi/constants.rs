@@ -10,8 +10,6 @@ pub const NETMAP_MIN_API: u16 = 14;
 pub const NETMAP_MAX_API: u16 = 15;
 /// Lowest version that the legacy requests take; the layout of `struct nmreq` dates from it.
 pub const LEGACY_MIN_API: u32 = 11;
-/// Highest version that the legacy requests take.
-pub const LEGACY_MAX_API: u32 = 14;
 /// Bytes of `Header::nr_name`, the terminating NUL included.
 pub const NETMAP_REQ_IFNAMSIZ: usize = 64;
 /// Most bytes of a request's body and options together.

@@ -6,11 +6,17 @@ use super::errno;
 use crate::abi;
 use crate::abi::option_type;
 
-/// Most options of one request; also what ends a walk round a circular list.
-pub const MAX_OPTIONS: u8 = 128;
-
 const HEADER: usize = size_of::<abi::OptionHeader>();
 const TYPES: usize = option_type::NETMAP_REQ_OPT_MAX as usize;
+
+/// The limit that ends a walk round a circular list, in the same place as that of C netmap: it copies body and options into
+/// a buffer of [`abi::NETMAP_REQ_MAXSIZE`] bytes and a pointer for each type of option, where each option has a pointer in
+/// front of it.
+const ROOM: usize = abi::NETMAP_REQ_MAXSIZE + TYPES * POINTER;
+const POINTER: usize = size_of::<u64>();
+
+/// Most options of one request.
+pub const MAX_OPTIONS: usize = ROOM / (HEADER + POINTER);
 
 /// The known options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +65,8 @@ impl OptionType {
 pub struct OptionWalk {
     /// Bytes of the request's body and of the options so far.
     bytes: u64,
+    /// The same with a pointer for each option.
+    room: u64,
     /// Options so far.
     count: u8,
     /// The option of each type.
@@ -86,10 +94,8 @@ pub enum OptionFault {
         /// Place of the first one in the list.
         first: u8,
     },
-    /// Body and options exceed `NETMAP_REQ_MAXSIZE`.
+    /// Body and options are more than a request may have, or the list is circular.
     TooLarge,
-    /// More than [`MAX_OPTIONS`], or a circular list.
-    TooMany,
 }
 
 impl OptionFault {
@@ -97,7 +103,7 @@ impl OptionFault {
     pub const fn errno(self) -> i32 {
         match self {
             OptionFault::Type | OptionFault::Duplicate { .. } => errno::EINVAL,
-            OptionFault::TooLarge | OptionFault::TooMany => errno::EMSGSIZE,
+            OptionFault::TooLarge => errno::EMSGSIZE,
         }
     }
 }
@@ -107,6 +113,7 @@ impl OptionWalk {
     pub const fn new(body_size: usize) -> Self {
         OptionWalk {
             bytes: body_size as u64,
+            room: body_size as u64,
             count: 0,
             seen: [None; TYPES],
         }
@@ -114,10 +121,11 @@ impl OptionWalk {
 
     /// Takes the next option's header, as copied from user memory.
     pub fn step(&mut self, header: &abi::OptionHeader) -> Result<OptionFound, OptionFault> {
-        let index = self.count;
-        if index >= MAX_OPTIONS {
-            return Err(OptionFault::TooMany);
+        self.room = self.room.saturating_add((HEADER + POINTER) as u64);
+        if self.room > ROOM as u64 {
+            return Err(OptionFault::TooLarge);
         }
+        let index = self.count;
         self.count = index.saturating_add(1);
         if header.nro_reqtype == 0 {
             return Err(OptionFault::Type);
@@ -136,12 +144,13 @@ impl OptionWalk {
             }
             size = kind.size(header.nro_size);
         }
+        let body_size = size.saturating_sub(HEADER as u64);
         self.bytes = self.bytes.saturating_add(size);
-        if self.bytes > abi::NETMAP_REQ_MAXSIZE as u64 {
+        self.room = self.room.saturating_add(body_size);
+        if self.bytes > abi::NETMAP_REQ_MAXSIZE as u64 || self.room > ROOM as u64 {
             return Err(OptionFault::TooLarge);
         }
-        let body_size =
-            u32::try_from(size.saturating_sub(HEADER as u64)).map_err(|_| OptionFault::TooLarge)?;
+        let body_size = u32::try_from(body_size).map_err(|_| OptionFault::TooLarge)?;
         Ok(OptionFound {
             index,
             kind,

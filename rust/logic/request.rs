@@ -577,8 +577,9 @@ fn legacy_geometry(request: &abi::LegacyRequest) -> Geometry {
     }
 }
 
+/// Versions beyond our own are served as our own, as C netmap does: the structure has not changed since the first.
 fn check_legacy_version(request: &abi::LegacyRequest) -> Result<(), RequestFault> {
-    if (abi::LEGACY_MIN_API..=abi::LEGACY_MAX_API).contains(&request.nr_version) {
+    if request.nr_version >= abi::LEGACY_MIN_API {
         return Ok(());
     }
     Err(RequestFault::Version(VersionFault {

@@ -63,12 +63,18 @@ fn parameters() -> Parameters {
     }
 }
 
+/// `EINVAL` if there is no region of this identifier; 0 stands for the port's own.
+fn check_region(id: u16) -> Result {
+    if id > GLOBAL {
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
 impl Registry {
     /// The region of this identifier; 0 stands for the global one, which is made if nobody uses it now.
     fn region(&mut self, id: u16) -> Result<Arc<Region>> {
-        if id > GLOBAL {
-            return Err(EINVAL);
-        }
+        check_region(id)?;
         if let Some(region) = &self.global {
             return Ok(region.clone());
         }
@@ -86,6 +92,8 @@ impl Registry {
 
     /// The port of a device, made if there is none.
     fn port(&mut self, dev: &NetDev, request: &BindRequest, rtnl: &Rtnl) -> Result<Arc<NicPort>> {
+        // Whether there is a port is no matter of the request, and so is not of its answer.
+        check_region(request.mem_id)?;
         if let Some(port) = self.ports.iter().find(|port| port.is_of(dev)) {
             return Ok(port.clone());
         }
@@ -160,7 +168,8 @@ pub(crate) fn unbind(binding: &Binding) {
     }
 }
 
-/// Describes a port or, without a port, a region. `EPERM` as [`bind`]: the NIC is looked at for it.
+/// Describes a port or, without a port, a region. `EPERM` as [`bind`]: the NIC is looked at for it. Of a port the region is
+/// part of the answer, whatever the request says.
 pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
     let Some(port) = &request.port else {
         let mut registry = REGISTRY.lock();
@@ -179,7 +188,7 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
     if let Some(port) = registry.ports.iter().find(|port| port.is_of(&dev)) {
         return Ok(port.reply());
     }
-    let region = registry.region(request.mem_id)?;
+    let region = registry.region(GLOBAL)?;
     let port = NicPort::new(&dev, &request.geometry, region, &rtnl);
     let reply = port.map(|port| {
         port.close(&rtnl);
@@ -193,7 +202,7 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
 pub(crate) fn pools_info(request: &PoolsRequest) -> Result<abi::PoolsInfo> {
     device(&request.port)?;
     let mut registry = REGISTRY.lock();
-    let region = registry.region(request.mem_id)?;
+    let region = registry.region(GLOBAL)?;
     let info = region.layout().to_pools_info(region.id());
     registry.trim();
     Ok(info)

@@ -57,7 +57,7 @@ impl NicPort {
                 group: group.clone(),
                 buf_size: self.region.buf_size(),
             };
-            publish(&inner, kring);
+            publish(&inner, kring, ring);
             kring.stop().replace(Some(Attached { inner, queue }));
             state.ring(direction, ring)?.memory = Some(memory);
             if kring.host {
@@ -232,13 +232,13 @@ impl NicPort {
     }
 }
 
-/// Writes what a program finds in a new ring.
-fn publish(inner: &Inner, kring: &Kring) {
+/// Writes what a program finds in a new ring, the host rings counted after the NIC's.
+fn publish(inner: &Inner, kring: &Kring, ring: u32) {
     let header = inner.ring.header();
     let cursors = &inner.cursors;
     // SAFETY: The header is mapped, and the accesses are volatile.
     unsafe {
-        (&raw mut (*header).ringid).write_volatile(kring.index);
+        (&raw mut (*header).ringid).write_volatile(ring as u16);
         let dir = match kring.direction {
             Direction::Tx => 0,
             Direction::Rx => 1,

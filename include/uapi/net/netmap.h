@@ -86,7 +86,7 @@ struct netmap_slot {
  * @buf_ofs:	(k) bytes from this structure to buffer 0
  * @num_slots:	(k) slots in the ring
  * @nr_buf_size: (k) bytes of each buffer
- * @ringid:	(k) index of the ring among those of its kind
+ * @ringid:	(k) index of the ring among those of its direction, those of the host stack counted after those of the NIC
  * @dir:	(k) 0 tx, 1 rx
  * @head:	(u) first slot of the program. It moves @head forward over slots it has filled (tx) or is done with (rx).
  * @cur:	(u) wake-up point: poll() reports the ring ready when @tail has moved past @cur. Usually equal to @head;

@@ -13,7 +13,8 @@
 /**
  * struct nmreq - the argument of NIOCGINFO and NIOCREGIF
  * @nr_name:	(in) the port, NUL-terminated
- * @nr_version:	(in/out) NETMAP_API of the program, 11 to 14. Another version fails with EINVAL; out: the kernel's.
+ * @nr_version:	(in/out) NETMAP_API of the program, 11 or more; what is beyond the kernel's is served as that. A smaller one
+ *		fails with EINVAL; out: the kernel's.
  * @nr_offset:	(out) of the file's netmap_if in the region, bytes
  * @nr_memsize:	(out) bytes to map
  * @nr_tx_slots: (in/out) slots per tx ring. In: wanted, 0 for no wish; a port may have its own mind. Out: actual.
@@ -23,7 +24,7 @@
  * @nr_ringid:	(in) ring number in NETMAP_RING_MASK, and the NETMAP_* bits below
  * @nr_cmd:	(in) 0 to bind, else one of the commands below
  * @nr_arg1:	(in/out) of the command
- * @nr_arg2:	(in/out) the region: 0 for the port's usual one; 1 is the global region
+ * @nr_arg2:	(in/out) the region: 0 for the port's usual one; 1 is the global region. NIOCGINFO of a port only tells it.
  * @nr_arg3:	(in/out) extra buffers: wanted, granted
  * @nr_flags:	(in) an NR_REG_* mode in NR_REG_MASK, and the NR_* flags of struct nmreq_register
  * @spare2:	0

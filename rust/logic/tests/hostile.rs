@@ -179,7 +179,7 @@ proptest! {
             let header = abi::OptionHeader { nro_reqtype, nro_size, ..Default::default() };
             let step = walk.step(&header);
             steps += 1;
-            prop_assert!(steps <= usize::from(MAX_OPTIONS) + 1);
+            prop_assert!(steps <= MAX_OPTIONS + 1);
             match step {
                 Ok(found) => {
                     prop_assert_eq!(usize::from(found.index), steps - 1);

@@ -70,9 +70,33 @@ fn a_circular_list_ends() {
     let mut walk = OptionWalk::new(0);
     let same = option(77, 0);
     let steps = (0..10_000).take_while(|_| walk.step(&same).is_ok()).count();
-    assert_eq!(steps, usize::from(MAX_OPTIONS));
-    assert_eq!(walk.step(&same), Err(OptionFault::TooMany));
-    assert_eq!(OptionFault::TooMany.errno(), errno::EMSGSIZE);
+    assert_eq!(steps, MAX_OPTIONS);
+    assert_eq!(walk.step(&same), Err(OptionFault::TooLarge));
+    assert_eq!(OptionFault::TooLarge.errno(), errno::EMSGSIZE);
+}
+
+/// As many as C netmap takes, which the sizes alone do not say: each option needs room for a pointer too.
+#[test]
+fn many_options_end_where_those_of_c_netmap_do() {
+    let body = 56;
+    let count = |last| {
+        let mut walk = OptionWalk::new(body);
+        let unknown = option(1234, 0);
+        let some = (0..99).all(|_| walk.step(&unknown).is_ok());
+        (some, walk.step(&last).map(|found| found.index))
+    };
+    // 99 unknown ones and one of 1000 bytes: less than 4096 together.
+    assert!(body + 99 * 24 + 1000 < NETMAP_REQ_MAXSIZE);
+    assert_eq!(count(option(2, 1000)), (true, Err(OptionFault::TooLarge)));
+    // What is left: 4096 + 6 * 8 - 56 - 100 * 32, and the option's own header.
+    assert_eq!(count(option(2, 888 + 24)), (true, Ok(99)));
+    assert_eq!(
+        count(option(2, 889 + 24)),
+        (true, Err(OptionFault::TooLarge))
+    );
+    // The size of an unknown one is not looked at.
+    assert_eq!(count(option(1234, 1000)), (true, Ok(99)));
+    assert_eq!(MAX_OPTIONS, 129);
 }
 
 proptest! {

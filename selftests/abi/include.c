@@ -24,7 +24,7 @@ int use_rings(struct netmap_ring *ring, struct netmap_slot *slot, struct nm_csb_
 	nm_pkt_copy(buf, NETMAP_BUF_OFFSET(ring, slot), slot->len);
 	slot->buf_idx = (uint32_t)NETMAP_BUF_IDX(ring, buf);
 	slot->flags |= NS_BUF_CHANGED | NS_REPORT;
-	ring->head = ring->cur = NETMAP_NEXT(ring, NETMAP_RING_NEXT(ring, nm_ring_next(ring, ring->cur)));
+	ring->head = ring->cur = NETMAP_NEXT(ring, nm_ring_next(ring, ring->cur));
 	return (int)nm_ring_space(ring) + nm_ring_empty(ring) + nm_tx_pending(ring) + NS_RFRAGS(slot);
 }
 
@@ -51,8 +51,8 @@ int use_legacy(int fd, void *mem)
 	struct netmap_if *nifp;
 
 	memset(&req, 0, sizeof(req));
-	if (ioctl(fd, NIOCREG, &req) || ioctl(fd, NIOCGINFO, &req) || ioctl(fd, NIOCTXSYNC, NULL))
+	if (ioctl(fd, NIOCREG, &req) || ioctl(fd, NIOCREGIF, &req) || ioctl(fd, NIOCGINFO, &req) || ioctl(fd, NIOCTXSYNC, NULL))
 		return -1;
 	nifp = NETMAP_IF(mem, req.nr_offset);
-	return NETMAP_TX_RING(nifp, 0)->num_slots == NETMAP_RX_RING(nifp, nifp->ni_rx_rings)->num_slots;
+	return NETMAP_TXRING(nifp, 0)->num_slots == NETMAP_RXRING(nifp, nifp->ni_rx_rings)->num_slots;
 }

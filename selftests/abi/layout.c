@@ -4,6 +4,7 @@
  */
 #include <stddef.h>
 #include <net/netmap.h>
+#include <net/netmap_virt.h>
 
 #ifdef __cplusplus
 #define ASSERT(condition, text) static_assert(condition, text)

@@ -24,13 +24,13 @@
 #include <linux/types.h>
 #include <linux/ioctl.h>
 #include <linux/time_types.h>
-#define nm_timeval __kernel_old_timeval	/* the kernel has no struct timeval; this one has its layout */
+#define _nm_timeval __kernel_old_timeval	/* the kernel has no struct timeval; this one has its layout */
 #else
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/time.h>
 #include <sys/ioctl.h>
-#define nm_timeval timeval
+#define _nm_timeval timeval
 #endif
 
 #define NETMAP_API	14	/* the version these headers describe */
@@ -38,10 +38,10 @@
 #define NETMAP_MAX_API	15
 
 #define NM_CACHE_ALIGN	128	/* an upper bound of the cache line's size, bytes */
-#define NM_IF_NAMSIZ	16	/* IFNAMSIZ, without a choice between <net/if.h> and <linux/if.h> */
+#define _NETMAP_IFNAMSIZ	16	/* IFNAMSIZ, without a choice between <net/if.h> and <linux/if.h> */
 
 /* Alignment of 64-bit fields on machines where the compiler would align them to 32 bits. */
-#define NM_ALIGN64	__attribute__((__aligned__(8)))
+#define _NETMAP_ALIGN64	__attribute__((__aligned__(8)))
 
 /**
  * struct netmap_slot - one packet buffer of a ring
@@ -62,7 +62,7 @@ struct netmap_slot {
 	uint32_t buf_idx;
 	uint16_t len;
 	uint16_t flags;
-	uint64_t ptr NM_ALIGN64;
+	uint64_t ptr _NETMAP_ALIGN64;
 };
 
 /* netmap_slot.flags */
@@ -93,7 +93,7 @@ struct netmap_slot {
  *		further, to wait for more without releasing what is held. Within [head, tail].
  * @tail:	(k) first slot of the kernel: the program owns [head, tail). Only a system call on the file moves it.
  * @flags:	(u) NR_TIMESTAMP, NR_FORWARD
- * @ts:		(k) rx: time of the last sync that brought packets, or with NR_TIMESTAMP of the last sync
+ * @ts:		(k) rx: time of the last sync; with the module's parameter no_timestamp only where NR_TIMESTAMP is set
  * @offset_mask: (k) which bits of a slot's ptr are an offset; 0 without NETMAP_REQ_OPT_OFFSETS
  * @buf_align:	(k) required alignment of packets in buffers, bytes; meant for users of offsets
  * @sem:	(u) room for a lock of the program's own; the kernel does not touch it
@@ -105,7 +105,7 @@ struct netmap_slot {
  * that by POLLERR, the sync ioctls do not.
  */
 struct netmap_ring {
-	const int64_t	buf_ofs NM_ALIGN64;
+	const int64_t	buf_ofs _NETMAP_ALIGN64;
 	const uint32_t	num_slots;
 	const uint32_t	nr_buf_size;
 	const uint16_t	ringid;
@@ -114,15 +114,15 @@ struct netmap_ring {
 	uint32_t	cur;
 	uint32_t	tail;
 	uint32_t	flags;
-	struct nm_timeval ts NM_ALIGN64;
-	const uint64_t	offset_mask NM_ALIGN64;
-	const uint64_t	buf_align NM_ALIGN64;
+	struct _nm_timeval ts _NETMAP_ALIGN64;
+	const uint64_t	offset_mask _NETMAP_ALIGN64;
+	const uint64_t	buf_align _NETMAP_ALIGN64;
 	uint8_t		sem[128] __attribute__((__aligned__(NM_CACHE_ALIGN)));
 	struct netmap_slot slot[];
 };
 
 /* netmap_ring.flags */
-#define NR_TIMESTAMP	0x0002	/* rx: write the time of every sync to ts */
+#define NR_TIMESTAMP	0x0002	/* rx: write the time of every sync to ts, even if the administrator saves it */
 #define NR_FORWARD	0x0004	/* rx: heed NS_FORWARD in released slots */
 
 /* nm_ring_empty() - whether the program owns no slot of the ring: nothing received, or no room to send */
@@ -149,7 +149,7 @@ static inline int nm_ring_empty(const struct netmap_ring *ring)
  * Written by the kernel at bind, and not read by it but for @ni_bufs_head.
  */
 struct netmap_if {
-	char		ni_name[NM_IF_NAMSIZ];
+	char		ni_name[_NETMAP_IFNAMSIZ];
 	const uint32_t	ni_version;
 	const uint32_t	ni_flags;
 #define NI_PRIV_MEM	0x1	/* the region is not the global one */
@@ -159,7 +159,7 @@ struct netmap_if {
 	const uint32_t	ni_host_tx_rings;
 	const uint32_t	ni_host_rx_rings;
 	uint32_t	ni_spare1[3];
-	const int64_t	ring_ofs[] NM_ALIGN64;
+	const int64_t	ring_ofs[] _NETMAP_ALIGN64;
 };
 
 /* The requests of API 11 to 13, which most programs still make. */
@@ -185,10 +185,10 @@ struct netmap_if {
  * @nro_size:	(in) bytes of the option where they vary (it ends in an array), else 0
  */
 struct nmreq_option {
-	uint64_t nro_next NM_ALIGN64;
+	uint64_t nro_next _NETMAP_ALIGN64;
 	uint32_t nro_reqtype;
 	uint32_t nro_status;
-	uint64_t nro_size NM_ALIGN64;
+	uint64_t nro_size _NETMAP_ALIGN64;
 };
 
 /**
@@ -209,8 +209,8 @@ struct nmreq_header {
 	uint16_t nr_reqtype;
 	uint32_t nr_reserved;
 	char	 nr_name[NETMAP_REQ_IFNAMSIZ];
-	uint64_t nr_options NM_ALIGN64;
-	uint64_t nr_body NM_ALIGN64;
+	uint64_t nr_options _NETMAP_ALIGN64;
+	uint64_t nr_body _NETMAP_ALIGN64;
 };
 
 #define NIOCCTRL	_IOWR('i', 151, struct nmreq_header)
@@ -266,8 +266,8 @@ enum {
  * ENOMEM region exhausted; ENXIO no such port; EOPNOTSUPP not possible on this port.
  */
 struct nmreq_register {
-	uint64_t nr_offset NM_ALIGN64;
-	uint64_t nr_memsize NM_ALIGN64;
+	uint64_t nr_offset _NETMAP_ALIGN64;
+	uint64_t nr_memsize _NETMAP_ALIGN64;
 	uint32_t nr_tx_slots;
 	uint32_t nr_rx_slots;
 	uint16_t nr_tx_rings;
@@ -278,7 +278,7 @@ struct nmreq_register {
 	uint16_t nr_ringid;
 	uint32_t nr_mode;
 	uint32_t nr_extra_bufs;
-	uint64_t nr_flags NM_ALIGN64;
+	uint64_t nr_flags _NETMAP_ALIGN64;
 #define NR_MONITOR_TX	0x100	/* monitor the tx rings that nr_mode and nr_ringid select */
 #define NR_MONITOR_RX	0x200	/* monitor the rx rings */
 #define NR_ZCOPY_MON	0x400	/* monitor without copies, by lending buffers */
@@ -310,7 +310,7 @@ enum {
  * An empty name asks for the region nr_mem_id alone. Errors: ENXIO no such port, EINVAL no such region.
  */
 struct nmreq_port_info_get {
-	uint64_t nr_memsize NM_ALIGN64;
+	uint64_t nr_memsize _NETMAP_ALIGN64;
 	uint32_t nr_tx_slots;
 	uint32_t nr_rx_slots;
 	uint16_t nr_tx_rings;
@@ -377,16 +377,16 @@ struct nmreq_vale_polling {
  * the region's start and object sizes in bytes. All other fields are out. Also part of nmreq_opt_extmem.
  */
 struct nmreq_pools_info {
-	uint64_t nr_memsize NM_ALIGN64;
+	uint64_t nr_memsize _NETMAP_ALIGN64;
 	uint16_t nr_mem_id;
 	uint16_t pad1[3];
-	uint64_t nr_if_pool_offset NM_ALIGN64;
+	uint64_t nr_if_pool_offset _NETMAP_ALIGN64;
 	uint32_t nr_if_pool_objtotal;
 	uint32_t nr_if_pool_objsize;
-	uint64_t nr_ring_pool_offset NM_ALIGN64;
+	uint64_t nr_ring_pool_offset _NETMAP_ALIGN64;
 	uint32_t nr_ring_pool_objtotal;
 	uint32_t nr_ring_pool_objsize;
-	uint64_t nr_buf_pool_offset NM_ALIGN64;
+	uint64_t nr_buf_pool_offset _NETMAP_ALIGN64;
 	uint32_t nr_buf_pool_objtotal;
 	uint32_t nr_buf_pool_objsize;
 };
@@ -473,21 +473,21 @@ struct nmreq_opt_sync_kloop_mode {
 	struct nmreq_option nro_opt;
 #define NM_OPT_SYNC_KLOOP_DIRECT_TX (1 << 0)
 #define NM_OPT_SYNC_KLOOP_DIRECT_RX (1 << 1)
-	uint32_t mode NM_ALIGN64;
+	uint32_t mode _NETMAP_ALIGN64;
 };
 
 /* NETMAP_REQ_OPT_EXTMEM: nro_info.nr_memsize bytes of page-aligned memory at nro_usrptr, with pools as nro_info says */
 struct nmreq_opt_extmem {
 	struct nmreq_option nro_opt;
-	uint64_t nro_usrptr NM_ALIGN64;
+	uint64_t nro_usrptr _NETMAP_ALIGN64;
 	struct nmreq_pools_info nro_info;
 };
 
 /* NETMAP_REQ_OPT_CSB: addresses of two arrays with an entry per bound ring, tx before rx; each aligned to its size */
 struct nmreq_opt_csb {
 	struct nmreq_option nro_opt;
-	uint64_t csb_atok NM_ALIGN64;
-	uint64_t csb_ktoa NM_ALIGN64;
+	uint64_t csb_atok _NETMAP_ALIGN64;
+	uint64_t csb_ktoa _NETMAP_ALIGN64;
 };
 
 /**
@@ -501,11 +501,11 @@ struct nmreq_opt_csb {
  */
 struct nmreq_opt_offsets {
 	struct nmreq_option nro_opt;
-	uint64_t nro_max_offset NM_ALIGN64;
-	uint64_t nro_initial_offset NM_ALIGN64;
+	uint64_t nro_max_offset _NETMAP_ALIGN64;
+	uint64_t nro_initial_offset _NETMAP_ALIGN64;
 	uint32_t nro_offset_bits;
 	uint32_t nro_tx_align;
-	uint64_t nro_min_gap NM_ALIGN64;
+	uint64_t nro_min_gap _NETMAP_ALIGN64;
 };
 
 #endif /* _NET_NETMAP_H_ */

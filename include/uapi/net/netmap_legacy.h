@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The requests of netmap before NIOCCTRL: one structure for everything. Part of netmap.h, not to be included alone.
- * New programs use NIOCCTRL; these stay for those that exist.
+ * The requests of netmap before NIOCCTRL: one structure for everything. Part of netmap.h, which it brings along where it is
+ * included alone. New programs use NIOCCTRL; these stay for those that exist.
  */
+#ifndef _NET_NETMAP_H_
+#include <net/netmap.h>
+#endif
 #ifndef _NET_NETMAP_LEGACY_H_
 #define _NET_NETMAP_LEGACY_H_
-
-#ifndef _NET_NETMAP_H_
-#error "include <net/netmap.h>"
-#endif
 
 /**
  * struct nmreq - the argument of NIOCGINFO and NIOCREGIF
@@ -32,7 +31,7 @@
  * Errors as for NETMAP_REQ_REGISTER and NETMAP_REQ_PORT_INFO_GET.
  */
 struct nmreq {
-	char	 nr_name[NM_IF_NAMSIZ];
+	char	 nr_name[_NETMAP_IFNAMSIZ];
 	uint32_t nr_version;
 	uint32_t nr_offset;
 	uint32_t nr_memsize;
@@ -72,7 +71,7 @@ struct nmreq {
 
 /* The argument of NIOCCONFIG: handed as it is to the kernel module that extends a VALE switch. */
 struct nm_ifreq {
-	char nifr_name[NM_IF_NAMSIZ];
+	char nifr_name[_NETMAP_IFNAMSIZ];
 	char data[NM_IFRDATA_LEN];
 };
 
@@ -81,6 +80,8 @@ struct nm_ifreq {
 #define NIOCCONFIG	_IOWR('i', 150, struct nm_ifreq)
 
 /* NIOCREGIF in the paper of 2012. */
+#ifndef NIOCREG
 #define NIOCREG		NIOCREGIF
+#endif
 
 #endif /* _NET_NETMAP_LEGACY_H_ */

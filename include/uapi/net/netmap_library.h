@@ -3,7 +3,7 @@
  * The functions of NETMAP_WITH_LIBS. Part of netmap_user.h, not to be included alone.
  *
  * They are defined here, a copy in each file that includes this, so that a program needs no library to link to. Those
- * that begin with nm_lib_ are not for programs.
+ * that begin with _nm_ are not for programs.
  */
 #ifndef _NET_NETMAP_LIBRARY_H_
 #define _NET_NETMAP_LIBRARY_H_
@@ -13,10 +13,10 @@
 #endif
 
 /* No warning about functions that a file does not use. */
-#define NM_LIB static __attribute__((__unused__))
+#define _NM_LIB static __attribute__((__unused__))
 
 /* nm_is_identifier() - whether [s, e) holds only letters, digits and '_' */
-NM_LIB int nm_is_identifier(const char *s, const char *e)
+_NM_LIB int nm_is_identifier(const char *s, const char *e)
 {
 	for (; s != e; s++)
 		if (!isalnum((unsigned char)*s) && *s != '_')
@@ -24,8 +24,8 @@ NM_LIB int nm_is_identifier(const char *s, const char *e)
 	return 1;
 }
 
-/* nm_lib_number() - a decimal number of at most max at *s, which moves behind it; -1 if none or larger */
-NM_LIB long nm_lib_number(const char **s, long max)
+/* _nm_number() - a decimal number of at most max at *s, which moves behind it; -1 if none or larger */
+_NM_LIB long _nm_number(const char **s, long max)
 {
 	long n = 0;
 
@@ -39,8 +39,8 @@ NM_LIB long nm_lib_number(const char **s, long max)
 	return n;
 }
 
-/* nm_lib_is_suffix() - whether a port's name ends before s. A '-' ends it only before a number: br-lan is a name. */
-NM_LIB int nm_lib_is_suffix(const char *s)
+/* _nm_is_suffix() - whether a port's name ends before s. A '-' ends it only before a number: br-lan is a name. */
+_NM_LIB int _nm_is_suffix(const char *s)
 {
 	if (*s == '-') {
 		if (!isdigit((unsigned char)s[1]))
@@ -52,7 +52,7 @@ NM_LIB int nm_lib_is_suffix(const char *s)
 	return strchr("^*{}/@", *s) != NULL;
 }
 
-NM_LIB int nm_lib_parse_error(char *err, const char *what, const char *where)
+_NM_LIB int _nm_parse_error(char *err, const char *what, const char *where)
 {
 	if (err)
 		snprintf(err, MAXERRMSG, "%s at '%.40s'", what, where);
@@ -74,7 +74,7 @@ NM_LIB int nm_lib_parse_error(char *err, const char *what, const char *where)
  *
  * Return: 0, or -1 with errno EINVAL.
  */
-NM_LIB int nm_parse(const char *ifname, struct nm_desc *d, char *err)
+_NM_LIB int nm_parse(const char *ifname, struct nm_desc *d, char *err)
 {
 	const char *name = ifname, *s, *colon;
 	uint32_t mode = NR_REG_DEFAULT, flags = 0;
@@ -84,23 +84,23 @@ NM_LIB int nm_parse(const char *ifname, struct nm_desc *d, char *err)
 	if (!strncmp(ifname, NM_BDG_NAME, strlen(NM_BDG_NAME))) {
 		colon = strchr(ifname, ':');
 		if (!colon)
-			return nm_lib_parse_error(err, "no ':' in VALE name", ifname);
+			return _nm_parse_error(err, "no ':' in VALE name", ifname);
 		if (!nm_is_identifier(ifname + strlen(NM_BDG_NAME), colon))
-			return nm_lib_parse_error(err, "invalid switch name", ifname);
-		for (s = colon + 1; *s && !nm_lib_is_suffix(s); s++)
+			return _nm_parse_error(err, "invalid switch name", ifname);
+		for (s = colon + 1; *s && !_nm_is_suffix(s); s++)
 			;
 		if (!nm_is_identifier(colon + 1, s))
-			return nm_lib_parse_error(err, "invalid VALE port name", colon + 1);
+			return _nm_parse_error(err, "invalid VALE port name", colon + 1);
 	} else if (!strncmp(ifname, "netmap:", 7)) {
 		name += 7;
-		for (s = name; *s && !nm_lib_is_suffix(s); s++)
+		for (s = name; *s && !_nm_is_suffix(s); s++)
 			;
 	} else {
-		return nm_lib_parse_error(err, "neither netmap: nor vale", ifname);
+		return _nm_parse_error(err, "neither netmap: nor vale", ifname);
 	}
 	len = (size_t)(s - name);
 	if (len == 0 || len >= sizeof(d->req.nr_name))
-		return nm_lib_parse_error(err, len ? "name too long" : "no name", name);
+		return _nm_parse_error(err, len ? "name too long" : "no name", name);
 
 	switch (*s) {
 	case '^':
@@ -122,22 +122,22 @@ NM_LIB int nm_parse(const char *ifname, struct nm_desc *d, char *err)
 	if (mode != NR_REG_DEFAULT) {
 		s++;
 		if (mode != NR_REG_SW && mode != NR_REG_NIC_SW) {
-			ring = nm_lib_number(&s, NETMAP_RING_MASK - 1);
+			ring = _nm_number(&s, NETMAP_RING_MASK - 1);
 			if (ring < 0)
-				return nm_lib_parse_error(err, "no ring number, or too large", s);
+				return _nm_parse_error(err, "no ring number, or too large", s);
 		}
 	}
 	while (*s == '/' || *s == '@') {
 		if (*s++ == '@') {
 			if (region)
-				return nm_lib_parse_error(err, "second region", s);
-			region = nm_lib_number(&s, UINT16_MAX);
+				return _nm_parse_error(err, "second region", s);
+			region = _nm_number(&s, UINT16_MAX);
 			if (region <= 0)
-				return nm_lib_parse_error(err, "invalid region", s);
+				return _nm_parse_error(err, "invalid region", s);
 			continue;
 		}
 		if (*s == '\0')
-			return nm_lib_parse_error(err, "no flags", s - 1);
+			return _nm_parse_error(err, "no flags", s - 1);
 		for (; *s && *s != '@'; s++) {
 			switch (*s) {
 			case 'x':
@@ -159,12 +159,12 @@ NM_LIB int nm_parse(const char *ifname, struct nm_desc *d, char *err)
 				flags |= NR_RX_RINGS_ONLY;
 				break;
 			default:
-				return nm_lib_parse_error(err, "unknown flag", s);
+				return _nm_parse_error(err, "unknown flag", s);
 			}
 		}
 	}
 	if (*s)
-		return nm_lib_parse_error(err, "unexpected character", s);
+		return _nm_parse_error(err, "unexpected character", s);
 
 	memset(d->req.nr_name, 0, sizeof(d->req.nr_name));
 	memcpy(d->req.nr_name, name, len);
@@ -181,8 +181,8 @@ NM_LIB int nm_parse(const char *ifname, struct nm_desc *d, char *err)
 	return 0;
 }
 
-/* nm_lib_ring_range() - the bound rings of one direction, of nic rings followed by host rings; first > last for none */
-NM_LIB void nm_lib_ring_range(const struct nm_desc *d, uint32_t nic, uint32_t host, uint16_t *first,
+/* _nm_ring_range() - the bound rings of one direction, of nic rings followed by host rings; first > last for none */
+_NM_LIB void _nm_ring_range(const struct nm_desc *d, uint32_t nic, uint32_t host, uint16_t *first,
 			      uint16_t *last)
 {
 	uint32_t ring = d->req.nr_ringid & NETMAP_RING_MASK, from = 0, count = nic;
@@ -212,24 +212,24 @@ NM_LIB void nm_lib_ring_range(const struct nm_desc *d, uint32_t nic, uint32_t ho
 	*last = (uint16_t)(count ? from + count - 1 : 0);
 }
 
-/* nm_lib_set_rings() - the bound rings. The number of host rings is known after mapping; before, one is assumed. */
-NM_LIB void nm_lib_set_rings(struct nm_desc *d)
+/* _nm_set_rings() - the bound rings. The number of host rings is known after mapping; before, one is assumed. */
+_NM_LIB void _nm_set_rings(struct nm_desc *d)
 {
-	nm_lib_ring_range(d, d->req.nr_tx_rings, d->nifp ? d->nifp->ni_host_tx_rings : 1, &d->first_tx_ring,
+	_nm_ring_range(d, d->req.nr_tx_rings, d->nifp ? d->nifp->ni_host_tx_rings : 1, &d->first_tx_ring,
 		      &d->last_tx_ring);
-	nm_lib_ring_range(d, d->req.nr_rx_rings, d->nifp ? d->nifp->ni_host_rx_rings : 1, &d->first_rx_ring,
+	_nm_ring_range(d, d->req.nr_rx_rings, d->nifp ? d->nifp->ni_host_rx_rings : 1, &d->first_rx_ring,
 		      &d->last_rx_ring);
 	d->cur_tx_ring = d->first_tx_ring;
 	d->cur_rx_ring = d->first_rx_ring;
 }
 
-/* nm_lib_tx_ring(), nm_lib_rx_ring() - a ring, or NULL where it was not bound */
-NM_LIB struct netmap_ring *nm_lib_tx_ring(const struct nm_desc *d, uint32_t i)
+/* _nm_tx_ring(), _nm_rx_ring() - a ring, or NULL where it was not bound */
+_NM_LIB struct netmap_ring *_nm_tx_ring(const struct nm_desc *d, uint32_t i)
 {
 	return d->nifp->ring_ofs[i] ? NETMAP_TXRING(d->nifp, i) : NULL;
 }
 
-NM_LIB struct netmap_ring *nm_lib_rx_ring(const struct nm_desc *d, uint32_t i)
+_NM_LIB struct netmap_ring *_nm_rx_ring(const struct nm_desc *d, uint32_t i)
 {
 	i += d->nifp->ni_tx_rings + d->nifp->ni_host_tx_rings;
 	return d->nifp->ring_ofs[i] ? NETMAP_TXRING(d->nifp, i) : NULL;
@@ -242,7 +242,7 @@ NM_LIB struct netmap_ring *nm_lib_rx_ring(const struct nm_desc *d, uint32_t i)
  *
  * Return: 0, or EINVAL with errno from mmap().
  */
-NM_LIB int nm_mmap(struct nm_desc *d, const struct nm_desc *parent)
+_NM_LIB int nm_mmap(struct nm_desc *d, const struct nm_desc *parent)
 {
 	struct netmap_ring *ring = NULL;
 
@@ -262,11 +262,11 @@ NM_LIB int nm_mmap(struct nm_desc *d, const struct nm_desc *parent)
 		d->done_mmap = 1;
 	}
 	*(struct netmap_if **)(uintptr_t)&d->nifp = NETMAP_IF(d->mem, d->req.nr_offset);
-	nm_lib_set_rings(d);
+	_nm_set_rings(d);
 	if (d->first_rx_ring <= d->last_rx_ring)
-		ring = nm_lib_rx_ring(d, d->first_rx_ring);
+		ring = _nm_rx_ring(d, d->first_rx_ring);
 	if (!ring && d->first_tx_ring <= d->last_tx_ring)
-		ring = nm_lib_tx_ring(d, d->first_tx_ring);
+		ring = _nm_tx_ring(d, d->first_tx_ring);
 	*(struct netmap_ring **)(uintptr_t)&d->some_ring = ring;
 	*(void **)(uintptr_t)&d->buf_start = ring ? NETMAP_BUF(ring, 0) : NULL;
 	*(void **)(uintptr_t)&d->buf_end = (char *)d->mem + d->memsize;
@@ -279,7 +279,7 @@ NM_LIB int nm_mmap(struct nm_desc *d, const struct nm_desc *parent)
  *
  * Return: 0, or EINVAL if d is no descriptor.
  */
-NM_LIB int nm_close(struct nm_desc *d)
+_NM_LIB int nm_close(struct nm_desc *d)
 {
 	if (!IS_NETMAP_DESC(d))
 		return EINVAL;
@@ -292,8 +292,8 @@ NM_LIB int nm_close(struct nm_desc *d)
 	return 0;
 }
 
-/* nm_lib_import() - what flags (NM_OPEN_*) say of another descriptor's request */
-NM_LIB void nm_lib_import(struct nmreq *req, const struct nmreq *from, uint64_t flags)
+/* _nm_import() - what flags (NM_OPEN_*) say of another descriptor's request */
+_NM_LIB void _nm_import(struct nmreq *req, const struct nmreq *from, uint64_t flags)
 {
 	if (flags & NM_OPEN_ARG1)
 		req->nr_arg1 = from->nr_arg1;
@@ -324,7 +324,7 @@ NM_LIB void nm_lib_import(struct nmreq *req, const struct nmreq *from, uint64_t 
  * Return: the descriptor, to be closed with nm_close(); or NULL with errno, and a line on stderr. errno is 0, and
  * nothing is printed, if the name is none of netmap's.
  */
-NM_LIB struct nm_desc *nm_open(const char *ifname, const struct nmreq *req, uint64_t flags, const struct nm_desc *arg)
+_NM_LIB struct nm_desc *nm_open(const char *ifname, const struct nmreq *req, uint64_t flags, const struct nm_desc *arg)
 {
 	char err[MAXERRMSG] = "";
 	struct nm_desc *d;
@@ -345,7 +345,7 @@ NM_LIB struct nm_desc *nm_open(const char *ifname, const struct nmreq *req, uint
 		goto fail;
 	d->req.nr_ringid &= NETMAP_RING_MASK;
 	if (IS_NETMAP_DESC(arg))
-		nm_lib_import(&d->req, &arg->req, flags);
+		_nm_import(&d->req, &arg->req, flags);
 	d->req.nr_version = NETMAP_API;
 	d->req.nr_ringid |= (uint16_t)(flags & (NETMAP_NO_TX_POLL | NETMAP_DO_RX_POLL));
 
@@ -358,7 +358,7 @@ NM_LIB struct nm_desc *nm_open(const char *ifname, const struct nmreq *req, uint
 		snprintf(err, sizeof(err), "NIOCREGIF: %s", strerror(errno));
 		goto fail;
 	}
-	nm_lib_set_rings(d);
+	_nm_set_rings(d);
 	if ((arg || !(flags & NM_OPEN_NO_MMAP)) && nm_mmap(d, arg)) {
 		snprintf(err, sizeof(err), "mmap: %s", strerror(errno));
 		goto fail;
@@ -381,14 +381,14 @@ fail:
  *
  * Return: size, or 0 if no ring has room.
  */
-NM_LIB int nm_inject(struct nm_desc *d, const void *buf, size_t size)
+_NM_LIB int nm_inject(struct nm_desc *d, const void *buf, size_t size)
 {
 	int n = d->last_tx_ring - d->first_tx_ring + 1;
 	uint32_t ri = d->cur_tx_ring;
 
 	/* A slot's len has 16 bits, one too few for the largest buffers. */
 	for (; size > 0 && n > 0; n--, ri = ri == d->last_tx_ring ? d->first_tx_ring : ri + 1) {
-		struct netmap_ring *ring = nm_lib_tx_ring(d, ri);
+		struct netmap_ring *ring = _nm_tx_ring(d, ri);
 		const char *from = (const char *)buf;
 		size_t left = size, most;
 		uint32_t i;
@@ -415,8 +415,8 @@ NM_LIB int nm_inject(struct nm_desc *d, const void *buf, size_t size)
 	return 0;
 }
 
-/* nm_lib_take() - move over the packet at the ring's head, which stays valid until the next sync; its first slot */
-NM_LIB struct netmap_slot *nm_lib_take(struct netmap_ring *ring, struct timeval *ts, uint32_t *caplen, uint32_t *len)
+/* _nm_take() - move over the packet at the ring's head, which stays valid until the next sync; its first slot */
+_NM_LIB struct netmap_slot *_nm_take(struct netmap_ring *ring, struct timeval *ts, uint32_t *caplen, uint32_t *len)
 {
 	uint32_t i = ring->head;
 	struct netmap_slot *first = &ring->slot[i], *slot = first;
@@ -450,7 +450,7 @@ NM_LIB struct netmap_slot *nm_lib_take(struct netmap_ring *ring, struct timeval 
  *
  * Return: number of packets.
  */
-NM_LIB int nm_dispatch(struct nm_desc *d, int cnt, nm_cb_t cb, unsigned char *arg)
+_NM_LIB int nm_dispatch(struct nm_desc *d, int cnt, nm_cb_t cb, unsigned char *arg)
 {
 	int n = d->last_rx_ring - d->first_rx_ring + 1, got = 0;
 	uint32_t ri = d->cur_rx_ring;
@@ -459,13 +459,13 @@ NM_LIB int nm_dispatch(struct nm_desc *d, int cnt, nm_cb_t cb, unsigned char *ar
 	d->hdr.buf = NULL;
 	d->hdr.flags = NM_MORE_PKTS;
 	for (; n > 0 && (cnt <= 0 || got < cnt); n--, ri = ri == d->last_rx_ring ? d->first_rx_ring : ri + 1) {
-		struct netmap_ring *ring = nm_lib_rx_ring(d, ri);
+		struct netmap_ring *ring = _nm_rx_ring(d, ri);
 
 		while (ring && !nm_ring_empty(ring) && (cnt <= 0 || got < cnt)) {
 			/* One packet late, because only now it is known that it is not the last. */
 			if (d->hdr.buf)
 				cb(arg, &d->hdr, d->hdr.buf);
-			d->hdr.slot = nm_lib_take(ring, &d->hdr.ts, &d->hdr.caplen, &d->hdr.len);
+			d->hdr.slot = _nm_take(ring, &d->hdr.ts, &d->hdr.caplen, &d->hdr.len);
 			d->hdr.buf = (uint8_t *)NETMAP_BUF_OFFSET(ring, d->hdr.slot);
 			d->cur_rx_ring = (uint16_t)ri;
 			got++;
@@ -486,18 +486,18 @@ NM_LIB int nm_dispatch(struct nm_desc *d, int cnt, nm_cb_t cb, unsigned char *ar
  *
  * Return: the packet's first byte, valid until the next sync or poll(); NULL if there is no packet.
  */
-NM_LIB unsigned char *nm_nextpkt(struct nm_desc *d, struct nm_pkthdr *hdr)
+_NM_LIB unsigned char *nm_nextpkt(struct nm_desc *d, struct nm_pkthdr *hdr)
 {
 	int n = d->last_rx_ring - d->first_rx_ring + 1;
 	uint32_t ri = d->cur_rx_ring;
 
 	for (; n > 0; n--, ri = ri == d->last_rx_ring ? d->first_rx_ring : ri + 1) {
-		struct netmap_ring *ring = nm_lib_rx_ring(d, ri);
+		struct netmap_ring *ring = _nm_rx_ring(d, ri);
 		struct netmap_slot *slot;
 
 		if (!ring || nm_ring_empty(ring))
 			continue;
-		slot = nm_lib_take(ring, &hdr->ts, &hdr->caplen, &hdr->len);
+		slot = _nm_take(ring, &hdr->ts, &hdr->caplen, &hdr->len);
 		d->cur_rx_ring = (uint16_t)ri;
 		return (unsigned char *)NETMAP_BUF_OFFSET(ring, slot);
 	}

@@ -107,7 +107,7 @@ static inline void nm_pkt_copy(const void *src, void *dst, int len)
 }
 
 /*
- * The spellings of the paper of 2012 and of the API's first versions.
+ * The spelling of the paper of 2012.
  *
  * A ring had a field avail then, the number of slots of the program, from cur on. It is nm_ring_space(ring) now, and
  * instead of counting it down one moves head (and cur) forward:
@@ -115,10 +115,9 @@ static inline void nm_pkt_copy(const void *src, void *dst, int len)
  *	while (ring->avail-- > 0) { ... ring->cur = NETMAP_NEXT(ring, ring->cur); }
  *	while (!nm_ring_empty(ring)) { ... ring->head = ring->cur = nm_ring_next(ring, ring->cur); }
  */
-#define NETMAP_TX_RING(nifp, index)	NETMAP_TXRING(nifp, index)
-#define NETMAP_RX_RING(nifp, index)	NETMAP_RXRING(nifp, index)
-#define NETMAP_NEXT(ring, i)		nm_ring_next(ring, i)
-#define NETMAP_RING_NEXT(ring, i)	nm_ring_next(ring, i)
+#ifndef NETMAP_NEXT
+#define NETMAP_NEXT(ring, i)	nm_ring_next(ring, i)
+#endif
 
 /* A program's messages to stderr (it includes <stdio.h>): D() with time and place, RD() lps a second, ND() none. */
 #ifndef ND

@@ -188,6 +188,10 @@ TEST_F_TIMEOUT(jumbo, passes_in_slots, TIMEOUT_S)
 		EXPECT_EQ((len + 1023) / 1024, slots) TH_LOG("%u bytes", len);
 	}
 	EXPECT_EQ(0, ring_counter(&self->rx, "rx 0", "errors"));
+	/* Packets, not slots; the peer's stack may have said something, too. */
+	EXPECT_EQ(number, ring_counter(&self->tx, "tx 0", "packets"));
+	EXPECT_LE(number, ring_counter(&self->rx, "rx 0", "packets"));
+	EXPECT_GT(2 * number, ring_counter(&self->rx, "rx 0", "packets"));
 }
 
 TEST_HARNESS_MAIN

@@ -87,6 +87,8 @@ TEST_F_TIMEOUT(host, to_the_stack_in_parts, TIMEOUT_S)
 		ASSERT_EQ(0, tx_sync(&self->port));
 	}
 	EXPECT_TRUE(stack_gets(self->stack, len, 7));
+	EXPECT_EQ(1, ring_counter(&self->port, "host-tx 0", "packets"));
+	EXPECT_EQ(len, ring_counter(&self->port, "host-tx 0", "bytes"));
 }
 
 /* What cannot be a frame is dropped and counted, and the ring goes on. */
@@ -464,6 +466,7 @@ TEST_F_TIMEOUT(host, frame_beyond_a_buffer, TIMEOUT_S)
 	int64_t end = now_ms() + LIMIT_MS;
 	uint32_t slots, len = 5000;
 	static uint8_t expected[ROOM];
+	long long packets, bytes;
 
 	/* Longer than what the buffers take of the wire: before the queues are taken. */
 	ASSERT_EQ(0, port_close(&self->nic));
@@ -473,6 +476,10 @@ TEST_F_TIMEOUT(host, frame_beyond_a_buffer, TIMEOUT_S)
 	do {
 		EXPECT_EQ(0, stack_send(self->stack, len, 1));
 	} while (poll_port(&self->port, POLLIN, 200) == 0 && now_ms() < end);
+	packets = ring_counter(&self->port, "host-rx 0", "packets");
+	bytes = ring_counter(&self->port, "host-rx 0", "bytes");
+	EXPECT_EQ(0, bytes % len);
+	EXPECT_EQ(bytes / len, packets);
 	EXPECT_EQ(len, take_frame(ring, self->frame, &slots));
 	EXPECT_EQ((len + ring->nr_buf_size - 1) / ring->nr_buf_size, slots);
 	make_frame(expected, len, 1);

@@ -320,6 +320,8 @@ impl<F: Family> RxQueue<F> {
         let mut slot = vacant.begin();
         let mut left = vacant.len();
         let mut bytes = 0u64;
+        // Slots that are not the first of their packet.
+        let mut further = 0u32;
         let mut damaged = 0u64;
         while left != 0 {
             let run = live.offset.run(slot, left);
@@ -333,6 +335,7 @@ impl<F: Family> RxQueue<F> {
                     Some(frame) => {
                         done = done.wrapping_add(frame.slots);
                         bytes = bytes.wrapping_add(u64::from(frame.bytes));
+                        further = further.wrapping_add(frame.slots.wrapping_sub(1));
                         damaged = damaged.wrapping_add(u64::from(frame.damaged));
                     }
                     None => left = done,
@@ -349,7 +352,8 @@ impl<F: Family> RxQueue<F> {
         let got = ring::distance(vacant.begin(), slot, n);
         // Not more than is vacant.
         let _ = held.cursors.publish(got);
-        Counters::add(&kring.counters.packets, u64::from(got));
+        let packets = got.wrapping_sub(further);
+        Counters::add(&kring.counters.packets, u64::from(packets));
         Counters::add(&kring.counters.bytes, bytes);
         if damaged != 0 {
             Counters::add(&kring.counters.errors, damaged);

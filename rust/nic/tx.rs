@@ -345,6 +345,8 @@ impl<F: Family> TxQueue<F> {
         let mut slot = span.begin();
         let mut left = span.len();
         let mut bytes = 0u64;
+        // Slots that are not the first of their packet, or of none.
+        let mut further = 0u32;
         let mut fault = None;
         while left != 0 {
             let run = live
@@ -361,6 +363,7 @@ impl<F: Family> TxQueue<F> {
                     Frame::Filled { slots, bytes: more } => {
                         done = done.wrapping_add(slots);
                         bytes = bytes.wrapping_add(u64::from(more));
+                        further = further.wrapping_add(slots.wrapping_sub(u32::from(more != 0)));
                     }
                     Frame::Incomplete => left = done,
                     Frame::Bad(bad) => {
@@ -383,7 +386,7 @@ impl<F: Family> TxQueue<F> {
             self.line.hand_over(live.tail);
             // It lies between `hwcur` and the program's head, where the span is.
             let _ = held.cursors.release(slot);
-            let sent = ring::distance(span.begin(), slot, n);
+            let sent = ring::distance(span.begin(), slot, n).wrapping_sub(further);
             Counters::add(&kring.counters.packets, u64::from(sent));
             Counters::add(&kring.counters.bytes, bytes);
         }

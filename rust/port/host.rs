@@ -148,7 +148,7 @@ impl Queue for HostRx {
 
         let mut vacant = held.cursors.vacant();
         let mut published = 0;
-        let mut bytes = 0;
+        let (mut packets, mut bytes) = (0, 0);
         // More than there are slots. What is dropped takes none, and the stack could go on with that as fast as we do.
         let mut budget = self.limit;
         while !vacant.is_empty() {
@@ -171,6 +171,7 @@ impl Queue for HostRx {
                 continue;
             }
             if self.put(held, vacant.first(slots), &tagged) {
+                packets += 1;
                 bytes += u64::from(tagged.len);
                 published += slots;
                 // As many as `first` took.
@@ -184,7 +185,7 @@ impl Queue for HostRx {
             // There is more, of which nobody may be told again.
             self.kring.wake();
         }
-        Counters::add(&kring.counters.packets, u64::from(published));
+        Counters::add(&kring.counters.packets, packets);
         Counters::add(&kring.counters.bytes, bytes);
         held.cursors
             .publish(published)
@@ -201,6 +202,10 @@ impl HostRx {
             // The kernel's own notion of what is in the slot: a program may still scribble there.
             let buf_idx = held.shadow.get(index as usize).copied().unwrap_or(0);
             let len = size.min(frame.len - offset);
+            // Of a buffer of 64 KiB, more than a slot can say and than any frame has.
+            let Ok(slot_len) = u16::try_from(len) else {
+                return false;
+            };
             let Some(buffer) = self.region.buf_ptr(buf_idx) else {
                 return false;
             };
@@ -211,8 +216,7 @@ impl HostRx {
             offset += len;
             let slot = Slot {
                 buf_idx,
-                // A buffer is at most 64 KiB less one byte, by the region's layout.
-                len: len as u16,
+                len: slot_len,
                 flags: if offset < frame.len { NS_MOREFRAG } else { 0 },
             };
             // SAFETY: Indices of a span of this ring are below its number of slots.
@@ -314,7 +318,7 @@ impl Queue for HostTx {
         let dev = self.device().ok_or(SyncError::Gone)?;
         let mut chain = SkbChain::new();
         let mut frame = Frame::new(span.begin());
-        let (mut slots, mut bytes) = (0, 0);
+        let (mut packets, mut bytes) = (0, 0);
         let mut result = Ok(());
         // A frame without an end would stop the ring.
         let most = NETMAP_MAX_FRAGS.min(held.ring.num_slots() - 1);
@@ -334,8 +338,6 @@ impl Queue for HostTx {
             if endless && frame.count < most {
                 continue;
             }
-            slots += frame.count;
-            bytes += u64::from(frame.len);
             match frame.copy(&dev).and_then(|skb| {
                 if endless {
                     Err(Rejected::Malformed)
@@ -343,7 +345,11 @@ impl Queue for HostTx {
                     Ok(skb)
                 }
             }) {
-                Ok(skb) => chain.push(skb),
+                Ok(skb) => {
+                    packets += 1;
+                    bytes += u64::from(frame.len);
+                    chain.push(skb);
+                }
                 Err(Rejected::Malformed) => {
                     kring.counters.errors.fetch_add(1, Ordering::Relaxed);
                 }
@@ -354,7 +360,7 @@ impl Queue for HostTx {
             frame.restart(next(index, held.ring.num_slots()));
         }
         // An unfinished frame waits for its rest.
-        Counters::add(&kring.counters.packets, u64::from(slots));
+        Counters::add(&kring.counters.packets, packets);
         Counters::add(&kring.counters.bytes, bytes);
         let _ = held.cursors.release(frame.first);
         let free = prev(held.cursors.hwcur(), held.ring.num_slots());

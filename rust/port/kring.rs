@@ -219,7 +219,7 @@ impl Inner {
 /// Counters of a ring. One writer at a time (the holder of the busy flag) unless said otherwise.
 #[derive(Default)]
 pub struct Counters {
-    /// Slots sent or received.
+    /// Packets sent or received, however many slots each of them has.
     pub packets: AtomicU64,
     /// Their bytes.
     pub bytes: AtomicU64,

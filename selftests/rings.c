@@ -221,15 +221,15 @@ TEST_F_TIMEOUT(wire, reports_completions, TIMEOUT_S)
 	}
 }
 
-/* The time of the sync that brought a packet. */
+/* The time of the last sync, asked for or not. */
 TEST_F_TIMEOUT(wire, stamps_the_time, TIMEOUT_S)
 {
 	struct netmap_ring *tx = tx_ring(&self->tx, 0), *rx = rx_ring(&self->rx, 0);
 	struct timeval before, after, zero = { 0 };
 	int i;
 
-	rx->flags |= NR_TIMESTAMP;
 	for (i = 0; i < 5; i++) {
+		rx->flags = i % 2 ? NR_TIMESTAMP : 0;
 		gettimeofday(&before, NULL);
 		ASSERT_EQ(0, send_frame(&self->tx, tx, 60, i));
 		expect_frame(_metadata, &self->rx, 60, i);
@@ -239,14 +239,19 @@ TEST_F_TIMEOUT(wire, stamps_the_time, TIMEOUT_S)
 		EXPECT_LT(rx->ts.tv_usec, 1000000);
 	}
 	/* Also where nothing came. */
+	rx->flags = 0;
 	rx->ts = zero;
 	ASSERT_EQ(0, rx_sync(&self->rx));
 	EXPECT_TRUE(timercmp(&rx->ts, &after, >=));
-	/* And not where it was not asked for. */
-	rx->flags &= ~NR_TIMESTAMP;
+	/* And not where the administrator saves it, unless it is asked for. */
+	ASSERT_EQ(0, system("echo 1 >/sys/module/netmap/parameters/no_timestamp"));
 	rx->ts = zero;
-	ASSERT_EQ(0, rx_sync(&self->rx));
+	EXPECT_EQ(0, rx_sync(&self->rx));
 	EXPECT_EQ(0, rx->ts.tv_sec);
+	rx->flags = NR_TIMESTAMP;
+	EXPECT_EQ(0, rx_sync(&self->rx));
+	EXPECT_TRUE(timercmp(&rx->ts, &after, >=));
+	ASSERT_EQ(0, system("echo 0 >/sys/module/netmap/parameters/no_timestamp"));
 }
 
 /* Held packets stay as they are while later ones come, and cur says from where on poll waits. */

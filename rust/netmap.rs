@@ -21,8 +21,11 @@
 //! 5. the mutex of redirected functions ([`nic`]), which nests in the RTNL mutex alone;
 //! 6. `netif_addr_lock`, `netif_tx_lock`, the queue lock of a host ring.
 //!
-//! A sync takes the busy flag of one kring at a time and no mutex but, where buffers are exchanged for the first time, that
-//! of their region. Interrupts take only the queue lock of a host ring
+//! A sync takes the busy flag of its own kring, and no mutex but, where buffers are exchanged for the first time, that of
+//! their region. One that forwards from a host ring has the flag of a transmit kring besides, one after the other, which
+//! it takes only where nobody else has it: so it waits for none while it holds another, and there is no order between
+//! them. A page fault on a mapped region takes that region's mutex, which nests in the program's own `mmap_lock`.
+//! Interrupts take only the queue lock of a host ring
 //! and find ports under RCU. User memory is never copied under a lock.
 
 #![allow(

@@ -2,8 +2,9 @@
 
 //! `mmap`: a region in the memory of a program.
 //!
-//! Pages are entered as they are touched, with 2 MiB mappings where a part of the region is one compound page and
-//! program and region agree in alignment, which `thp_get_unmapped_area` arranges. The pages are ordinary counted
+//! Pages are entered as they are touched, and taken from the system then if nobody has used them yet, with 2 MiB mappings
+//! where a part of the region is one compound page and program and region agree in alignment, which
+//! `thp_get_unmapped_area` arranges. The pages are ordinary counted
 //! ones, so that they can be the source or target of direct I/O. The mapping holds the file, the file its binding
 //! and the binding the region, so nothing here outlives the memory.
 
@@ -113,6 +114,11 @@ impl<'a> Fault<'a> {
         })
     }
 
+    /// Makes sure that there is a page; `ENOMEM` if there is no memory for it.
+    fn fill(&self) -> Result {
+        self.binding.region.fill(self.offset)
+    }
+
     /// The large page for the aligned 2 MiB around the fault, if they lie in the area and in one such page.
     fn huge(&self) -> Option<NonNull<ours::page>> {
         let inside = self.address & (HUGE - 1) & !(PAGE_SIZE as u64 - 1);
@@ -138,7 +144,8 @@ unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t
     let Some(fault) = (unsafe { Fault::new(vmf) }) else {
         return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
     };
-    let Some(page) = fault.binding.region.page_at(fault.offset) else {
+    let page = fault.fill().ok();
+    let Some(page) = page.and_then(|()| fault.binding.region.page_at(fault.offset)) else {
         return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
     };
     count(&fault.open.faults);
@@ -163,7 +170,11 @@ unsafe extern "C" fn huge_fault(
         return bindings::vm_fault_reason_VM_FAULT_FALLBACK;
     }
     // SAFETY: This is a fault handler of these operations.
-    let page = unsafe { Fault::new(vmf) }.and_then(|fault| Some((fault.huge()?, fault.open)));
+    let page = unsafe { Fault::new(vmf) }.and_then(|fault| {
+        // What fails is left to the other handler.
+        let _ = fault.fill();
+        Some((fault.huge()?, fault.open))
+    });
     let Some((page, open)) = page else {
         return bindings::vm_fault_reason_VM_FAULT_FALLBACK;
     };

@@ -121,21 +121,31 @@ impl PageArea {
         }
     }
 
+    /// The page at this number, which is taken from the system if there is none yet. [`None`] beyond the area's end.
+    pub(crate) fn fill(&mut self, number: usize) -> Result<Option<*mut bindings::page>> {
+        let Some(entry) = self.pages.get(number) else {
+            return Ok(None);
+        };
+        let mut page = entry.load(Ordering::Relaxed);
+        if page.is_null() {
+            let cluster = Cluster::new(0)?;
+            page = cluster.page();
+            self.state.owned.push(cluster, GFP_CHARGED)?;
+            // Pairs with the acquire in `PageTableView::get`.
+            entry.store(page, Ordering::Release);
+        }
+        Ok(Some(page))
+    }
+
     fn back(
         &mut self,
         first: u32,
         count: u32,
         list: &mut KVVec<*mut bindings::page>,
     ) -> Result<PageRun> {
-        for entry in self.pages.iter().skip(first as usize).take(count as usize) {
-            let mut page = entry.load(Ordering::Relaxed);
-            if page.is_null() {
-                let cluster = Cluster::new(0)?;
-                page = cluster.page();
-                self.state.owned.push(cluster, GFP_CHARGED)?;
-                // Pairs with the acquire in `PageTableView::get`.
-                entry.store(page, Ordering::Release);
-            }
+        for number in first..first.saturating_add(count) {
+            // The bitmap has as many bits as there are pages.
+            let page = self.fill(number as usize)?.ok_or(EINVAL)?;
             list.push(page, GFP_CHARGED)?;
         }
         // SAFETY: `list` holds `count` valid pages.
@@ -186,13 +196,18 @@ unsafe impl Send for PageTableView {}
 unsafe impl Sync for PageTableView {}
 
 impl PageTableView {
+    /// Whether the area ends before this number.
+    pub(crate) fn ends_before(&self, index: usize) -> bool {
+        index >= self.count
+    }
+
     /// The page at this number, if one was taken.
     ///
     /// # Safety
     ///
     /// The area must be alive.
     pub(crate) unsafe fn get(&self, index: usize) -> Option<NonNull<bindings::page>> {
-        if index >= self.count {
+        if self.ends_before(index) {
             return None;
         }
         // SAFETY: By the type's invariant and this function's requirement.

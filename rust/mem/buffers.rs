@@ -209,10 +209,39 @@ impl BufferPool {
         if count > self.free_count(map) {
             return Err(ENOSPC);
         }
+        let free = self.used.free_count();
+        let before = self.backed.max(RESERVED);
+        // The reserved ones are counted among the free ones nowhere.
+        self.grow(map, largest, devices, |backed| {
+            free + backed.max(RESERVED) - before >= count
+        })?;
+        self.used.alloc_many(count, &mut take);
+        Ok(())
+    }
+
+    /// Takes memory for the buffer `index`, one of the pool, and for all before it. Errors as [`Self::alloc`].
+    pub(super) fn cover<D: Devices>(
+        &mut self,
+        map: &BufferMap,
+        index: u32,
+        largest: usize,
+        devices: &D,
+    ) -> Result {
+        self.grow(map, largest, devices, |backed| backed > index)
+    }
+
+    /// Takes memory until `enough` says so of the number of buffers that have some; all of it, or nothing if some is not
+    /// to be had.
+    fn grow<D: Devices>(
+        &mut self,
+        map: &BufferMap,
+        largest: usize,
+        devices: &D,
+        enough: impl Fn(u32) -> bool,
+    ) -> Result {
         let mut new = KVVec::<Fresh<D::Mapped>>::new();
         let mut backed = self.backed;
-        // The reserved ones are counted among the free ones nowhere.
-        while self.used.free_count() + backed.max(RESERVED) - self.backed.max(RESERVED) < count {
+        while !enough(backed) {
             new.reserve(1, GFP_CHARGED)?;
             let cluster = new_cluster(map, backed, largest)?;
             let mapped = devices.map(&cluster, new.len())?;
@@ -230,7 +259,6 @@ impl BufferPool {
         for fresh in new {
             self.add(map, devices, fresh);
         }
-        self.used.alloc_many(count, &mut take);
         Ok(())
     }
 

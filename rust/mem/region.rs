@@ -34,6 +34,8 @@ pub(crate) struct Region {
     rings: PageTableView,
     buffers: BufferMap,
     owners: Owners,
+    /// What programs see between the areas, where nothing is.
+    gap: Cluster,
     #[pin]
     state: Mutex<State>,
 }
@@ -73,6 +75,14 @@ impl Devices for Maps<'_> {
             unsafe { map.publish(mapping, first) };
         }
     }
+}
+
+/// The largest piece of memory that all devices can have mapped.
+fn largest(maps: &[Arc<DmaMap>]) -> usize {
+    maps.iter()
+        .map(|map| map.largest())
+        .min()
+        .unwrap_or(usize::MAX)
 }
 
 /// How much of a region is in use.
@@ -118,6 +128,7 @@ impl Region {
             labels.push(AtomicU32::new(NOBODY), GFP_CHARGED)?;
         }
         let views = (interfaces.view(), rings.view());
+        let gap = Cluster::new(0)?;
         let state = State {
             interfaces,
             rings,
@@ -134,6 +145,7 @@ impl Region {
                 rings: views.1,
                 buffers: map,
                 owners: Owners::new(labels),
+                gap,
                 state <- new_mutex!(state, "netmap_region"),
             }),
             GFP_CHARGED,
@@ -170,6 +182,32 @@ impl Region {
         self.buffers.table.buf_size()
     }
 
+    /// Takes memory for the page at `offset` of the region, if there is none yet: programs may touch, lock or pin all that
+    /// they have mapped, used or not. To a program that touches a buffer, all buffers before it are charged too.
+    ///
+    /// `ENOMEM` if the system or the control group has no memory.
+    pub(crate) fn fill(&self, offset: u64) -> Result {
+        if self.page_at(offset).is_some() {
+            return Ok(());
+        }
+        let (rings, pool) = (self.layout.rings().offset(), self.layout.buffers().offset());
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if let Some(at) = offset.checked_sub(pool) {
+            let index = at / u64::from(self.buf_size());
+            let index = u32::try_from(index).map_err(|_| EINVAL)?;
+            let State { buffers, maps, .. } = state;
+            buffers.cover(&self.buffers, index, largest(maps), &Maps(maps))
+        } else if let Some(at) = offset.checked_sub(rings) {
+            state.rings.fill(at as usize / PAGE_SIZE).map(|_| ())
+        } else {
+            state
+                .interfaces
+                .fill(offset as usize / PAGE_SIZE)
+                .map(|_| ())
+        }
+    }
+
     /// The page at `offset` of the region, for a page fault; it stays as long as the region.
     pub(crate) fn page_at(&self, offset: u64) -> Option<NonNull<bindings::page>> {
         let (interfaces, rings, pool) = (
@@ -180,12 +218,17 @@ impl Region {
         let number = |from: u64| (offset - from) as usize / PAGE_SIZE;
         if offset >= pool.offset() {
             self.buffers.table.page_at(offset - pool.offset())
-        } else if offset >= rings.offset() {
-            // SAFETY: The area lives as long as the region.
-            unsafe { self.rings.get(number(rings.offset())) }
         } else {
-            // SAFETY: As above.
-            unsafe { self.interfaces.get(number(interfaces.offset())) }
+            let (view, number) = if offset >= rings.offset() {
+                (&self.rings, number(rings.offset()))
+            } else {
+                (&self.interfaces, number(interfaces.offset()))
+            };
+            if view.ends_before(number) {
+                return NonNull::new(self.gap.page());
+            }
+            // SAFETY: The area lives as long as the region.
+            unsafe { view.get(number) }
         }
     }
 
@@ -256,13 +299,8 @@ impl Region {
     ) -> Result {
         let lost = state.lost();
         let State { buffers, maps, .. } = state;
-        let largest = maps
-            .iter()
-            .map(|map| map.largest())
-            .min()
-            .unwrap_or(usize::MAX);
         buffers
-            .alloc(&self.buffers, count, largest, &Maps(maps), |index| {
+            .alloc(&self.buffers, count, largest(maps), &Maps(maps), |index| {
                 self.owners.set(index, label);
                 take(index);
             })

@@ -73,6 +73,7 @@ impl PortEvents for NicPort {
                 live.adapter.forget();
             }
             self.give_back(state, list, rtnl);
+            self.purge_host_rings();
             state.live.take()
         };
         if let Some(live) = live {
@@ -83,6 +84,16 @@ impl PortEvents for NicPort {
 }
 
 impl NicPort {
+    /// Drops what the stack has sent and no program has taken, and waits for programs that are at it: these packets name
+    /// the device, which is about to be freed, without holding it. The krings are dead.
+    fn purge_host_rings(&self) {
+        for (kring, host) in self.rx.iter().filter(|kring| kring.host).zip(&self.host_rx) {
+            let held = kring.stop();
+            host.purge();
+            drop(held);
+        }
+    }
+
     /// A reason why the queues are not ours is gone: takes them, if it was the last one.
     fn regain(&self, rtnl: &Rtnl, bit: u32) {
         let mut guard = self.state.lock();

@@ -351,6 +351,13 @@ bool netmap_message_allowed(void)
 	return __ratelimit(&state);
 }
 
+bool netmap_refusal_allowed(void)
+{
+	static DEFINE_RATELIMIT_STATE(state, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
+
+	return __ratelimit(&state);
+}
+
 bool netmap_killed(void)
 {
 	return fatal_signal_pending(current);

@@ -101,6 +101,7 @@ void netmap_skb_queue_init(struct sk_buff_head *queue);
 bool netmap_skb_queue_empty(struct sk_buff_head *queue);
 
 bool netmap_message_allowed(void);
+bool netmap_refusal_allowed(void);
 bool netmap_killed(void);
 void netmap_get_page(struct page *page);
 

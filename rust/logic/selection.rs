@@ -77,11 +77,6 @@ impl Selection {
     pub fn rx(&self) -> Range<u32> {
         self.rx.clone()
     }
-
-    /// Whether what the host sends may be forwarded to the NIC: all its transmit rings are ours.
-    pub fn forwards_down(&self, counts: &RingCounts) -> bool {
-        self.tx.start == 0 && self.tx.end >= u32::from(counts.tx)
-    }
 }
 
 /// A range within `0..nic + host`.

@@ -31,7 +31,7 @@ use crate::{
         Refusal, //
     },
     prelude::*,
-    sys::{netdev::NetDev, rtnl::Rtnl}, //
+    sys::{log, netdev::NetDev, rtnl::Rtnl}, //
 };
 use kernel::{
     fmt,
@@ -137,9 +137,11 @@ fn lost_from_the_start(dev: &NetDev, rtnl: &Rtnl) -> u32 {
     u32::from(down) * reason(Loss::Down) | u32::from(sleeping) * reason(Loss::Suspend)
 }
 
-/// The error that a refusal of the adapter means, after telling the reason.
+/// The error that a refusal of the adapter means, after telling the reason, unless that was told often of late.
 pub(super) fn refused(dev: &NetDev, refusal: Refusal, rtnl: &Rtnl) -> Error {
-    pr_err!("{}: {}\n", name_of(&dev.name(rtnl)), refusal.reason);
+    if log::refusal_allowed() {
+        pr_err!("{}: {}\n", name_of(&dev.name(rtnl)), refusal.reason);
+    }
     refusal.errno
 }
 

@@ -125,7 +125,7 @@ fn device(port: &PortName) -> Result<NetDev> {
         .filter(|_| bytes.len() < abi::IFNAMSIZ)
         .ok_or(ENXIO)?;
     field.copy_from_slice(bytes);
-    NetDev::by_name(&name)
+    NetDev::by_name(CStr::from_bytes_until_nul(&name).map_err(|_| ENXIO)?)
 }
 
 /// Binds rings of a port.

@@ -18,3 +18,9 @@ pub(crate) fn allowed() -> bool {
     // SAFETY: Callable from any context.
     unsafe { bindings::netmap_message_allowed() }
 }
+
+/// The same for the reasons why a bind was refused, which are not to be lost for what other programs do.
+pub(crate) fn refusal_allowed() -> bool {
+    // SAFETY: Callable from any context.
+    unsafe { bindings::netmap_refusal_allowed() }
+}

@@ -35,12 +35,9 @@ impl NetDev {
     }
 
     /// The device of this name in the namespace of the calling process, or `ENXIO`.
-    ///
-    /// `name` is NUL terminated.
-    pub fn by_name(name: &[u8; IFNAMSIZ]) -> Result<Self> {
-        // SAFETY: `name` is an array of `IFNAMSIZ` bytes that the caller terminated; the namespace is the current
-        // task's and so is alive.
-        let ptr = unsafe { bindings::netmap_dev_get(name.as_ptr().cast()) };
+    pub fn by_name(name: &CStr) -> Result<Self> {
+        // SAFETY: A string that ends with a NUL; the namespace is the current task's and so is alive.
+        let ptr = unsafe { bindings::netmap_dev_get(name.as_char_ptr()) };
         // INVARIANT: The function returns a counted reference.
         Ok(Self {
             ptr: NonNull::new(ptr).ok_or(ENXIO)?,

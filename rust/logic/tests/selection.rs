@@ -63,20 +63,6 @@ fn rings_that_are_not_there() {
     }
 }
 
-#[test]
-fn forwarding_down_needs_every_transmit_ring() {
-    let down = |select, flags| {
-        Selection::new(select, BindFlags::new(flags), &COUNTS)
-            .unwrap()
-            .forwards_down(&COUNTS)
-    };
-    assert!(down(RingSelect::AllNic, 0));
-    assert!(down(RingSelect::NicSw, NR_TX_RINGS_ONLY));
-    assert!(!down(RingSelect::NicSw, NR_RX_RINGS_ONLY));
-    assert!(!down(RingSelect::OneNic(0), 0));
-    assert!(!down(RingSelect::Sw, 0));
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -21,6 +21,7 @@
 #include <net/gso.h>
 #include <net/netdev_lock.h>
 #include <net/net_namespace.h>
+#include <net/netdev_rx_queue.h>
 #include <net/xdp_sock_drv.h>
 
 #include "helpers.h"
@@ -489,6 +490,14 @@ void netmap_napi_schedule(struct napi_struct *napi)
 	local_bh_disable();
 	napi_schedule(napi);
 	local_bh_enable();
+}
+
+/* The instance that serves a queue; NULL if the driver has not told the core. */
+struct napi_struct *netmap_queue_napi(struct net_device *dev, bool tx, u16 queue)
+{
+	if (tx)
+		return queue < dev->num_tx_queues ? READ_ONCE(netdev_get_tx_queue(dev, queue)->napi) : NULL;
+	return queue < dev->num_rx_queues ? READ_ONCE(__netif_get_rx_queue(dev, queue)->napi) : NULL;
 }
 
 /* Whatever a queue was given, the device reads and writes no memory any more until its driver lets it again. */

@@ -68,6 +68,7 @@ u32 netmap_link_speed(struct net_device *dev);
 bool netmap_may_bind(struct net_device *dev);
 bool netmap_tx_completed(struct net_device *dev, u16 queue);
 void netmap_napi_schedule(struct napi_struct *napi);
+struct napi_struct *netmap_queue_napi(struct net_device *dev, bool tx, u16 queue);
 void netmap_stop_dma(struct pci_dev *pdev);
 int netmap_power_get(struct pci_dev *pdev);
 void netmap_power_put(struct pci_dev *pdev);

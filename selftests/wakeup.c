@@ -3,6 +3,10 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/syscall.h>
+#include <linux/aio_abi.h>
+#include <linux/io_uring.h>
+#include <linux/time_types.h>
 #include "kselftest_harness.h"
 #include "netmap_test.h"
 
@@ -68,6 +72,88 @@ static int by_epoll_edge(int fd, short events)
 	return by_epoll(fd, events, EPOLLET);
 }
 
+/* A request of aio: one wait queue is all that it can wait on. */
+static aio_context_t aio_context;
+
+static int by_aio(int fd, short events)
+{
+	struct iocb iocb = { .aio_lio_opcode = IOCB_CMD_POLL, .aio_fildes = fd, .aio_buf = events };
+	struct __kernel_old_timespec limit = { .tv_sec = LIMIT_MS / 1000 };
+	struct iocb *list[] = { &iocb };
+	struct io_event event;
+	int n;
+
+	if (!aio_context && syscall(SYS_io_setup, 1, &aio_context))
+		return -errno;
+	if (syscall(SYS_io_submit, aio_context, 1, list) != 1)
+		return -errno;
+	n = syscall(SYS_io_getevents, aio_context, 1, 1, &event, &limit);
+	if (n < 0)
+		return -errno;
+	return n ? (int)event.res : 0;
+}
+
+/* A ring of one request of io_uring, which can wait on two queues. */
+static struct {
+	int fd;
+	struct io_uring_params params;
+	char *rings;
+	struct io_uring_sqe *sqes;
+} uring = { .fd = -1 };
+
+static int uring_open(void)
+{
+	size_t size;
+
+	memset(&uring.params, 0, sizeof(uring.params));
+	uring.fd = syscall(SYS_io_uring_setup, 1, &uring.params);
+	if (uring.fd < 0)
+		return -errno;
+	if (!(uring.params.features & IORING_FEAT_SINGLE_MMAP) || !(uring.params.features & IORING_FEAT_EXT_ARG))
+		return -EOPNOTSUPP;
+	size = uring.params.sq_off.array + uring.params.sq_entries * sizeof(uint32_t);
+	if (size < uring.params.cq_off.cqes + uring.params.cq_entries * sizeof(struct io_uring_cqe))
+		size = uring.params.cq_off.cqes + uring.params.cq_entries * sizeof(struct io_uring_cqe);
+	uring.rings = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, uring.fd, IORING_OFF_SQ_RING);
+	uring.sqes = mmap(NULL, uring.params.sq_entries * sizeof(*uring.sqes), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_POPULATE, uring.fd, IORING_OFF_SQES);
+	return uring.rings == MAP_FAILED || (void *)uring.sqes == MAP_FAILED ? -errno : 0;
+}
+
+static uint32_t *uring_word(uint32_t offset)
+{
+	return (uint32_t *)(uring.rings + offset);
+}
+
+static int by_io_uring(int fd, short events)
+{
+	struct __kernel_timespec limit = { .tv_sec = LIMIT_MS / 1000 };
+	struct io_uring_getevents_arg arg = { .ts = (uintptr_t)&limit };
+	struct io_uring_cqe *cqe;
+	uint32_t tail, head;
+	int err;
+
+	if (uring.fd < 0) {
+		err = uring_open();
+		if (err)
+			return err;
+	}
+	tail = *uring_word(uring.params.sq_off.tail);
+	uring.sqes[0] = (struct io_uring_sqe){ .opcode = IORING_OP_POLL_ADD, .fd = fd, .poll32_events = events };
+	uring_word(uring.params.sq_off.array)[tail & (uring.params.sq_entries - 1)] = 0;
+	__atomic_store_n(uring_word(uring.params.sq_off.tail), tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, uring.fd, 1, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg,
+		    sizeof(arg)) < 0)
+		return errno == ETIME ? 0 : -errno;
+	head = *uring_word(uring.params.cq_off.head);
+	if (head == __atomic_load_n(uring_word(uring.params.cq_off.tail), __ATOMIC_ACQUIRE))
+		return 0;
+	cqe = (struct io_uring_cqe *)(uring.rings + uring.params.cq_off.cqes);
+	err = cqe[head & (uring.params.cq_entries - 1)].res;
+	__atomic_store_n(uring_word(uring.params.cq_off.head), head + 1, __ATOMIC_RELEASE);
+	return err;
+}
+
 FIXTURE(sleeper)
 {
 	struct port tx, rx;
@@ -87,9 +173,14 @@ FIXTURE_VARIANT_ADD(sleeper, select) { .wait = by_select };
 FIXTURE_VARIANT_ADD(sleeper, epoll_level) { .wait = by_epoll_level };
 FIXTURE_VARIANT_ADD(sleeper, epoll_edge) { .wait = by_epoll_edge, .edge = true };
 
+FIXTURE_VARIANT_ADD(sleeper, aio) { .wait = by_aio };
+FIXTURE_VARIANT_ADD(sleeper, io_uring) { .wait = by_io_uring };
+
 FIXTURE_SETUP(sleeper)
 {
 	epoll_fd = -1;
+	uring.fd = -1;
+	aio_context = 0;
 	self->thread = gettid();
 	ASSERT_EQ(0, port_open(&self->rx, peer_name(), NR_REG_ALL_NIC, 0, 0));
 	ASSERT_EQ(0, port_open(&self->tx, nic_name(), NR_REG_ALL_NIC, 0, 0));
@@ -99,6 +190,10 @@ FIXTURE_TEARDOWN(sleeper)
 {
 	if (epoll_fd >= 0)
 		close(epoll_fd);
+	if (uring.fd >= 0)
+		close(uring.fd);
+	if (aio_context)
+		syscall(SYS_io_destroy, aio_context);
 	EXPECT_EQ(0, port_close(&self->tx));
 	EXPECT_EQ(0, port_close(&self->rx));
 }
@@ -289,6 +384,72 @@ TEST_F_TIMEOUT(two, sleepers_are_both_woken, TIMEOUT_S)
 	ASSERT_EQ(0, pthread_join(sleeper, NULL));
 	ASSERT_EQ(0, pthread_join(waker, NULL));
 	EXPECT_EQ(POLLIN, self->events[1]);
+}
+
+/* A file may be in an epoll set before it is bound. */
+FIXTURE(late)
+{
+	struct port tx;
+	pid_t thread;
+	uint32_t number;
+	int fd, epoll, err;
+};
+
+FIXTURE_VARIANT(late)
+{
+	uint32_t trigger;
+};
+
+FIXTURE_VARIANT_ADD(late, level) {};
+FIXTURE_VARIANT_ADD(late, edge) { .trigger = EPOLLET };
+
+FIXTURE_SETUP(late)
+{
+	struct epoll_event event = { .events = EPOLLIN | variant->trigger };
+
+	self->thread = gettid();
+	ASSERT_EQ(0, port_open(&self->tx, nic_name(), NR_REG_ALL_NIC, 0, 0));
+	self->fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->fd);
+	self->epoll = epoll_create1(EPOLL_CLOEXEC);
+	ASSERT_LE(0, self->epoll);
+	ASSERT_EQ(0, epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->fd, &event));
+}
+
+FIXTURE_TEARDOWN(late)
+{
+	close(self->epoll);
+	close(self->fd);
+	EXPECT_EQ(0, port_close(&self->tx));
+}
+
+static void *send_to_late(void *arg)
+{
+	FIXTURE_DATA(late) *self = arg;
+
+	self->err = wait_asleep(self->thread);
+	if (!self->err)
+		self->err = send_frame(&self->tx, tx_ring(&self->tx, 0), 60, self->number);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(late, is_woken, TIMEOUT_S)
+{
+	struct nmreq_register reg = { .nr_mode = NR_REG_ALL_NIC };
+	struct epoll_event event;
+	pthread_t sender;
+
+	ASSERT_EQ(1, epoll_wait(self->epoll, &event, 1, LIMIT_MS));
+	EXPECT_EQ(EPOLLERR, event.events);
+	ASSERT_EQ(0, port_register(self->fd, peer_name(), &reg));
+	/* Nothing is there any more, and nothing yet. */
+	while (epoll_wait(self->epoll, &event, 1, 0) == 1)
+		ASSERT_EQ(0, ioctl(self->fd, NIOCRXSYNC));
+	ASSERT_EQ(0, pthread_create(&sender, NULL, send_to_late, self));
+	ASSERT_EQ(1, epoll_wait(self->epoll, &event, 1, LIMIT_MS));
+	EXPECT_EQ(EPOLLIN, event.events);
+	ASSERT_EQ(0, pthread_join(sender, NULL));
+	EXPECT_EQ(0, self->err);
 }
 
 /* Not bound: an error at once, not a sleep. */

@@ -66,7 +66,7 @@ fn describe_ports(f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 /// Writes where a ring stands, or why that cannot be said now.
 fn describe_cursors(kring: &Kring, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let cursors = match kring.try_hold() {
+    let cursors = match kring.try_hold_after_look() {
         Ok(mut held) => held.attached().map(|attached| attached.inner.cursors),
         Err(why) => return write!(f, " {why:?}"),
     };

@@ -41,7 +41,7 @@ use crate::{
         sync, //
     },
     prelude::*,
-    sys::{self, trace}, //
+    sys::{self, trace, wait::WaitQueue}, //
 };
 use core::ptr::null_mut;
 use kernel::{
@@ -59,6 +59,8 @@ use kernel::{
 pub(crate) struct OpenFile {
     binding: AtomicPtr<Binding>,
     claimed: AtomicBool,
+    /// Who sleeps on the file, for whichever of its rings. It is here before the binding is: epoll registers once.
+    wait: Arc<WaitQueue>,
     /// Faults on mapped memory that were served with a large page.
     huge_faults: AtomicU64,
     /// Faults on mapped memory that were served with a small page.
@@ -66,14 +68,15 @@ pub(crate) struct OpenFile {
 }
 
 impl OpenFile {
-    fn new() -> Self {
+    fn new() -> Result<Self> {
         // INVARIANT: Null, and nobody has claimed it.
-        Self {
+        Ok(Self {
             binding: AtomicPtr::new(null_mut()),
             claimed: AtomicBool::new(false),
+            wait: Arc::pin_init(WaitQueue::new(), GFP_CHARGED)?,
             huge_faults: AtomicU64::new(0),
             faults: AtomicU64::new(0),
-        }
+        })
     }
 
     /// The binding, if the file is bound.
@@ -93,7 +96,7 @@ impl OpenFile {
             file: self,
             binding: None,
         };
-        pending.binding = Some(registry::bind(request)?);
+        pending.binding = Some(registry::bind(request, &self.wait)?);
         Ok(pending)
     }
 }
@@ -136,6 +139,8 @@ impl Pending<'_> {
             let binding = Arc::into_raw(binding).cast_mut();
             // INVARIANT: `claimed` is ours, and stays set from now on.
             self.file.binding.store(binding, Ordering::Release);
+            // Who has polled the unbound file for an error finds another thing now.
+            self.file.wait.wake();
         }
     }
 }
@@ -243,13 +248,13 @@ unsafe fn open_file<'a>(file: *mut bindings::file) -> &'a OpenFile {
 ///
 /// For the kernel to call, as this operation of an open `/dev/netmap`.
 unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-    match KBox::new(OpenFile::new(), GFP_CHARGED) {
+    match OpenFile::new().and_then(|open| Ok(KBox::new(open, GFP_CHARGED)?)) {
         Ok(open) => {
             // SAFETY: A file that is being opened is ours to set up.
             unsafe { (*file).private_data = KBox::into_raw(open).cast() };
             0
         }
-        Err(e) => Error::from(e).to_errno(),
+        Err(e) => e.to_errno(),
     }
 }
 

@@ -6,9 +6,10 @@
 //! with `NR_NO_TX_POLL`, and receive rings are synced if input is waited for or the file was bound with
 //! `NR_DO_RX_POLL`. A ring is ready when the program has slots in it that it has not seen, `cur != tail`.
 //!
-//! No wake-up is lost: the caller is on the wait queues before the sync that finds nothing.
+//! No wake-up is lost: the caller is on the file's wait queue before the sync that finds nothing. It is one queue for all
+//! rings, and there before the file is bound: epoll, aio and io_uring register once, and not on many queues.
 
-use super::open_file;
+use super::{open_file, OpenFile};
 use crate::{
     port::{
         binding::Binding,
@@ -35,33 +36,24 @@ pub(super) unsafe extern "C" fn poll(
     let open = unsafe { open_file(file) };
     // SAFETY: These are the arguments of this operation.
     let caller = unsafe { Poll::new(file, table) };
-    let Some(binding) = open.binding() else {
-        return bindings::POLLERR;
-    };
     let events = caller.events();
-    let (mut input, mut output) = (true, true);
     if caller.is_transient() {
         // Such a caller needs no wake-up if something is ready, and mostly something is.
-        let ready = sync_rings(binding, events);
+        let ready = ready_events(open, events);
         if ready != 0 {
             return ready;
         }
-        // It says each time what it waits for; others may change that without telling.
-        input = events & INPUT != 0 || events & OUTPUT == 0;
-        output = events & OUTPUT != 0;
     }
-    // A file may have rings of one direction alone, and errors concern it too.
-    if input || binding.tx.is_empty() {
-        for kring in binding.rx.iter() {
-            caller.register(&kring.wait);
-        }
+    caller.register(&open.wait);
+    ready_events(open, events)
+}
+
+/// The events of `events` that are there, and `POLLERR`.
+fn ready_events(open: &OpenFile, events: u32) -> u32 {
+    match open.binding() {
+        Some(binding) => sync_rings(binding, events),
+        None => bindings::POLLERR,
     }
-    if output || binding.rx.is_empty() {
-        for kring in binding.tx.iter() {
-            caller.register(&kring.wait);
-        }
-    }
-    sync_rings(binding, events)
 }
 
 /// Syncs what poll has to; the events of `events` that are there, and `POLLERR`.

@@ -11,12 +11,16 @@ use super::atomic::{AtomicU32, Ordering};
 const BUSY: u32 = 1;
 const STOPPED: u32 = 2;
 const DEAD: u32 = 4;
+/// Beside [`BUSY`]: whoever holds the ring only looks, and waits for nothing.
+const LOOK: u32 = 8;
 
 /// Why a ring cannot be held now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotHeld {
     /// Another thread holds it.
     Busy,
+    /// An interrupt holds it, for a few instructions.
+    Looked,
     /// It is stopped for a moment.
     Stopped,
     /// It is gone for good.
@@ -25,8 +29,9 @@ pub enum NotHeld {
 
 /// The flag, and whether it may be taken.
 ///
-/// Between a successful [`try_hold`](Self::try_hold) or [`stop`](Self::stop) and the next [`release`](Self::release) no
-/// other of the first two succeeds, and all that was done before a `release` is seen by the next to hold it.
+/// Between a successful [`try_hold`](Self::try_hold), [`try_look`](Self::try_look) or [`stop`](Self::stop) and the next
+/// [`release`](Self::release) no other of the first three succeeds, and all that was done before a `release` is seen by the
+/// next to hold it.
 pub struct Busy(AtomicU32);
 
 impl Busy {
@@ -38,13 +43,26 @@ impl Busy {
     /// Takes the flag, unless it is taken, the ring stopped or dead.
     #[inline]
     pub fn try_hold(&self) -> Result<(), NotHeld> {
+        self.take(BUSY)
+    }
+
+    /// As [`Self::try_hold`], for an interrupt, which holds the ring for a few instructions: who finds it held may tell that
+    /// from a sync of another thread.
+    #[inline]
+    pub fn try_look(&self) -> Result<(), NotHeld> {
+        self.take(BUSY | LOOK)
+    }
+
+    #[inline(always)]
+    fn take(&self, state: u32) -> Result<(), NotHeld> {
         match self
             .0
-            .compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(0, state, Ordering::Acquire, Ordering::Relaxed)
         {
             Ok(_) => Ok(()),
             Err(state) if state & DEAD != 0 => Err(NotHeld::Dead),
             Err(state) if state & STOPPED != 0 => Err(NotHeld::Stopped),
+            Err(state) if state & LOOK != 0 => Err(NotHeld::Looked),
             Err(_) => Err(NotHeld::Busy),
         }
     }
@@ -81,7 +99,7 @@ impl Busy {
     /// Lets go of the flag; for its holder only.
     #[inline]
     pub fn release(&self) {
-        let seen = self.0.fetch_and(!BUSY, Ordering::Release);
+        let seen = self.0.fetch_and(!(BUSY | LOOK), Ordering::Release);
         debug_assert!(seen & BUSY != 0, "two threads held a ring");
     }
 

@@ -7,6 +7,7 @@ use crate::{
     abi::IFNAMSIZ,
     atomic::{AtomicBool, Ordering},
     bindings,
+    port::kring::Direction,
     prelude::*,
     sys::{
         notifier::{NetdevEvent, NetdevNotifier, PmEvent, PmNotifier},
@@ -14,6 +15,7 @@ use crate::{
         skb::SentSkb, //
     }, //
 };
+use core::marker::PhantomData;
 
 /// Why the driver is about to lose or to re-program its rings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +26,34 @@ pub enum Loss {
     Reinit,
     /// The system is about to sleep.
     Suspend,
+}
+
+/// The NAPI instance of an interrupt that was raised.
+pub struct Vector<'a> {
+    napi: *mut bindings::napi_struct,
+    _valid: PhantomData<&'a ()>,
+}
+
+impl Vector<'_> {
+    /// # Safety
+    ///
+    /// The instance is valid during the value's life, and so is its device.
+    pub(super) unsafe fn new(napi: *mut bindings::napi_struct) -> Self {
+        Self {
+            napi,
+            _valid: PhantomData,
+        }
+    }
+
+    /// Whether the interrupt may be that of a queue. Not all drivers tell the core which queues an instance serves: those of
+    /// the others may be any.
+    #[inline]
+    pub fn serves(&self, direction: Direction, queue: u16) -> bool {
+        let transmit = direction == Direction::Tx;
+        // SAFETY: By the requirement of `new`; the shim checks the index.
+        let of = unsafe { bindings::netmap_queue_napi((*self.napi).dev, transmit, queue) };
+        of.is_null() || of == self.napi
+    }
 }
 
 /// A port that has a network device in netmap mode.
@@ -37,10 +67,10 @@ pub trait PortEvents: Send + Sync {
     /// Runs under the queue's TX lock in an RCU read side, mostly in softirq, for netpoll with interrupts disabled.
     fn transmit(&self, skb: SentSkb, queue: u16);
 
-    /// One of the device's interrupts was raised: wakes the sleepers of the rings that may have work.
+    /// One of the device's interrupts was raised: wakes the sleepers of the rings that it is for.
     ///
     /// Runs in an RCU read side in softirq, for netpoll with interrupts disabled, before the driver's own poll.
-    fn interrupt(&self);
+    fn interrupt(&self, vector: &Vector<'_>);
 
     /// The driver is about to lose its rings: gives all queues back, now. After it returns nothing is taken.
     ///

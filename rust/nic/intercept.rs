@@ -25,7 +25,7 @@
 
 use super::{
     ethtool,
-    events::{Loss, PortEvents},
+    events::{Loss, PortEvents, Vector},
     napi::{self, Poll},
     ops,
     redirect::Redirected,
@@ -393,7 +393,7 @@ struct Nobody;
 
 impl PortEvents for Nobody {
     fn transmit(&self, _skb: SentSkb, _queue: u16) {}
-    fn interrupt(&self) {}
+    fn interrupt(&self, _vector: &Vector<'_>) {}
     fn release(&self, _rtnl: &Rtnl, _why: Loss) {}
     fn retake(&self, _rtnl: &Rtnl, _why: Loss) {}
     fn carrier(&self, _rtnl: &Rtnl, _up: bool) {}

@@ -337,7 +337,6 @@ impl<F: Family> Machine<F> {
                 }
             };
             ours.kring.start();
-            ours.kring.wake();
             keep
         });
         clean

@@ -5,7 +5,7 @@
 //! The poll function of each of the device's NAPI instances is replaced by one that wakes the sleepers and goes on to
 //! the driver's own. That one function is all that is remembered: instances come and go with the driver's vectors.
 
-use super::table;
+use super::{events::Vector, table};
 use crate::{bindings, sys::netdev::NetDev};
 use kernel::{container_of, ffi::c_int, sync::rcu};
 
@@ -28,7 +28,8 @@ unsafe extern "C" fn poll(napi: *mut bindings::napi_struct, budget: c_int) -> c_
             return 0;
         };
         // The interrupt is off until the driver's poll completes; what comes in until then raises it again.
-        hooks.events().interrupt();
+        // SAFETY: The core passes a valid instance.
+        hooks.events().interrupt(&unsafe { Vector::new(napi) });
         hooks.original_poll()
     };
     match original {

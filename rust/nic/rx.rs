@@ -513,4 +513,16 @@ impl<F: Family> Queue for RxQueue<F> {
     fn txsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
         Err(SyncError::Gone)
     }
+
+    fn has_news(&self, held: &Inner) -> bool {
+        // SAFETY: We are called with the busy flag held.
+        let Some(live) = (unsafe { self.line.live() }) else {
+            return true;
+        };
+        let vacant = held.cursors.vacant();
+        // SAFETY: A slot's descriptor is within the ring.
+        let word = unsafe { live.ring.at(live.offset.descriptor(vacant.begin())).add(1) };
+        // SAFETY: As above.
+        !vacant.is_empty() && F::Rx::is_done(u64::from_le(unsafe { word.read_volatile() }))
+    }
 }

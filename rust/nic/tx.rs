@@ -470,6 +470,24 @@ impl Live {
         self.next = self.next.wrapping_add(1);
     }
 
+    /// The oldest of [`Self::reports`].
+    #[inline]
+    fn oldest_report(&self) -> Option<u16> {
+        if self.first == self.next {
+            return None;
+        }
+        let entry = self.first & self.reports.len().wrapping_sub(1);
+        self.reports.get(entry).copied()
+    }
+
+    /// Whether the hardware has reported a descriptor of [`Self::reports`], which is not [`EMPTY`].
+    #[inline]
+    fn is_reported(&self, descriptor: u16) -> bool {
+        // SAFETY: By the type's invariant it is within the ring.
+        let word = unsafe { self.ring.at(u32::from(descriptor)).add(1).read_volatile() };
+        u64::from_le(word) & TX_DONE != 0
+    }
+
     /// Whether the hardware, which is at `head`, is beyond `descriptor`, which was handed over.
     fn is_passed(&self, descriptor: u32, head: u32) -> bool {
         let n = self.ring.count();
@@ -483,20 +501,15 @@ impl<F: Family> TxQueue<F> {
     #[inline]
     fn reported(&self, live: &mut Live) -> Option<u32> {
         let mut last = None;
-        while live.first != live.next {
-            let entry = live.first & live.reports.len().wrapping_sub(1);
-            let report = *live.reports.get(entry)?;
+        while let Some(report) = live.oldest_report() {
             let descriptor = u32::from(report & !EMPTY);
-            if report & EMPTY != 0 {
-                if !self.passes(live, descriptor) {
-                    break;
-                }
+            let sent = if report & EMPTY != 0 {
+                self.passes(live, descriptor)
             } else {
-                // SAFETY: By the type's invariant it is within the ring.
-                let word = unsafe { live.ring.at(descriptor).add(1).read_volatile() };
-                if u64::from_le(word) & TX_DONE == 0 {
-                    break;
-                }
+                live.is_reported(report)
+            };
+            if !sent {
+                break;
             }
             last = Some(descriptor);
             live.first = live.first.wrapping_add(1);
@@ -544,5 +557,15 @@ impl<F: Family> Queue for TxQueue<F> {
 
     fn rxsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
         Err(SyncError::Gone)
+    }
+
+    fn has_news(&self, _: &Inner) -> bool {
+        // SAFETY: We are called with the busy flag held.
+        let Some(live) = (unsafe { self.line.live() }) else {
+            return true;
+        };
+        // No bit tells that a slot without a byte is done, and the head register is not for interrupts to wait for.
+        live.oldest_report()
+            .is_some_and(|report| report & EMPTY != 0 || live.is_reported(report))
     }
 }

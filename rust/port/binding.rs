@@ -2,7 +2,7 @@
 
 //! An open file bound to a subset of a port's rings.
 
-use super::{kring::Kring, nic::NicPort};
+use super::{kring::Kring, listeners::Subscription, nic::NicPort};
 use crate::{
     abi,
     logic::{
@@ -35,12 +35,19 @@ pub(crate) struct Binding {
     pub(super) extra: u32,
     /// The owner of its extra buffers, and of those of the rings that it made.
     pub(super) group: Arc<Group>,
+    /// Begun, until the binding is undone.
+    pub(super) subscription: Subscription,
 }
 
 impl Binding {
     /// Whether the port is gone for good.
     pub(crate) fn is_dead(&self) -> bool {
         self.port.is_dead()
+    }
+
+    /// All rings bound.
+    pub(super) fn rings(&self) -> impl Iterator<Item = &Arc<Kring>> {
+        Iterator::chain(self.tx.iter(), self.rx.iter())
     }
 }
 

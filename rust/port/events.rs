@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     abi,
-    nic::events::{Loss, PortEvents},
+    nic::events::{Loss, PortEvents, Vector},
     prelude::*,
-    sys::{rtnl::Rtnl, skb::SentSkb}, //
+    sys::{rtnl::Rtnl, skb::SentSkb, wait}, //
 };
 
 impl PortEvents for NicPort {
@@ -21,14 +21,14 @@ impl PortEvents for NicPort {
         }
     }
 
-    fn interrupt(&self) {
-        let nic = |krings: &[Arc<Kring>], count: u16| {
-            for kring in krings.iter().take(usize::from(count)) {
-                kring.wake();
+    fn interrupt(&self, vector: &Vector<'_>) {
+        // What the NIC wrote before the interrupt is seen by a sleeper that we do not see.
+        wait::published();
+        for kring in self.nic_krings() {
+            if vector.serves(kring.direction, kring.index) {
+                kring.interrupt();
             }
-        };
-        nic(&self.rx, self.counts.rx);
-        nic(&self.tx, self.counts.tx);
+        }
     }
 
     fn release(&self, rtnl: &Rtnl, why: Loss) {
@@ -55,7 +55,9 @@ impl PortEvents for NicPort {
             }
         }
         drop(guard);
-        self.interrupt();
+        for kring in self.nic_krings() {
+            kring.wake();
+        }
     }
 
     fn renamed(&self, _rtnl: &Rtnl, name: &[u8; abi::IFNAMSIZ]) {
@@ -92,6 +94,15 @@ impl NicPort {
             host.purge();
             drop(held);
         }
+    }
+
+    /// The krings of the hardware queues.
+    #[inline]
+    fn nic_krings(&self) -> impl Iterator<Item = &Arc<Kring>> {
+        Iterator::chain(
+            self.rx.iter().take(usize::from(self.counts.rx)),
+            self.tx.iter().take(usize::from(self.counts.tx)),
+        )
     }
 
     /// A reason why the queues are not ours is gone: takes them, if it was the last one.

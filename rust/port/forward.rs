@@ -11,8 +11,8 @@
 //! # Who holds what
 //!
 //! [`Forward::before_rxsync`] runs with the RX kring held, between its prologue and its rxsync. It takes NIC TX krings
-//! one at a time by `try_hold`, passes over those that others hold, and never waits: so there is no order between them
-//! to keep. [`Forward::finish`] runs with no kring held.
+//! one at a time, passes over those that others sync, and waits for none of them: so there is no order between them to
+//! keep. An interrupt that looks at one is no reason to pass over it. [`Forward::finish`] runs with no kring held.
 
 use super::{
     binding::Binding,
@@ -96,7 +96,7 @@ impl<'a> Forward<'a> {
             if !more {
                 return;
             }
-            let Ok(mut to) = to.try_hold() else {
+            let Ok(mut to) = to.try_hold_after_look() else {
                 continue;
             };
             let Some(attached) = to.attached() else {

@@ -11,8 +11,10 @@
 //! |---|---|
 //! | cursors, ring memory, queue (`Inner`) | the holder of the busy flag ([`Held`]) |
 //! | attach, detach of ring memory and queue | the registry's mutex, with the kring stopped |
-//! | wait queue, counters | anyone |
+//! | list of the files to wake | readers under RCU, writers with the registry's mutex |
+//! | counters | anyone |
 
+use super::listeners::Listeners;
 use crate::{
     abi,
     atomic::{AtomicU64, Ordering},
@@ -23,7 +25,7 @@ use crate::{
     },
     mem::{Group, Region},
     prelude::*,
-    sys::wait::WaitQueue, //
+    sys::{sched, wait}, //
 };
 use core::{
     cell::UnsafeCell,
@@ -75,6 +77,13 @@ pub trait Queue: Send + Sync {
         span: Span,
         flags: u32,
     ) -> Result<(), SyncError>;
+
+    /// Whether the next sync would find something new. To be true if that is not known.
+    ///
+    /// Runs with the kring's busy flag held, in an interrupt.
+    fn has_news(&self, _held: &Inner) -> bool {
+        true
+    }
 }
 
 /// The ring in shared memory, as the kernel accesses it.
@@ -182,6 +191,8 @@ pub struct Inner {
     pub group: Arc<Group>,
     /// Size of a buffer of the region in bytes.
     pub buf_size: u32,
+    /// `hwtail` when an interrupt last woke for the ring.
+    pub announced: u32,
 }
 
 impl Inner {
@@ -225,7 +236,7 @@ pub struct Counters {
     pub bytes: AtomicU64,
     /// Calls of txsync or rxsync.
     pub syncs: AtomicU64,
-    /// Times that sleepers were woken; written by interrupts.
+    /// Times that the ring had news for somebody who slept; written by interrupts.
     pub wakeups: AtomicU64,
     /// Packets lost here; written by interrupts and the transmit path too.
     pub drops: AtomicU64,
@@ -259,7 +270,6 @@ pub struct Attached {
 /// # Invariants
 ///
 /// `attached` is accessed only by whoever holds the busy flag.
-#[pin_data]
 pub struct Kring {
     /// Which way it goes.
     pub direction: Direction,
@@ -268,9 +278,8 @@ pub struct Kring {
     /// Whether it is a host ring.
     pub host: bool,
     busy: Busy,
-    /// Sleepers in poll.
-    #[pin]
-    pub wait: WaitQueue,
+    /// The files that are bound to the ring.
+    pub(super) listeners: Listeners,
     /// Counters, zero at the port's creation.
     pub counters: Counters,
     attached: UnsafeCell<Option<Attached>>,
@@ -283,16 +292,16 @@ unsafe impl Send for Kring {}
 
 impl Kring {
     /// A kring that nobody uses yet: stopped, with nothing attached.
-    pub fn new(direction: Direction, index: u16, host: bool) -> impl PinInit<Self> {
-        pin_init!(Self {
+    pub fn new(direction: Direction, index: u16, host: bool) -> Self {
+        Self {
             direction,
             index,
             host,
             busy: Busy::stopped(),
-            wait <- WaitQueue::new(),
+            listeners: Listeners::new(),
             counters: Counters::default(),
             attached: UnsafeCell::new(None),
-        })
+        }
     }
 
     /// Takes the busy flag, unless the kring is busy, stopped or dead.
@@ -303,19 +312,48 @@ impl Kring {
         Ok(Held { kring: self })
     }
 
+    /// [`Self::try_hold`], for an interrupt that looks and waits for nothing.
+    #[inline]
+    fn try_look(&self) -> Result<Held<'_>, NotHeld> {
+        self.busy.try_look()?;
+        // INVARIANT: The flag was clear and is ours now.
+        Ok(Held { kring: self })
+    }
+
+    /// [`Self::try_hold`], but an interrupt that looks at the ring is waited for, which waits for nobody. In process context.
+    pub fn try_hold_after_look(&self) -> Result<Held<'_>, NotHeld> {
+        /// Rounds of waiting without sleep, longer than a look.
+        const SPINS: u32 = 200;
+        for _ in 0..SPINS {
+            match self.try_hold() {
+                Err(NotHeld::Looked) => sched::relax(),
+                result => return result,
+            }
+        }
+        loop {
+            match self.try_hold() {
+                // Where softirqs are threads it may have been preempted, and need this CPU.
+                Err(NotHeld::Looked) => sched::yield_now(),
+                result => return result,
+            }
+        }
+    }
+
     /// Takes the busy flag of a stopped kring, for attach, detach and reprogramming; waits for a sync under way.
     ///
     /// The caller holds the registry's mutex, so that there is only one.
     pub fn stop(&self) -> Held<'_> {
         // A sync is bounded by the ring's size, and its holder may need this CPU.
-        self.busy.stop(crate::sys::sched::yield_now);
+        self.busy.stop(sched::yield_now);
         // INVARIANT: The flag was clear and is ours now.
         Held { kring: self }
     }
 
-    /// Lets syncs in again; the opposite of [`Self::stop`].
+    /// Lets syncs in again; the opposite of [`Self::stop`]. Wakes the ring's sleepers, for what was behind the ring may be
+    /// another now.
     pub fn start(&self) {
         self.busy.start();
+        self.wake();
     }
 
     /// Marks the kring dead, for good, and wakes its sleepers, who will see `POLLERR`.
@@ -330,11 +368,38 @@ impl Kring {
         self.busy.is_stopped()
     }
 
-    /// Wakes whoever sleeps on this ring. Callable from interrupts.
+    /// Has whoever sleeps on a file with this ring look again. Callable from interrupts.
     #[inline]
     pub fn wake(&self) {
-        if self.wait.wake() {
+        wait::published();
+        if self.listeners.wake() {
             self.counters.wakeups.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Wakes who waits for the ring, if somebody does and there is something new. To be called when an interrupt that may
+    /// be the ring's was raised, after [`wait::published`].
+    #[inline]
+    pub fn interrupt(&self) {
+        if self.listeners.has_sleepers() && self.has_news() {
+            self.wake();
+        }
+    }
+
+    /// Whether somebody who has synced the ring before and sleeps now would find something new.
+    ///
+    /// Not only what the hardware has done since the last sync is new: another thread may have synced the ring in the
+    /// meantime, and what it found is news to the sleeper.
+    fn has_news(&self) -> bool {
+        match self.try_look() {
+            Ok(mut held) => held.attached().is_some_and(|Attached { inner, queue }| {
+                let tail = inner.cursors.hwtail();
+                core::mem::replace(&mut inner.announced, tail) != tail || queue.has_news(inner)
+            }),
+            // Whoever is at it may have looked already.
+            Err(NotHeld::Busy | NotHeld::Looked) => true,
+            // Sleepers are woken when the ring is started, and were when it was killed.
+            Err(NotHeld::Stopped | NotHeld::Dead) => false,
         }
     }
 }

@@ -7,6 +7,7 @@ mod events;
 pub(crate) mod forward;
 pub(crate) mod host;
 pub(crate) mod kring;
+mod listeners;
 pub(crate) mod nic;
 pub(crate) mod registry;
 mod service;

@@ -10,6 +10,7 @@ use super::{
     binding::{new_interface, Binding},
     host::{HostRx, HostTx},
     kring::{Direction, Inner, Kring, Queue, SyncError},
+    listeners::Subscription, //
 };
 use crate::{
     abi,
@@ -31,7 +32,7 @@ use crate::{
         Refusal, //
     },
     prelude::*,
-    sys::{log, netdev::NetDev, rtnl::Rtnl}, //
+    sys::{log, netdev::NetDev, rtnl::Rtnl, wait::WaitQueue}, //
 };
 use kernel::{
     fmt,
@@ -116,6 +117,10 @@ impl Queue for Idle {
             }
         }
     }
+
+    fn has_news(&self, _: &Inner) -> bool {
+        false
+    }
 }
 
 /// The bit of `State::lost` that says that the driver turns its queues on only when there is a carrier.
@@ -182,7 +187,7 @@ fn rings(direction: Direction, nic: u16, host: u16) -> Result<KVec<Arc<Kring>>> 
     for (count, is_host) in [(nic, false), (host, true)] {
         for index in 0..count {
             list.push(
-                Arc::pin_init(Kring::new(direction, index, is_host), GFP_CHARGED)?,
+                Arc::new(Kring::new(direction, index, is_host), GFP_CHARGED)?,
                 GFP_CHARGED,
             )?;
         }
@@ -354,6 +359,7 @@ impl NicPort {
         &self,
         this: &Arc<Self>,
         request: &BindRequest,
+        file: &Arc<WaitQueue>,
         rtnl: &Rtnl,
     ) -> Result<Arc<Binding>> {
         let selection = Selection::new(request.select, request.flags, &self.counts)
@@ -382,7 +388,7 @@ impl NicPort {
         let group = self.region.new_group()?;
         let result = self
             .prepare(this, state, fresh, &group, rtnl)
-            .and_then(|()| self.finish(this, state, request, &selection, &group));
+            .and_then(|()| self.finish(this, state, request, &selection, file, &group));
         match result {
             Ok(binding) => {
                 for (direction, range) in [
@@ -415,6 +421,7 @@ impl NicPort {
         state: &mut State,
         request: &BindRequest,
         selection: &Selection,
+        file: &Arc<WaitQueue>,
         group: &Arc<Group>,
     ) -> Result<Arc<Binding>> {
         // First: what the region gives below must not be lost to a failure.
@@ -429,6 +436,7 @@ impl NicPort {
                 to.push(from.get(ring as usize).ok_or(EINVAL)?.clone(), GFP_CHARGED)?;
             }
         }
+        let subscription = Subscription::new(file, tx.len() + rx.len())?;
         let name = state.name;
         let interface = new_interface(
             &self.region,
@@ -467,8 +475,11 @@ impl NicPort {
             interface,
             extra,
             group: group.clone(),
+            subscription,
         };
-        let binding = place.write(binding).into();
+        let binding: Arc<Binding> = place.write(binding).into();
+        // SAFETY: The registry's mutex is held, and `unbind` ends it.
+        unsafe { binding.subscription.begin(binding.rings()) };
         if let (0, Some(live)) = (state.bindings, &state.live) {
             pr_info!(
                 "{}: native ({}), {} tx + {} rx queues, {} slots, buffers of {}\n",
@@ -485,6 +496,7 @@ impl NicPort {
 
     /// Undoes a binding.
     pub(super) fn unbind(&self, binding: &Binding, rtnl: &Rtnl) {
+        binding.subscription.end(binding.rings());
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let mut last = RingSet::default();

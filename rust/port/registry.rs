@@ -16,7 +16,7 @@ use crate::{
     },
     mem::Region,
     prelude::*,
-    sys::{netdev::NetDev, rtnl::Rtnl}, //
+    sys::{netdev::NetDev, rtnl::Rtnl, wait::WaitQueue}, //
 };
 use kernel::sync::{global_lock, GlobalGuard};
 
@@ -128,13 +128,13 @@ fn device(port: &PortName) -> Result<NetDev> {
     NetDev::by_name(CStr::from_bytes_until_nul(&name).map_err(|_| ENXIO)?)
 }
 
-/// Binds rings of a port.
+/// Binds rings of a port for a file with this wait queue, which is woken from now on.
 ///
 /// Errors: `ENXIO` for a device that does not exist; `EPERM` without `CAP_NET_ADMIN` in its namespace; `EBUSY` if a ring
 /// is bound exclusively, or this binding wants to be exclusive and is not the first; `EINVAL` for rings or a region that
 /// do not exist; `ENOMEM` if the pools are used up; `EAGAIN` if a queue of the device could not be frozen; `EOPNOTSUPP`
 /// for ports and devices that are not supported, with the reason in the log.
-pub(crate) fn bind(request: &BindRequest) -> Result<Arc<Binding>> {
+pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Binding>> {
     if request.select == RingSelect::Null || request.flags.monitor() {
         return Err(EOPNOTSUPP);
     }
@@ -143,7 +143,7 @@ pub(crate) fn bind(request: &BindRequest) -> Result<Arc<Binding>> {
     dev.check_admin(&rtnl)?;
     let mut registry = REGISTRY.lock();
     let port = registry.port(&dev, request, &rtnl)?;
-    let result = port.bind(&port, request, &rtnl);
+    let result = port.bind(&port, request, file, &rtnl);
     match &result {
         Ok(_) => registry.users += 1,
         Err(_) if port.is_unused() => {

@@ -50,12 +50,14 @@ impl NicPort {
                 Direction::Tx => Cursors::transmit(slots),
                 Direction::Rx => Cursors::receive(slots),
             };
+            let cursors = cursors.ok_or(EINVAL)?;
             let inner = Inner {
-                cursors: cursors.ok_or(EINVAL)?,
+                cursors,
                 ring: memory.ring,
                 shadow: core::mem::take(&mut memory.shadow),
                 group: group.clone(),
                 buf_size: self.region.buf_size(),
+                announced: cursors.hwtail(),
             };
             publish(&inner, kring, ring);
             kring.stop().replace(Some(Attached { inner, queue }));
@@ -158,7 +160,6 @@ impl NicPort {
         for (direction, ring) in each(list) {
             if let Some(kring) = self.krings(direction).get(ring as usize) {
                 kring.start();
-                kring.wake();
             }
         }
     }

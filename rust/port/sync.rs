@@ -188,12 +188,16 @@ fn hold_slow(kring: &Kring, mut why: NotHeld) -> Result<Option<Held<'_>>, Failur
         match why {
             NotHeld::Dead => return Err(Failure::Gone),
             NotHeld::Stopped => return Ok(None),
-            NotHeld::Busy if round < SPINS => {
-                round = round.wrapping_add(1);
-                sys::sched::relax();
+            NotHeld::Busy | NotHeld::Looked => {
+                if round < SPINS {
+                    round = round.wrapping_add(1);
+                    sys::sched::relax();
+                } else if sys::sched::killed() {
+                    return Err(Failure::Killed);
+                } else {
+                    sys::sched::nap();
+                }
             }
-            NotHeld::Busy if sys::sched::killed() => return Err(Failure::Killed),
-            NotHeld::Busy => sys::sched::nap(),
         }
         match kring.try_hold() {
             Ok(held) => return Ok(Some(held)),

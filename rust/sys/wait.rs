@@ -10,8 +10,8 @@ use kernel::{bindings, types::Opaque};
 
 /// A `wait_queue_head`.
 ///
-/// Only files sleep here, through `poll`, and each of these files holds a reference to the queue's owner until its
-/// release, before which epoll has left the queue. So the queue needs no farewell when it is dropped.
+/// Only callers of `poll` on one open file sleep here, which owns the queue until its release; before that epoll, aio and
+/// io_uring have left the queue. So it needs no farewell when it is dropped.
 #[pin_data]
 pub struct WaitQueue {
     #[pin]
@@ -32,7 +32,7 @@ impl WaitQueue {
                 unsafe {
                     bindings::__init_waitqueue_head(
                         head,
-                        c"netmap_ring".as_char_ptr(),
+                        c"netmap_file".as_char_ptr(),
                         kernel::static_lock_class!().as_ptr(),
                     )
                 }
@@ -47,11 +47,9 @@ impl WaitQueue {
         unsafe { bindings::poll_wait(file, self.head.get(), table) }
     }
 
-    /// Wakes all; returns whether anybody was there. Callable from any context.
+    /// Whether anybody sleeps here. To be called after [`published`], or it tells nothing.
     #[inline]
-    pub fn wake(&self) -> bool {
-        // Pairs with the barrier in `poll_wait`: either we see the sleeper or it sees what we published before.
-        fence(Ordering::SeqCst);
+    pub fn has_sleepers(&self) -> bool {
         let head = self.head.get();
         // SAFETY: A racy look at the list head, as `waitqueue_active` does.
         let (first, end) = unsafe {
@@ -60,11 +58,22 @@ impl WaitQueue {
                 (&raw const (*head).head).cast_mut(),
             )
         };
-        if first == end {
-            return false;
-        }
-        // SAFETY: The queue is initialised.
-        unsafe { bindings::__wake_up(head, bindings::TASK_NORMAL, 0, core::ptr::null_mut()) };
-        true
+        first != end
     }
+
+    /// Has all who sleep here look again. Callable from any context.
+    pub fn wake(&self) {
+        // No events are named: io_uring and aio would take them for what is ready, and not call poll again, which syncs.
+        let key = core::ptr::null_mut();
+        // SAFETY: The queue is initialised.
+        unsafe { bindings::__wake_up(self.head.get(), bindings::TASK_NORMAL, 0, key) };
+    }
+}
+
+/// To be called between a change that sleepers may wait for and [`WaitQueue::has_sleepers`].
+///
+/// Pairs with the barrier in `poll_wait`: either we see the sleeper, or it sees what was published before.
+#[inline]
+pub fn published() {
+    fence(Ordering::SeqCst);
 }

@@ -87,6 +87,30 @@ fn one_at_a_time() {
     });
 }
 
+#[test]
+fn a_look_keeps_others_out_and_says_so() {
+    loom::model(|| {
+        let ring = Ring::started();
+        let look = |ring: &Ring| -> Result<u32, NotHeld> {
+            ring.busy.try_look()?;
+            let sum = ring.add(0);
+            ring.busy.release();
+            Ok(sum)
+        };
+        let other = in_another_thread(&ring, look);
+        let mine = ring.sync();
+        assert!(matches!(mine, Ok(1) | Err(NotHeld::Looked)));
+        let theirs = other.join().unwrap();
+        assert!(matches!(theirs, Ok(0 | 1) | Err(NotHeld::Busy)));
+        assert!(mine.is_ok() || theirs.is_ok());
+        // It leaves nothing behind.
+        assert!(ring.sync().is_ok());
+        ring.stop();
+        ring.busy.release();
+        assert_eq!(look(&ring), Err(NotHeld::Stopped));
+    });
+}
+
 /// As a takeover does: it stops a ring under two syncs, changes what is behind it, and lets go, in either order.
 fn stop_under_syncs(start_first: bool) {
     loom::model(move || {

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which files are to be woken when a ring has news.
+//!
+//! An open file has one wait queue, however many rings it is bound to: io_uring can wait on two queues of a file at most,
+//! and aio on one. So each kring lists the files that are bound to it.
+//!
+//! Interrupts walk the list in an RCU read side. The registry's mutex serialises those who change it.
+
+use super::kring::Kring;
+use crate::{
+    atomic::{AtomicPtr, Ordering},
+    bindings,
+    prelude::*,
+    sys::wait::WaitQueue, //
+};
+use core::ptr::{from_ref, null_mut};
+use kernel::sync::rcu;
+
+/// The entry of a file in the list of one ring.
+struct Listener {
+    next: AtomicPtr<Listener>,
+    file: Arc<WaitQueue>,
+}
+
+/// The files that are bound to a ring.
+///
+/// # Invariants
+///
+/// Whatever `first` and the entries' `next` lead to is valid, and stays so for an RCU grace period after it was unlinked.
+pub(crate) struct Listeners {
+    first: AtomicPtr<Listener>,
+}
+
+impl Listeners {
+    /// Nobody.
+    pub(crate) fn new() -> Self {
+        // INVARIANT: There are no entries.
+        Self {
+            first: AtomicPtr::new(null_mut()),
+        }
+    }
+
+    /// Calls `f` with the queue of each file, until it returns true, and says whether it did.
+    #[inline]
+    fn any(&self, mut f: impl FnMut(&WaitQueue) -> bool) -> bool {
+        let _rcu = rcu::read_lock();
+        let mut link = self.first.load(Ordering::Acquire);
+        // SAFETY: By the type's invariant it is valid as long as the read side lasts.
+        while let Some(listener) = unsafe { link.as_ref() } {
+            if f(&listener.file) {
+                return true;
+            }
+            link = listener.next.load(Ordering::Acquire);
+        }
+        false
+    }
+
+    /// Whether anybody sleeps on one of the files, see [`WaitQueue::has_sleepers`].
+    #[inline]
+    pub(crate) fn has_sleepers(&self) -> bool {
+        self.any(WaitQueue::has_sleepers)
+    }
+
+    /// Wakes those who sleep; returns whether anybody did. Callable from any context.
+    pub(crate) fn wake(&self) -> bool {
+        let mut found = false;
+        self.any(|file| {
+            if file.has_sleepers() {
+                found = true;
+                file.wake();
+            }
+            false
+        });
+        found
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the registry's mutex. The entry is in no list; it neither moves nor is freed before it was removed
+    /// and an RCU grace period has passed.
+    unsafe fn insert(&self, listener: &Listener) {
+        listener
+            .next
+            .store(self.first.load(Ordering::Relaxed), Ordering::Relaxed);
+        // INVARIANT: By the requirement. This publishes the entry with what is in it.
+        self.first
+            .store(from_ref(listener).cast_mut(), Ordering::Release);
+    }
+
+    /// Takes an entry out, if it is there. The caller holds the registry's mutex.
+    fn remove(&self, listener: &Listener) {
+        let target = from_ref(listener).cast_mut();
+        let mut link = &self.first;
+        loop {
+            let seen = link.load(Ordering::Relaxed);
+            if seen == target {
+                // A reader that stands on the entry still finds the way on: the entry's own link stays.
+                link.store(listener.next.load(Ordering::Relaxed), Ordering::Release);
+                return;
+            }
+            // SAFETY: By the type's invariant it is valid, and the mutex keeps others from changing the list.
+            match unsafe { seen.as_ref() } {
+                Some(other) => link = &other.next,
+                None => return,
+            }
+        }
+    }
+}
+
+/// The entries of one file in the lists of all its rings.
+pub(super) struct Subscription {
+    /// An entry for each of the rings, in their order. Never reallocated, so that they stay where they are.
+    entries: KVec<Listener>,
+}
+
+impl Subscription {
+    /// Entries for as many rings, in no list yet.
+    pub(super) fn new(file: &Arc<WaitQueue>, rings: usize) -> Result<Self> {
+        let mut entries = KVec::with_capacity(rings, GFP_CHARGED)?;
+        for _ in 0..rings {
+            let listener = Listener {
+                next: AtomicPtr::new(null_mut()),
+                file: file.clone(),
+            };
+            entries.push(listener, GFP_CHARGED)?;
+        }
+        Ok(Self { entries })
+    }
+
+    /// Has the file woken for these rings from now on.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the registry's mutex. The entries are in no list, and [`Self::end`] is called before the value is
+    /// dropped.
+    pub(super) unsafe fn begin<'a>(&self, rings: impl Iterator<Item = &'a Arc<Kring>>) {
+        for (listener, kring) in self.entries.iter().zip(rings) {
+            // SAFETY: By the requirement. The entries are in a vector that does not change any more, and `end` waits for a
+            // grace period.
+            unsafe { kring.listeners.insert(listener) };
+        }
+    }
+
+    /// Has nobody woken for these rings any more, which are those of [`Self::begin`]. The caller holds the registry's mutex.
+    pub(super) fn end<'a>(&self, rings: impl Iterator<Item = &'a Arc<Kring>>) {
+        for (listener, kring) in self.entries.iter().zip(rings) {
+            kring.listeners.remove(listener);
+        }
+        // SAFETY: Process context, callable with mutexes held.
+        unsafe { bindings::synchronize_net() };
+    }
+}

@@ -5,6 +5,7 @@
  *	port bind PORT		bind and close; print "bound", or the errno's name
  *	port hold PORT		bind, print "bound", drop what arrives, sleep in poll(); print "gone ERRNO" and end when
  *				poll() says POLLERR, where ERRNO is what a sync says then
+ *	port keep PORT		the same, but do not end then
  *	port cycle PORT N	bind and close N times; print how long both took
  *	port listen PORT PROTOCOL  bind, print "bound", end when a packet of this Ethernet protocol (hexadecimal) arrives
  *	port xdp INTERFACE	attach an XDP program that passes everything, print "attached" or the errno's name
@@ -82,7 +83,7 @@ static bool drop(const struct bound *bound, long protocol)
 	return seen;
 }
 
-static int hold(const char *name, long protocol)
+static int hold(const char *name, long protocol, bool keep)
 {
 	struct pollfd pollfd = { .events = POLLIN };
 	struct bound bound;
@@ -107,6 +108,9 @@ static int hold(const char *name, long protocol)
 	}
 	e = ioctl(bound.fd, NIOCRXSYNC) ? errno : 0;
 	printf("gone %s\n", e ? strerrorname_np(e) : "0");
+	fflush(stdout);
+	while (keep)
+		pause();
 	close_port(&bound);
 	return 3;
 }
@@ -219,9 +223,11 @@ int main(int argc, char **argv)
 		return e != 0;
 	}
 	if (!strcmp(what, "hold") && argc == 3)
-		return hold(argv[2], -1);
+		return hold(argv[2], -1, false);
+	if (!strcmp(what, "keep") && argc == 3)
+		return hold(argv[2], -1, true);
 	if (!strcmp(what, "listen") && argc == 4)
-		return hold(argv[2], strtol(argv[3], NULL, 16));
+		return hold(argv[2], strtol(argv[3], NULL, 16), false);
 	if (!strcmp(what, "cycle") && argc == 4 && atol(argv[3]) > 0)
 		return cycle(argv[2], atol(argv[3]));
 	if (!strncmp(what, "xdp", 3) && argc == 3)
@@ -230,6 +236,6 @@ int main(int argc, char **argv)
 		return xsk(argv[2], XDP_COPY, true);
 	if (!strcmp(what, "xsk-zero") && argc == 3)
 		return xsk(argv[2], XDP_ZEROCOPY, false);
-	fprintf(stderr, "usage: port bind PORT | hold PORT | cycle PORT N | listen PORT PROTOCOL | xdp INTERFACE\n");
+	fprintf(stderr, "usage: port bind PORT | hold PORT | keep PORT | cycle PORT N | listen PORT PROTOCOL | xdp INTERFACE\n");
 	return 2;
 }

@@ -96,6 +96,20 @@ impl Busy {
         self.0.fetch_or(DEAD, Ordering::Release);
     }
 
+    /// The opposite of [`kill`](Self::kill): it is stopped then, if it was dead. For one who keeps all others away that use or
+    /// kill it.
+    pub fn revive(&self) {
+        if self.is_dead() {
+            self.0.store(STOPPED, Ordering::Release);
+        }
+    }
+
+    /// Whether [`kill`](Self::kill) was called, and [`revive`](Self::revive) not since.
+    #[inline]
+    pub fn is_dead(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & DEAD != 0
+    }
+
     /// Lets go of the flag; for its holder only.
     #[inline]
     pub fn release(&self) {

@@ -4,7 +4,7 @@
 
 use super::{
     kring::Kring,
-    nic::{each, reason, NicPort, NO_CARRIER},
+    nic::{each, Lost, NicPort},
     registry, //
 };
 use crate::{
@@ -34,19 +34,19 @@ impl PortEvents for NicPort {
     fn release(&self, rtnl: &Rtnl, why: Loss) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        state.lost |= reason(why);
+        state.lost.insert(why.into());
         let list = self.used(state);
         self.give_back(state, list, rtnl);
         self.start(list);
     }
 
     fn retake(&self, rtnl: &Rtnl, why: Loss) {
-        self.regain(rtnl, reason(why));
+        self.regain(rtnl, why.into());
     }
 
     fn carrier(&self, rtnl: &Rtnl, up: bool) {
         if up {
-            self.regain(rtnl, NO_CARRIER);
+            self.regain(rtnl, Lost::NO_CARRIER);
         }
         let guard = self.state.lock();
         if let Some(live) = &guard.live {
@@ -66,21 +66,7 @@ impl PortEvents for NicPort {
 
     fn gone(&self, rtnl: &Rtnl) {
         let mut registry = registry::lock();
-        self.kill();
-        let live = {
-            let mut guard = self.state.lock();
-            let state = &mut *guard;
-            let list = self.used(state);
-            if let Some(live) = &state.live {
-                live.adapter.forget();
-            }
-            self.give_back(state, list, rtnl);
-            self.purge_host_rings();
-            state.live.take()
-        };
-        if let Some(live) = live {
-            self.drop_live(live, rtnl);
-        }
+        self.end(false, rtnl);
         registry.remove(self);
     }
 }
@@ -88,7 +74,7 @@ impl PortEvents for NicPort {
 impl NicPort {
     /// Drops what the stack has sent and no program has taken, and waits for programs that are at it: these packets name
     /// the device, which is about to be freed, without holding it. The krings are dead.
-    fn purge_host_rings(&self) {
+    pub(super) fn purge_host_rings(&self) {
         for (kring, host) in self.rx.iter().filter(|kring| kring.host).zip(&self.host_rx) {
             let held = kring.stop();
             host.purge();
@@ -105,18 +91,16 @@ impl NicPort {
         )
     }
 
-    /// A reason why the queues are not ours is gone: takes them, if it was the last one.
-    fn regain(&self, rtnl: &Rtnl, bit: u32) {
+    /// A reason why queues are not ours is gone: takes those that are not, if it was the last one.
+    ///
+    /// Without a carrier some may be taken already, and others wait.
+    fn regain(&self, rtnl: &Rtnl, why: Lost) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        if state.lost & bit == 0 {
+        if !state.lost.remove(why) || state.live.is_none() {
             return;
         }
-        state.lost &= !bit;
-        if state.lost != 0 || state.any_taken() || state.live.is_none() {
-            return;
-        }
-        let list = self.used(state);
+        let list = self.waiting(state);
         for (direction, ring) in each(list) {
             if let Some(kring) = self.krings(direction).get(ring as usize) {
                 drop(kring.stop());
@@ -126,10 +110,17 @@ impl NicPort {
         self.start(list);
         if let Err(error) = result {
             pr_err!(
-                "a port lost its queues and could not take them again ({:?}): it is dead\n",
+                "a port lost queues and could not take them again ({:?}): they are dead\n",
                 error
             );
-            self.kill();
+            if !state.any_taken() {
+                self.kill();
+            }
+            for (direction, ring) in each(list) {
+                if let Some(kring) = self.krings(direction).get(ring as usize) {
+                    kring.kill();
+                }
+            }
         }
     }
 }

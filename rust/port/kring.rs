@@ -362,6 +362,17 @@ impl Kring {
         self.wake();
     }
 
+    /// Makes a dead kring one that is stopped, for its next user. The caller holds the RTNL and the registry's mutex, under
+    /// which krings die, and nobody has the ring bound.
+    pub fn revive(&self) {
+        self.busy.revive();
+    }
+
+    /// Whether the ring is lost to those who have it bound.
+    pub fn is_dead(&self) -> bool {
+        self.busy.is_dead()
+    }
+
     /// Whether syncs are kept out: nothing is attached, or not for long.
     #[inline]
     pub fn is_stopped(&self) -> bool {

@@ -32,7 +32,12 @@ use crate::{
         Refusal, //
     },
     prelude::*,
-    sys::{log, netdev::NetDev, rtnl::Rtnl, wait::WaitQueue}, //
+    sys::{
+        log::{self, Shown},
+        netdev::NetDev,
+        rtnl::Rtnl,
+        wait::WaitQueue, //
+    },
 };
 use kernel::{
     fmt,
@@ -66,8 +71,8 @@ pub(super) struct State {
     pub(super) tx: KVec<RingUse>,
     pub(super) rx: KVec<RingUse>,
     pub(super) bindings: u32,
-    /// How many reasons there are why the queues are not ours now.
-    pub(super) lost: u32,
+    /// Why queues are not taken that have users.
+    pub(super) lost: Lost,
     pub(super) name: [u8; abi::IFNAMSIZ],
     /// Room for the queues to give back, since that must not fail for want of memory.
     pub(super) ids: KVec<QueueId>,
@@ -123,23 +128,49 @@ impl Queue for Idle {
     }
 }
 
-/// The bit of `State::lost` that says that the driver turns its queues on only when there is a carrier.
-pub(super) const NO_CARRIER: u32 = 8;
+/// A set of reasons why hardware queues are left to the driver for now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lost(u32);
 
-/// The other bits of `State::lost`.
-pub(super) const fn reason(why: Loss) -> u32 {
-    match why {
-        Loss::Down => 1,
-        Loss::Reinit => 2,
-        Loss::Suspend => 4,
+impl Lost {
+    /// No reason: queues can be taken.
+    pub(super) const NONE: Self = Self(0);
+    /// The driver has queues off that it turns on when the carrier comes. Those that are taken stay so.
+    pub(super) const NO_CARRIER: Self = Self(1 << 3);
+
+    /// Adds a reason.
+    pub(super) fn insert(&mut self, why: Self) {
+        self.0 |= why.0;
+    }
+
+    /// Takes a reason out; says whether that was the last one.
+    pub(super) fn remove(&mut self, why: Self) -> bool {
+        let was = self.0 & why.0 != 0;
+        self.0 &= !why.0;
+        was && self.0 == 0
+    }
+}
+
+impl From<Loss> for Lost {
+    fn from(why: Loss) -> Self {
+        Self(match why {
+            Loss::Down => 1 << 0,
+            Loss::Reinit => 1 << 1,
+            Loss::Suspend => 1 << 2,
+        })
     }
 }
 
 /// Why the queues of a new port cannot be taken yet.
-fn lost_from_the_start(dev: &NetDev, rtnl: &Rtnl) -> u32 {
-    let down = !dev.is_running(rtnl);
-    let sleeping = events::is_sleeping(rtnl);
-    u32::from(down) * reason(Loss::Down) | u32::from(sleeping) * reason(Loss::Suspend)
+fn lost_from_the_start(dev: &NetDev, rtnl: &Rtnl) -> Lost {
+    let mut lost = Lost::NONE;
+    if !dev.is_running(rtnl) {
+        lost.insert(Loss::Down.into());
+    }
+    if events::is_sleeping(rtnl) {
+        lost.insert(Loss::Suspend.into());
+    }
+    lost
 }
 
 /// The error that a refusal of the adapter means, after telling the reason, unless that was told often of late.
@@ -382,6 +413,19 @@ impl NicPort {
                 }
                 if ring_use.users == 0 {
                     fresh.insert(direction == Direction::Tx, ring);
+                    continue;
+                }
+                let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
+                if kring.is_dead() {
+                    if log::refusal_allowed() {
+                        pr_err!(
+                            "{}: the {} ring {} is lost until all who have it bound have closed it\n",
+                            name_of(&state.name),
+                            Shown(direction),
+                            ring
+                        );
+                    }
+                    return Err(EBUSY);
                 }
             }
         }
@@ -567,18 +611,50 @@ impl NicPort {
 
     /// The NIC rings in use.
     pub(super) fn used(&self, state: &State) -> RingSet {
+        self.used_where(state, |_, _| true)
+    }
+
+    /// The NIC rings in use that have no hardware queue now. Not those that are lost, which nobody can sync any more.
+    pub(super) fn waiting(&self, state: &State) -> RingSet {
+        self.used_where(state, |kring, ring_use| !ring_use.taken && !kring.is_dead())
+    }
+
+    fn used_where(&self, state: &State, condition: impl Fn(&Kring, &RingUse) -> bool) -> RingSet {
         let mut list = RingSet::default();
         for (direction, uses, nic) in [
             (Direction::Tx, &state.tx, self.counts.tx),
             (Direction::Rx, &state.rx, self.counts.rx),
         ] {
-            for (ring, ring_use) in uses.iter().enumerate().take(usize::from(nic)) {
-                if ring_use.users > 0 {
+            let rings = uses.iter().zip(self.krings(direction));
+            for (ring, (ring_use, kring)) in rings.enumerate().take(usize::from(nic)) {
+                if ring_use.users > 0 && condition(kring, ring_use) {
                     list.insert(direction == Direction::Tx, ring as u32);
                 }
             }
         }
         list
+    }
+
+    /// Ends the port, whose users keep it until they close it, and lets go of the device. Not to be called from the
+    /// device's hooks, but for [`PortEvents::gone`].
+    ///
+    /// [`PortEvents::gone`]: crate::nic::events::PortEvents::gone
+    pub(super) fn end(&self, answers: bool, rtnl: &Rtnl) {
+        self.kill();
+        let live = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            let list = self.used(state);
+            if let Some(live) = state.live.as_ref().filter(|_| !answers) {
+                live.adapter.forget();
+            }
+            self.give_back(state, list, rtnl);
+            self.purge_host_rings();
+            state.live.take()
+        };
+        if let Some(live) = live {
+            self.drop_live(live, rtnl);
+        }
     }
 
     /// Marks the port dead: its users get `POLLERR` and errors until they close it.

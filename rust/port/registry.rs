@@ -94,8 +94,13 @@ impl Registry {
     fn port(&mut self, dev: &NetDev, request: &BindRequest, rtnl: &Rtnl) -> Result<Arc<NicPort>> {
         // Whether there is a port is no matter of the request, and so is not of its answer.
         check_region(request.mem_id)?;
-        if let Some(port) = self.ports.iter().find(|port| port.is_of(dev)) {
-            return Ok(port.clone());
+        if let Some(port) = self.ports.iter().find(|port| port.is_of(dev)).cloned() {
+            if !port.is_dead() {
+                return Ok(port);
+            }
+            // Its users know, and have it until they close it; the device is free for a new one.
+            port.end(true, rtnl);
+            self.remove(&port);
         }
         self.ports.reserve(1, GFP_CHARGED)?;
         let region = self.region(request.mem_id)?;
@@ -131,7 +136,8 @@ fn device(port: &PortName) -> Result<NetDev> {
 /// Binds rings of a port for a file with this wait queue, which is woken from now on.
 ///
 /// Errors: `ENXIO` for a device that does not exist; `EPERM` without `CAP_NET_ADMIN` in its namespace; `EBUSY` if a ring
-/// is bound exclusively, or this binding wants to be exclusive and is not the first; `EINVAL` for rings or a region that
+/// is bound exclusively, or this binding wants to be exclusive and is not the first, or a ring is lost and one who has it
+/// has not closed it yet; `EINVAL` for rings or a region that
 /// do not exist; `ENOMEM` if the pools are used up; `EAGAIN` if a queue of the device could not be frozen; `EOPNOTSUPP`
 /// for ports and devices that are not supported, with the reason in the log.
 pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Binding>> {
@@ -185,7 +191,8 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
     let rtnl = Rtnl::lock();
     dev.check_admin(&rtnl)?;
     let mut registry = REGISTRY.lock();
-    if let Some(port) = registry.ports.iter().find(|port| port.is_of(&dev)) {
+    let live = |port: &&Arc<NicPort>| port.is_of(&dev) && !port.is_dead();
+    if let Some(port) = registry.ports.iter().find(live) {
         return Ok(port.reply());
     }
     let region = registry.region(GLOBAL)?;

@@ -4,7 +4,7 @@
 
 use super::{
     kring::{Attached, Direction, Inner, Kring, Queue},
-    nic::{dma_device, each, refused, NicPort, State, NO_CARRIER}, //
+    nic::{dma_device, each, refused, Lost, NicPort, State}, //
 };
 use crate::{
     logic::{ring::Cursors, ringset::RingSet},
@@ -61,6 +61,8 @@ impl NicPort {
             };
             publish(&inner, kring, ring);
             kring.stop().replace(Some(Attached { inner, queue }));
+            // Whoever had the ring when it died has closed it.
+            kring.revive();
             state.ring(direction, ring)?.memory = Some(memory);
             if kring.host {
                 kring.start();
@@ -74,7 +76,7 @@ impl NicPort {
         if let Some(hooks) = live.hooks.as_ref().filter(|_| self.has_nic_ring(fresh)) {
             hooks.set_bound(true, rtnl);
         }
-        if state.lost == 0 {
+        if state.lost == Lost::NONE {
             self.take(state, fresh, rtnl)?;
         }
         self.start(fresh);
@@ -124,7 +126,7 @@ impl NicPort {
             Err(refusal) => {
                 let wait = !carrier && refusal.errno == EAGAIN;
                 return if wait {
-                    state.lost |= NO_CARRIER;
+                    state.lost.insert(Lost::NO_CARRIER);
                     Ok(())
                 } else {
                     Err(refused(&live.dev, refusal, rtnl))

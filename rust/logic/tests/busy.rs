@@ -208,3 +208,28 @@ fn loom_sees_a_relaxed_release() {
         other.join().unwrap();
     });
 }
+
+#[test]
+fn a_dead_ring_lives_again() {
+    loom::model(|| {
+        let ring = Ring::started();
+        ring.busy.revive();
+        assert!(!ring.busy.is_stopped(), "it was not dead");
+        let other = in_another_thread(&ring, Ring::sync);
+        ring.busy.kill();
+        let theirs = other.join().unwrap();
+        assert!(matches!(theirs, Ok(1) | Err(NotHeld::Dead)));
+        assert_eq!(ring.sync(), Err(NotHeld::Dead));
+        assert!(ring.busy.is_dead());
+        // Whoever puts another ring in its place does it as with one that lives.
+        ring.stop();
+        ring.add(1);
+        ring.busy.release();
+        ring.busy.revive();
+        assert!(!ring.busy.is_dead());
+        assert_eq!(ring.sync(), Err(NotHeld::Stopped));
+        ring.busy.start();
+        let another = in_another_thread(&ring, Ring::sync);
+        assert!(another.join().unwrap().is_ok());
+    });
+}

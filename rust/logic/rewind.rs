@@ -9,6 +9,12 @@
 use super::ring;
 use core::iter::FusedIterator;
 
+/// The largest ring of a driver whose NICs we know: an X550 has as many descriptors.
+pub const MAX_COUNT: u32 = 32768;
+
+/// Most frames at a time: as many as a driver surely goes through in the time that it has for each stretch.
+const MAX_STRETCH: u32 = 4096;
+
 /// Frames for the descriptors from [`Self::from`] on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
@@ -33,9 +39,10 @@ impl Rewind {
     /// For a driver that stands at `at` in a ring of `count` descriptors, has `unfilled` to refill, and does so by `refill`
     /// at least. With `lap`, it goes through at least one descriptor.
     ///
-    /// [`None`] if the numbers do not go together, or if no refill of the driver's ever ends where the ring does.
+    /// [`None`] if the numbers do not go together, if the ring is larger than [`MAX_COUNT`], or if no refill of the driver's
+    /// ever ends where the ring does.
     pub fn new(count: u32, refill: u32, at: u32, unfilled: u32, lap: bool) -> Option<Self> {
-        if at >= count || unfilled >= refill || count > ring::MAX_SLOTS || count / 2 <= refill {
+        if at >= count || unfilled >= refill || count > MAX_COUNT || count / 2 <= refill {
             return None;
         }
         let first = match count.wrapping_sub(at) {
@@ -66,6 +73,7 @@ impl Iterator for Rewind {
     fn next(&mut self) -> Option<Stretch> {
         // All but what is unfilled and what stays empty.
         let filled = self.count.wrapping_sub(1).wrapping_sub(self.unfilled);
+        let filled = filled.min(MAX_STRETCH);
         let len = if self.left <= filled {
             self.left
         } else {

@@ -2,7 +2,7 @@
 
 //! Stretches of damaged frames against a driver that refills its ring by so many descriptors.
 
-use netmap_logic::logic::rewind::{Rewind, Stretch};
+use netmap_logic::logic::rewind::{Rewind, Stretch, MAX_COUNT};
 use proptest::prelude::*;
 
 /// What a descriptor holds.
@@ -154,4 +154,21 @@ fn a_ring_of_88_may_take_two_laps() {
         Some(2 * 88 - 20),
         "refilled up to 15: 79 on this lap, 87 on the next"
     );
+}
+
+#[test]
+fn the_largest_ring_takes_several_stretches() {
+    for (at, unfilled) in [(0, 0), (1, 1), (4096, 0), (MAX_COUNT - 16, 0)] {
+        let rewind = Rewind::new(MAX_COUNT, 16, at, unfilled, true).expect("such a ring exists");
+        let mut driver = Driver::new(MAX_COUNT, 16, at, unfilled);
+        let mut fed = 0;
+        for stretch in rewind {
+            assert!(stretch.len <= 4096, "{stretch:?}");
+            driver.feed(stretch);
+            fed += stretch.len;
+        }
+        assert_eq!((driver.clean, driver.unfilled()), (0, 0));
+        assert_eq!(fed, MAX_COUNT - at);
+    }
+    assert!(Rewind::new(MAX_COUNT + 8, 16, 0, 0, false).is_none());
 }

@@ -97,7 +97,7 @@ pub struct Hooks {
     /// The driver's tables. They live as long as the driver, which lives as long as the device.
     original_ops: NonNull<bindings::net_device_ops>,
     original_ethtool: NonNull<bindings::ethtool_ops>,
-    original_poll: Option<Poll>,
+    original_poll: Poll,
     standing: Standing,
     /// Our copy.
     ethtool: KBox<bindings::ethtool_ops>,
@@ -190,7 +190,7 @@ impl Hooks {
     }
 
     #[inline]
-    pub(super) fn original_poll(&self) -> Option<Poll> {
+    pub(super) fn original_poll(&self) -> Poll {
         self.original_poll
     }
 
@@ -306,10 +306,7 @@ impl Hooks {
 
     /// Hooks the NAPI instances that the driver has now. To be called when the driver may have made new ones.
     pub fn hook_napi(&self, _rtnl: &Rtnl) {
-        let Some(original) = self.original_poll else {
-            return;
-        };
-        napi::replace_poll(&self.dev, original, napi::POLL);
+        napi::replace_poll(&self.dev, self.original_poll, napi::POLL);
     }
 
     /// Our tables: the driver's own where it keeps that.
@@ -409,7 +406,8 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// Puts hooks on `dev` for `events`. `EBUSY` if it has some.
+    /// Puts hooks on `dev` for `events`. `EBUSY` if it has some; `EOPNOTSUPP` if nobody would be woken by it, or its
+    /// driver's functions cannot be redirected.
     pub fn new(
         rtnl: &Rtnl,
         dev: &NetDev,
@@ -423,7 +421,13 @@ impl Installed {
         };
         let original_ops = NonNull::new(original_ops.cast_mut()).ok_or(EOPNOTSUPP)?;
         let original_ethtool = NonNull::new(original_ethtool.cast_mut()).ok_or(EOPNOTSUPP)?;
-        let original_poll = napi::common_poll(dev);
+        let Some(original_poll) = napi::common_poll(dev) else {
+            pr_err!(
+                "{}: no interrupt of the driver's could wake a program: its NAPI instances are none, or of several kinds\n",
+                dev.label(rtnl)
+            );
+            return Err(EOPNOTSUPP);
+        };
         // SAFETY: The driver's constant tables.
         let (theirs, ethtool) = unsafe { (original_ops.as_ref(), original_ethtool.as_ref()) };
         let ethtool = KBox::new(ethtool::stand_in(ethtool), GFP_CHARGED)?;
@@ -471,9 +475,7 @@ impl Installed {
     /// Takes the hooks away. Not to be called in a call that came through them.
     pub fn remove(self, rtnl: &Rtnl) {
         let hooks = ManuallyDrop::into_inner(self.hooks);
-        if let Some(original) = hooks.original_poll {
-            napi::replace_poll(&hooks.dev, napi::POLL, original);
-        }
+        napi::replace_poll(&hooks.dev, napi::POLL, hooks.original_poll);
         let free = hooks.restore_tables(rtnl);
         if !free {
             hooks.orphan();

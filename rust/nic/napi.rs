@@ -32,12 +32,9 @@ unsafe extern "C" fn poll(napi: *mut bindings::napi_struct, budget: c_int) -> c_
         hooks.events().interrupt(&unsafe { Vector::new(napi) });
         hooks.original_poll()
     };
-    match original {
-        // SAFETY: The driver's own function with what the core gave us. The hooks may be gone by its return, and are
-        // not used any more; this code stays, because softirqs are off until we return.
-        Some(original) => unsafe { original(napi, budget) },
-        None => 0,
-    }
+    // SAFETY: The driver's own function with what the core gave us. The hooks may be gone by its return, and are not
+    // used any more; this code stays, because softirqs are off until we return.
+    unsafe { original(napi, budget) }
 }
 
 /// Calls `f` with each NAPI instance of the device.

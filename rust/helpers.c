@@ -414,6 +414,19 @@ struct pci_dev *netmap_pci_dev(struct net_device *dev)
 	return parent && dev_is_pci(parent) ? to_pci_dev(parent) : NULL;
 }
 
+/* The driver's module is not one of the kernel's own source tree. A driver that is no module is. */
+bool netmap_is_foreign(struct pci_dev *pdev)
+{
+	struct device_driver *driver = pdev->dev.driver;
+
+	return driver && driver->owner && test_bit(TAINT_OOT_MODULE, &driver->owner->taints);
+}
+
+bool netmap_in_guest(void)
+{
+	return boot_cpu_has(X86_FEATURE_HYPERVISOR);
+}
+
 phys_addr_t netmap_bar_start(struct pci_dev *pdev)
 {
 	return pci_resource_flags(pdev, 0) & IORESOURCE_MEM ? pci_resource_start(pdev, 0) : 0;
@@ -453,6 +466,20 @@ int netmap_traffic_classes(struct net_device *dev)
 u16 netmap_rx_queues(struct net_device *dev)
 {
 	return dev->real_num_rx_queues;
+}
+
+/*
+ * How many queues of each direction the driver is set up for, which is what it will use once it is up; 0 if it does not say.
+ * What the core has for a device that is down is what the driver used when it was last up.
+ */
+u16 netmap_channels(struct net_device *dev)
+{
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+
+	if (!dev->ethtool_ops->get_channels)
+		return 0;
+	dev->ethtool_ops->get_channels(dev, &channels);
+	return min_t(u32, channels.combined_count, U16_MAX);
 }
 
 int netmap_ring_sizes(struct net_device *dev, u32 *tx, u32 *rx)
@@ -632,3 +659,7 @@ MODULE_PARM_DESC(takeover,
 bool netmap_e1000e_takeover;
 module_param_named(e1000e_takeover, netmap_e1000e_takeover, bool, 0644);
 MODULE_PARM_DESC(e1000e_takeover, "Take queues of 82574 and 82583 too: for virtual machines only");
+
+bool netmap_e1000_takeover;
+module_param_named(e1000_takeover, netmap_e1000_takeover, bool, 0644);
+MODULE_PARM_DESC(e1000_takeover, "Take queues of 8254x from the running driver outside of virtual machines too");

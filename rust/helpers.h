@@ -55,6 +55,8 @@ struct netlink_ext_ack *netmap_bpf_extack(struct netdev_bpf *request);
 void netmap_pin_module(void);
 
 struct pci_dev *netmap_pci_dev(struct net_device *dev);
+bool netmap_is_foreign(struct pci_dev *pdev);
+bool netmap_in_guest(void);
 phys_addr_t netmap_bar_start(struct pci_dev *pdev);
 size_t netmap_bar_len(struct pci_dev *pdev);
 int netmap_num_vf(struct pci_dev *pdev);
@@ -63,6 +65,7 @@ bool netmap_xsk_bound(struct net_device *dev, u16 queue);
 bool netmap_has_own_lock(struct net_device *dev);
 int netmap_traffic_classes(struct net_device *dev);
 u16 netmap_rx_queues(struct net_device *dev);
+u16 netmap_channels(struct net_device *dev);
 int netmap_ring_sizes(struct net_device *dev, u32 *tx, u32 *rx);
 u32 netmap_link_speed(struct net_device *dev);
 bool netmap_may_bind(struct net_device *dev);
@@ -119,5 +122,6 @@ extern unsigned int netmap_fwd;
 /* And ours. */
 extern unsigned int netmap_takeover;
 extern bool netmap_e1000e_takeover;
+extern bool netmap_e1000_takeover;
 
 #endif

@@ -39,7 +39,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal.
-    pub(super) const fn new(errno: Error, reason: &'static CStr) -> Self {
+    pub const fn new(errno: Error, reason: &'static CStr) -> Self {
         Self { errno, reason }
     }
 }
@@ -47,9 +47,9 @@ impl Refusal {
 /// What a device has.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// Transmit queues in use by the driver.
+    /// Transmit queues that the driver uses when it is up.
     pub tx_queues: u16,
-    /// Receive queues in use by the driver.
+    /// Receive queues that it uses then.
     pub rx_queues: u16,
     /// Descriptors of the driver's transmit rings, our default.
     pub tx_slots: u32,
@@ -100,9 +100,11 @@ pub struct Wanted {
 
 /// What a [`Machine`] of any family does; see [`Adapter`] for what it means.
 pub(super) trait Device: Send + Sync {
-    fn limits(&self) -> Limits;
+    fn limits(&self, rtnl: &Rtnl) -> Limits;
     fn family(&self) -> &'static CStr;
+    fn no_hot_takeover(&self) -> Option<&'static CStr>;
     fn hook_policy(&self, buf_size: u32) -> intercept::Policy;
+    fn admits(&self, receives: bool, buf_size: u32, rtnl: &Rtnl) -> Result<(), Refusal>;
     fn take(
         &self,
         wanted: &[Wanted],
@@ -125,7 +127,8 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` if it is of no family that we know, or its driver is not the stock one, or the family is off;
+    /// `EOPNOTSUPP` if it is of no family that we know, or its driver is not that of the kernel's own source tree, or the
+    /// family is off;
     /// `EBUSY` if something else than the driver has its rings; `ENODEV` if it does not answer; `ENOMEM`.
     pub fn open(dev: &NetDev, rtnl: &Rtnl) -> Result<Arc<Self>, Refusal> {
         let device = match Self::identify(dev)? {
@@ -166,22 +169,33 @@ impl Adapter {
         fn is<F: Family>(device: u16, driver: &CStr) -> bool {
             F::DEVICES.contains(&device) && driver == F::NAME
         }
-        if is::<E1000>(device, driver) {
-            Ok(Known::E1000)
+        let known = if is::<E1000>(device, driver) {
+            Known::E1000
         } else if is::<E1000e>(device, driver) {
-            Ok(Known::E1000e)
+            Known::E1000e
         } else if is::<Igb>(device, driver) {
-            Ok(Known::Igb)
+            Known::Igb
         } else if is::<Ixgbe>(device, driver) {
-            Ok(Known::Ixgbe)
+            Known::Ixgbe
         } else {
-            Err(UNKNOWN)
+            return Err(UNKNOWN);
+        };
+        // How a driver fills its rings and what it does with a damaged frame is known of the kernel's own source alone. Intel
+        // publishes drivers of the same names. A restart would not do either: giving back relies on it, too.
+        //
+        // SAFETY: The PCI device is valid, and its driver stays, as above.
+        if unsafe { bindings::netmap_is_foreign(pdev) } {
+            return Err(Refusal::new(
+                EOPNOTSUPP,
+                c"the driver is from outside the kernel's source tree; load the kernel's own",
+            ));
         }
+        Ok(known)
     }
 
-    /// What the device has now.
-    pub fn limits(&self) -> Limits {
-        self.device.limits()
+    /// What the device has now or, if it is down, will have when it is up.
+    pub fn limits(&self, rtnl: &Rtnl) -> Limits {
+        self.device.limits(rtnl)
     }
 
     /// The family's name, which is the driver's.
@@ -189,9 +203,24 @@ impl Adapter {
         self.device.family()
     }
 
+    /// Why queues must not be taken from the running driver, if they must not. For one that has just opened its device they may.
+    pub fn no_hot_takeover(&self) -> Option<&'static CStr> {
+        self.device.no_hot_takeover()
+    }
+
     /// What the driver must not be asked for while its queues are taken, with buffers of `buf_size` bytes.
     pub fn hook_policy(&self, buf_size: u32) -> intercept::Policy {
         self.device.hook_policy(buf_size)
+    }
+
+    /// Whether queues could be taken, receive queues among them or not, for buffers of `buf_size` bytes: what is impossible
+    /// whatever the driver does. Touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` as for [`Self::open`]; `EINVAL` for buffers of a size that the NIC cannot receive into.
+    pub fn admits(&self, receives: bool, buf_size: u32, rtnl: &Rtnl) -> Result<(), Refusal> {
+        self.device.admits(receives, buf_size, rtnl)
     }
 
     /// Takes queues, all or none; the result has their sides of the krings in the same order.
@@ -201,8 +230,7 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// `EBUSY` as for [`Self::open`], `ENETDOWN` if the interface is down, `EINVAL` for a ring or buffer size that the
-    /// NIC has not, `ENOMEM`; `EAGAIN` if the driver could not be brought to rest, and then, unless `policy` is
+    /// `EBUSY` as for [`Self::open`], `ENETDOWN` if the interface is down, `ENOMEM`; `EAGAIN` if the driver could not be brought to rest, and then, unless `policy` is
     /// [`Policy::Hot`], not by a restart either. The device is as it was.
     pub fn take(
         &self,

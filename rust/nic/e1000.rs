@@ -7,7 +7,7 @@ use super::{
     register::{Block, Hardware, Reg, Setting, Settings, RCTL_SECRC},
     switch::Unit, //
 };
-use crate::{logic::desc::Legacy, prelude::*};
+use crate::{bindings, logic::desc::Legacy, prelude::*};
 
 /// 82540, 82545, 82546 and 82541. Not the 82542 to 82544, and not the 82547 with its FIFO workaround.
 pub struct E1000;
@@ -43,6 +43,19 @@ impl Family for E1000 {
     ];
     const MAX_QUEUES: u16 = 1;
     const FREE_TAGS: bool = true;
+
+    fn no_hot_takeover() -> Option<&'static CStr> {
+        // These prefetch up to 64 receive descriptors, and no data sheet says that a receiver that is switched off forgets them.
+        // After a restart they would be those of buffers that the driver still has, and not of any that it has freed.
+        // SAFETY: The first is callable from any context, the second a word that is written through sysfs.
+        let allowed = unsafe {
+            bindings::netmap_in_guest()
+                || (&raw const bindings::netmap_e1000_takeover).read_volatile()
+        };
+        (!allowed).then_some(
+            c"stopping the receiver of a running 8254x is not known to be safe; e1000_takeover=1 allows it",
+        )
+    }
 
     type Switch = Unit;
     type Tx = Legacy;

@@ -23,6 +23,12 @@ pub trait Family: Send + Sync + Sized + 'static {
     /// Most queues of a direction.
     const MAX_QUEUES: u16;
 
+    /// Why queues must not be taken from the running driver, nor given back to it, if they must not: then both take a restart of
+    /// the driver.
+    fn no_hot_takeover() -> Option<&'static CStr> {
+        None
+    }
+
     /// How a queue is stopped.
     type Switch: Switch;
     /// The transmit descriptors.

@@ -130,7 +130,10 @@ impl<F: Family> Machine<F> {
         }
         let mut result = match policy {
             Policy::Restart => Err(Stuck {
-                refusal: Refusal::new(EAGAIN, c"as takeover=restart asks"),
+                refusal: Refusal::new(
+                    EAGAIN,
+                    F::no_hot_takeover().unwrap_or(c"as takeover=restart asks"),
+                ),
                 spoilt: false,
             }),
             _ => fresh
@@ -365,12 +368,12 @@ impl<F: Family> Machine<F> {
 struct Held<F: Family>(Arc<Machine<F>>);
 
 impl<F: Family> Device for Held<F> {
-    fn limits(&self) -> Limits {
-        let dev = self.0.hw.dev();
+    fn limits(&self, rtnl: &Rtnl) -> Limits {
+        let (tx_queues, rx_queues) = self.0.hw.dev().queues(rtnl);
         let (tx_slots, rx_slots) = ring_sizes(&self.0.hw).unwrap_or((256, 256));
         Limits {
-            tx_queues: dev.tx_queues().min(F::MAX_QUEUES),
-            rx_queues: dev.rx_queues().min(F::MAX_QUEUES),
+            tx_queues: tx_queues.min(F::MAX_QUEUES),
+            rx_queues: rx_queues.min(F::MAX_QUEUES),
             tx_slots,
             rx_slots,
             min_slots: 64,
@@ -381,6 +384,10 @@ impl<F: Family> Device for Held<F> {
 
     fn family(&self) -> &'static CStr {
         F::NAME
+    }
+
+    fn no_hot_takeover(&self) -> Option<&'static CStr> {
+        F::no_hot_takeover()
     }
 
     fn hook_policy(&self, buf_size: u32) -> intercept::Policy {
@@ -412,6 +419,16 @@ impl<F: Family> Device for Held<F> {
         }
     }
 
+    fn admits(&self, receives: bool, buf_size: u32, _rtnl: &Rtnl) -> Result<(), Refusal> {
+        if receives && F::rx_buffer(buf_size).is_none() {
+            return Err(Refusal::new(
+                EINVAL,
+                c"buffers of this size are too small for the NIC to receive into (module parameter buf_size)",
+            ));
+        }
+        conflict::<F>(&self.0.hw)
+    }
+
     fn take(
         &self,
         wanted: &[Wanted],
@@ -428,7 +445,8 @@ impl<F: Family> Device for Held<F> {
         if taken.is_empty() {
             return;
         }
-        let mut failed = None;
+        // A queue that must not be given back to the running driver is as one that failed to be.
+        let mut failed = F::no_hot_takeover();
         // If nothing answers, nothing has our memory.
         let gone = machine.hw.is_gone();
         if !gone {
@@ -447,7 +465,7 @@ impl<F: Family> Device for Held<F> {
                 failed = ours.give_back(rtnl).err().map(|stuck| stuck.refusal.reason);
             }
         }
-        if let Some(reason) = failed {
+        if let Some(reason) = failed.filter(|_| !gone) {
             let _ = machine.bounce(&mut taken, &mut [], hooks, reason, rtnl);
         }
         taken.retain(|ours| !ours.leaving);
@@ -480,6 +498,7 @@ impl<F: Family> Device for Held<F> {
         match conflict::<F>(&machine.hw) {
             Ok(()) => {
                 hooks.hook_napi(rtnl);
+                restart = restart.or(F::no_hot_takeover());
                 if restart.is_none() && !machine.take_again(&mut taken, hooks, rtnl) {
                     restart = Some(c"a queue was lost half way");
                 }

@@ -106,7 +106,7 @@ impl NicPort {
                 drop(kring.stop());
             }
         }
-        let result = self.take(state, list, rtnl);
+        let result = self.take(state, list, false, rtnl);
         self.start(list);
         if let Err(error) = result {
             pr_err!(

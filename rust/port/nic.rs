@@ -249,7 +249,7 @@ impl NicPort {
         rtnl: &Rtnl,
     ) -> Result<Arc<Self>> {
         let adapter = Adapter::open(dev, rtnl).map_err(|refusal| refused(dev, refusal, rtnl))?;
-        let limits = adapter.limits();
+        let limits = adapter.limits(rtnl);
         let host = |wish: u16| {
             if wish == 0 {
                 1

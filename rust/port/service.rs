@@ -9,7 +9,7 @@ use super::{
 use crate::{
     logic::{ring::Cursors, ringset::RingSet},
     mem::Group,
-    nic::{intercept::Installed, Policy, QueueId, Wanted},
+    nic::{intercept::Installed, Policy, QueueId, Refusal, Wanted},
     prelude::*,
     sys::{rtnl::Rtnl, trace}, //
 };
@@ -25,6 +25,18 @@ impl NicPort {
         rtnl: &Rtnl,
     ) -> Result {
         let live = state.live.as_mut().ok_or(ENXIO)?;
+        // Before anything is touched: what cannot be must cost nobody his link.
+        if self.has_nic_ring(fresh) {
+            let receives = self.nic_rings(fresh).any(|of| of == Direction::Rx);
+            let hot = live.adapter.no_hot_takeover();
+            let hot = hot.filter(|_| Policy::current() == Policy::Hot);
+            hot.map_or(Ok(()), |reason| Err(Refusal::new(EOPNOTSUPP, reason)))
+                .and_then(|()| {
+                    let size = self.region.buf_size();
+                    live.adapter.admits(receives, size, rtnl)
+                })
+                .map_err(|refusal| refused(&live.dev, refusal, rtnl))?;
+        }
         if live.dma.is_none() {
             // Before memory is taken, which has to suit the device.
             // SAFETY: The device of a NIC that its driver has set up.
@@ -77,7 +89,7 @@ impl NicPort {
             hooks.set_bound(true, rtnl);
         }
         if state.lost == Lost::NONE {
-            self.take(state, fresh, rtnl)?;
+            self.take(state, fresh, true, rtnl)?;
         }
         self.start(fresh);
         Ok(())
@@ -85,8 +97,15 @@ impl NicPort {
 
     /// Takes the hardware queues of those rings of the list that are NIC rings, all or none. Their krings are stopped.
     ///
-    /// Without a carrier the driver may have its queues off: then they are taken when the carrier comes.
-    pub(super) fn take(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) -> Result {
+    /// Without a carrier the driver may have its queues off: then they are taken when the carrier comes. `running` says that the
+    /// driver may have opened the device long ago.
+    pub(super) fn take(
+        &self,
+        state: &mut State,
+        list: RingSet,
+        running: bool,
+        rtnl: &Rtnl,
+    ) -> Result {
         let live = state.live.as_ref().ok_or(ENXIO)?;
         let (Some(hooks), Some(dma)) = (&live.hooks, &live.dma) else {
             return Err(ENXIO);
@@ -115,10 +134,12 @@ impl NicPort {
             return Ok(());
         }
         let carrier = live.dev.carrier();
-        // A restart brings no carrier.
-        let policy = if carrier {
+        let policy = if (running || carrier) && live.adapter.no_hot_takeover().is_some() {
+            Policy::Restart
+        } else if carrier {
             Policy::current()
         } else {
+            // A restart brings no carrier.
             Policy::Hot
         };
         let queues = match live.adapter.take(&wanted, policy, hooks, rtnl) {
@@ -149,13 +170,16 @@ impl NicPort {
         Ok(())
     }
 
-    /// Whether one of the rings is the NIC's, and not a host ring.
+    /// The directions of those of the rings that are the NIC's, and not host rings.
+    fn nic_rings(&self, list: RingSet) -> impl Iterator<Item = Direction> + '_ {
+        each(list)
+            .filter_map(|(direction, ring)| self.krings(direction).get(ring as usize))
+            .filter(|kring| !kring.host)
+            .map(|kring| kring.direction)
+    }
+
     fn has_nic_ring(&self, list: RingSet) -> bool {
-        each(list).any(|(direction, ring)| {
-            self.krings(direction)
-                .get(ring as usize)
-                .is_some_and(|kring| !kring.host)
-        })
+        self.nic_rings(list).next().is_some()
     }
 
     pub(super) fn start(&self, list: RingSet) {

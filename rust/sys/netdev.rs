@@ -78,6 +78,19 @@ impl NetDev {
         unsafe { bindings::netmap_rx_queues(self.as_ptr()) }
     }
 
+    /// How many transmit and how many receive queues the stack uses when the interface is up, be it now or not.
+    pub fn queues(&self, rtnl: &Rtnl) -> (u16, u16) {
+        let now = (self.tx_queues(), self.rx_queues());
+        if self.is_running(rtnl) {
+            return now;
+        }
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        match unsafe { bindings::netmap_channels(self.as_ptr()) } {
+            0 => now,
+            count => (count, count),
+        }
+    }
+
     /// Lets the core and the driver work out the device's features again, unless the device is going away.
     pub fn update_features(&self, _rtnl: &Rtnl) {
         // SAFETY: The device is valid, and the RTNL mutex is held.

@@ -103,6 +103,7 @@ impl Drop for Descriptors {
 /// [`DriverRing::find`].
 pub struct DriverRing {
     pages: KVec<NonNull<u8>>,
+    address: u64,
     offset: usize,
     count: u32,
 }
@@ -111,32 +112,41 @@ pub struct DriverRing {
 unsafe impl Send for DriverRing {}
 
 impl DriverRing {
-    /// The ring of `bytes` bytes that the device sees at `address`.
+    /// The ring of `count` descriptors that the device sees at `address`.
     ///
     /// # Errors
     ///
-    /// `EFAULT` if the address does not lead to memory, `ENOMEM`.
+    /// `EFAULT` if the address does not lead to memory, as one that was read from a device that no longer answers; `ENOMEM`.
     ///
     /// # Safety
     ///
     /// They must be what the driver has programmed a queue with, which it does not free during the call. [`Self::read`] and
     /// [`Self::write`] must not be called on the result once the driver may have freed that ring.
-    pub unsafe fn find(hw: &Hardware, address: u64, bytes: u32) -> Result<Self> {
+    pub unsafe fn find(hw: &Hardware, address: u64, count: u32) -> Result<Self> {
+        if address % u64::from(DESCRIPTOR) != 0 {
+            return Err(EFAULT);
+        }
+        let bytes = u64::from(count) * u64::from(DESCRIPTOR);
+        let end = address.checked_add(bytes).ok_or(EFAULT)?;
         let offset = (address % PAGE_SIZE as u64) as usize;
         let mut pages = KVec::new();
-        let mut page = address - offset as u64;
-        while page < address + u64::from(bytes) {
+        for page in (address - offset as u64..end).step_by(PAGE_SIZE) {
             // SAFETY: The device is valid. The shim looks the address up in the device's IOMMU domain, if it has one.
             let virt = unsafe { bindings::netmap_dma_to_virt(hw.device(), page) };
             pages.push(NonNull::new(virt.cast()).ok_or(EFAULT)?, GFP_CHARGED)?;
-            page += PAGE_SIZE as u64;
         }
         // INVARIANT: Each page was looked up.
         Ok(Self {
             pages,
+            address,
             offset,
-            count: bytes / DESCRIPTOR,
+            count,
         })
+    }
+
+    /// Where the device sees the ring.
+    pub fn address(&self) -> u64 {
+        self.address
     }
 
     /// The number of descriptors.
@@ -159,7 +169,7 @@ impl DriverRing {
     pub fn read(&self, descriptor: u32, word: usize) -> u64 {
         self.word(descriptor, word).map_or(0, |word| {
             // SAFETY: Part of the ring, which the driver still has: who found it has promised that, see `find`. 8-byte
-            // aligned, as rings are 128-byte aligned.
+            // aligned, as `find` takes no ring that does not begin at a multiple of a descriptor.
             u64::from_le(unsafe { word.read_volatile() })
         })
     }

@@ -112,6 +112,7 @@ pub struct Stock<F: Family> {
     hw: Arc<Hardware>,
     id: QueueId,
     block: Block,
+    count: u32,
     family: PhantomData<F>,
 }
 
@@ -128,7 +129,7 @@ impl<F: Family> Stock<F> {
             return Err(Stuck::again(c"the driver has fewer queues than before"));
         }
         let block = block::<F>(id);
-        if block.bytes(hw) != count * DESCRIPTOR {
+        if count == 0 || block.bytes(hw) != count.saturating_mul(DESCRIPTOR) {
             return Err(Stuck::again(c"a ring is not as large as its driver says"));
         }
         // Drivers of NICs with one switch for all turn the transmitter on when the link comes up, not before: a ring that
@@ -141,6 +142,7 @@ impl<F: Family> Stock<F> {
             hw: hw.clone(),
             id,
             block,
+            count,
             family: PhantomData,
         })
     }
@@ -153,7 +155,7 @@ impl<F: Family> Stock<F> {
         // SAFETY: The queue is on, or waits for the link with the device open, so that its driver has programmed it; it does
         // not free the ring while the RTNL mutex is held. Afterwards the ring is accessed by `Frozen::resume` alone, which
         // `Taken::give_back` reaches only if the driver has not reset the device since, and so has not freed the ring.
-        let ring = unsafe { DriverRing::find(hw, block.base(hw), block.bytes(hw))? };
+        let ring = unsafe { DriverRing::find(hw, block.base(hw), self.count)? };
         match self.id.direction {
             Direction::Tx => self.freeze_tx(ring),
             Direction::Rx => self.freeze_rx(ring),
@@ -208,10 +210,12 @@ impl<F: Family> Stock<F> {
     }
 }
 
-/// What a driver had programmed.
+/// What a driver had programmed. Where its ring is and how long is not read again: that is what `ring` was found with.
+///
+/// # Invariants
+///
+/// `at` is in the ring.
 struct Saved {
-    base: u64,
-    bytes: u32,
     /// Where a transmit ring ran empty.
     at: u32,
     ring: DriverRing,
@@ -219,15 +223,21 @@ struct Saved {
 }
 
 impl Saved {
-    /// What the queue of `ring` has now, where `settings` will be.
-    fn read(hw: &Hardware, block: Block, ring: DriverRing, settings: Settings) -> Self {
-        Self {
-            base: block.base(hw),
-            bytes: block.bytes(hw),
-            at: block.tail(hw),
+    /// What the queue of `ring` has now, where `settings` will be; [`None`] if its tail is in no ring of that length, as when
+    /// the device does not answer any more.
+    fn read(hw: &Hardware, block: Block, ring: DriverRing, settings: Settings) -> Option<Self> {
+        let at = block.tail(hw);
+        // INVARIANT: As is made sure here.
+        (at < ring.count()).then(|| Self {
+            at,
             ring,
             settings: settings.map(|setting| setting.map(|setting| setting.found(hw))),
-        }
+        })
+    }
+
+    /// Bytes of the driver's ring.
+    fn bytes(&self) -> u32 {
+        self.ring.count() * DESCRIPTOR
     }
 }
 
@@ -246,7 +256,8 @@ impl<F: Family> Frozen<F> {
         ring: DriverRing,
     ) -> Result<Self, Stuck> {
         // Which registers they are does not depend on the size of buffers.
-        let saved = Saved::read(hw, block, ring, Self::settings(id, block, SMALLEST_BUFFER));
+        let saved = Saved::read(hw, block, ring, Self::settings(id, block, SMALLEST_BUFFER))
+            .ok_or(Stuck::again(c"a driver's tail is outside of its ring"))?;
         let stopped = Stopped::stop(hw, block, id.direction)
             .map_err(|_| Stuck::spoilt(c"a queue does not stop"))?;
         Ok(Self { id, stopped, saved })
@@ -396,11 +407,11 @@ impl<F: Family> Frozen<F> {
         let Self { id, stopped, saved } = self;
         let hw = stopped.hw();
         let block = stopped.block();
-        stopped.set_ring(saved.base, saved.bytes);
+        stopped.set_ring(saved.ring.address(), saved.bytes());
         for setting in saved.settings.iter().flatten() {
             stopped.apply(setting);
         }
-        let count = saved.bytes / DESCRIPTOR;
+        let count = saved.ring.count();
         // Faults that emulated cards forgive and silicon does not, in test builds alone (see `Kbuild`): they show that the
         // model of the 82599 would catch a takeover that has them. This one is to bring the head to where the driver was.
         #[cfg(netmap_broken = "rdh")]
@@ -413,7 +424,7 @@ impl<F: Family> Frozen<F> {
             .map_err(|_| Stuck::spoilt(c"a queue does not start"))?;
         // And this one puts the ring in place once the queue runs.
         #[cfg(netmap_broken = "base")]
-        stopped.set_ring(saved.base, saved.bytes);
+        stopped.set_ring(saved.ring.address(), saved.bytes());
         match id.direction {
             Direction::Rx => {
                 block.set_tail(hw, F::full_tail(count));

@@ -355,6 +355,7 @@ impl<F: Family> Machine<F> {
         });
     }
 
+    /// Forgets all queues. The hardware runs none of their rings any more.
     fn give_up(&self, taken: &mut KVec<Ours<F>>, hooks: &Hooks) {
         for ours in taken.iter_mut() {
             ours.kring.kill();
@@ -512,6 +513,18 @@ impl<F: Family> Device for Held<F> {
                     machine.hw.dev().label(rtnl),
                     refusal.reason
                 );
+                // Some may be ours still: their memory is not freed as long as the hardware runs their rings.
+                for ours in taken.iter_mut() {
+                    ours.kring.kill();
+                    ours.leaving = true;
+                    if restart.is_none() && ours.state.is_some() {
+                        restart = ours.give_back(rtnl).err().map(|stuck| stuck.refusal.reason);
+                    }
+                }
+                if let Some(reason) = restart {
+                    // It forgets all that are leaving.
+                    let _ = machine.bounce(&mut taken, &mut [], hooks, reason, rtnl);
+                }
                 machine.give_up(&mut taken, hooks);
             }
         }

@@ -142,7 +142,7 @@ fn tell_port(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
         NetdevEvent::GoingDown => {
             // Unless we set it down ourselves.
             if !hooks.is_asking() && !hooks.is_stopped() {
-                port.release(rtnl, Loss::Down);
+                hooks.release_to_close(&*port, rtnl);
             }
         }
         NetdevEvent::Up => {

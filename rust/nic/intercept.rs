@@ -103,8 +103,10 @@ pub struct Hooks {
     ethtool: KBox<bindings::ethtool_ops>,
     /// Whether [`Hooks::ask`] is under way.
     asking: AtomicBool,
-    /// Whether the driver has stopped already and [`Hooks::take_down`] is under way.
+    /// Whether the driver has stopped the device, and the core is still to ask it to.
     stopped: AtomicBool,
+    /// Whether the core is about to ask the driver to stop.
+    closing: AtomicBool,
     /// A bit per TX queue: the driver must not get to see packets.
     closed: [AtomicU64; MAX_QUEUES as usize / 64],
     bound: AtomicBool,
@@ -159,17 +161,39 @@ impl Hooks {
     }
 
     /// Has the core take the device down, whose driver has stopped already and is not asked to do so again: some drivers would
-    /// wait for ever for what they have disabled. Nobody is told of it.
+    /// wait for ever for what they have disabled. The port is not told.
+    ///
+    /// A device that the core is taking down is left to that: it is in the core's list of devices to close, and can be in no
+    /// second one. One that is being opened is not up yet, and its open fails, see [`ops`].
     pub fn take_down(&self, _rtnl: &Rtnl) {
         self.stopped.store(true, Ordering::Relaxed);
-        // SAFETY: The device is valid and the RTNL mutex held.
-        unsafe { bindings::netmap_dev_close(self.dev.as_ptr()) };
-        self.stopped.store(false, Ordering::Relaxed);
+        if !self.is_closing() {
+            // SAFETY: The device is valid and the RTNL mutex held. The core is not closing the device.
+            unsafe { bindings::netmap_dev_close(self.dev.as_ptr()) };
+        }
     }
 
-    /// Whether that happens at this moment, for those who hold the RTNL mutex.
+    /// Whether the driver has stopped and the core is still to ask it to, for those who hold the RTNL mutex.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// As [`Self::is_stopped`]; from now on the core's calls are the driver's again.
+    pub(super) fn end_stopped(&self, _rtnl: &Rtnl) -> bool {
+        self.stopped.swap(false, Ordering::Relaxed)
+    }
+
+    /// Has `port` give all queues back before the core, which is closing the device, asks the driver to stop.
+    pub(super) fn release_to_close(&self, port: &dyn PortEvents, rtnl: &Rtnl) {
+        self.closing.store(true, Ordering::Relaxed);
+        port.release(rtnl, Loss::Down);
+        self.closing.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether that is under way, for those who hold the RTNL mutex: then a driver that would be restarted is stopped for
+    /// the core, and not opened again.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// The driver's own choice of a queue, if it has one that can be called. (That of a driver whose functions are
@@ -454,6 +478,7 @@ impl Installed {
                 ethtool,
                 asking: AtomicBool::new(false),
                 stopped: AtomicBool::new(false),
+                closing: AtomicBool::new(false),
                 closed: [const { AtomicU64::new(0) }; MAX_QUEUES as usize / 64],
                 bound: AtomicBool::new(false),
                 orphan: AtomicBool::new(false),

@@ -36,6 +36,18 @@ const OPENINGS: u32 = 3;
 /// How often a driver is restarted because a queue failed after the restart before. The RTNL mutex is held all the time.
 const RESTARTS: u32 = 3;
 
+/// What came of the attempt to restart a driver.
+enum Restart {
+    /// The device is open, and all registers and rings are the driver's own.
+    Open,
+    /// The driver has stopped it, as the core was about to ask it to.
+    Stopped,
+    /// The driver has stopped it and does not open it again.
+    Failed,
+    /// The driver has detached it meanwhile, and may not have stopped it.
+    Detached,
+}
+
 /// A device of family `F`.
 #[pin_data]
 pub(super) struct Machine<F: Family> {
@@ -209,6 +221,8 @@ impl<F: Family> Machine<F> {
     /// what was taken, or gives it up if queues fail each time. The rings of `fresh`, which the hardware may have had, are
     /// freed.
     ///
+    /// A device that the core is closing is stopped alone, and nothing taken again.
+    ///
     /// # Errors
     ///
     /// `EIO` if the driver does not open the device again: then it is down, and all that was taken is given up. `EAGAIN` if
@@ -224,50 +238,72 @@ impl<F: Family> Machine<F> {
     ) -> Result<(), Stuck> {
         let dev = self.hw.dev();
         if !dev.is_attached() {
-            for ours in Iterator::chain(taken.iter_mut(), fresh.iter_mut()) {
-                ours.abandon(&self.hw);
-            }
-            Self::forget_leaving(taken, hooks);
-            return Err(Stuck {
-                refusal: DETACHED,
-                spoilt: false,
-            });
+            return Err(self.let_go(taken, fresh, hooks));
         }
         let mut restarts = 0;
         let mut rss = self.rss.lock();
         rss.read(hooks, rtnl);
         loop {
-            pr_warn!(
-                "{}: restarting the driver, the link goes down for a moment: {}\n",
-                dev.label(rtnl),
-                reason
-            );
+            if hooks.is_closing() {
+                pr_warn!(
+                    "{}: stopping the driver before the interface goes down: {}\n",
+                    dev.label(rtnl),
+                    reason
+                );
+            } else {
+                pr_warn!(
+                    "{}: restarting the driver, the link goes down for a moment: {}\n",
+                    dev.label(rtnl),
+                    reason
+                );
+            }
             for ours in taken.iter() {
                 drop(ours.kring.stop());
             }
-            let opened = hooks.ask(rtnl, |ops| {
+            let restart = hooks.ask(rtnl, |ops| {
                 let (Some(stop), Some(open)) = (ops.ndo_stop, ops.ndo_open) else {
-                    return EOPNOTSUPP.to_errno();
+                    return Restart::Failed;
                 };
                 // SAFETY: The driver's own functions, with the RTNL mutex held, on a device that is up: as the driver
                 // itself calls them when its rings change.
                 unsafe { stop(dev.as_ptr()) };
-                let mut opened = 0;
+                if hooks.is_closing() {
+                    return Restart::Stopped;
+                }
+                // An error on the bus is not under the RTNL mutex. Some drivers do not stop a device that is detached, and must
+                // not open it twice.
+                if !dev.is_attached() {
+                    return Restart::Detached;
+                }
                 for _ in 0..OPENINGS {
                     // SAFETY: As above; after a failure it is stopped as before.
-                    opened = unsafe { open(dev.as_ptr()) };
-                    if opened == 0 {
-                        break;
+                    if unsafe { open(dev.as_ptr()) } == 0 {
+                        return Restart::Open;
                     }
                 }
-                opened
+                Restart::Failed
             });
+            let detached = match restart {
+                Restart::Stopped => {
+                    // It has been asked, whatever it has done, and is not asked again.
+                    hooks.take_down(rtnl);
+                    !dev.is_attached()
+                }
+                Restart::Detached => true,
+                Restart::Open | Restart::Failed => false,
+            };
+            if detached {
+                return Err(self.let_go(taken, fresh, hooks));
+            }
             // The hardware was reset in between.
             for ours in Iterator::chain(taken.iter_mut(), fresh.iter_mut()) {
                 ours.clear();
             }
             Self::forget_leaving(taken, hooks);
-            if opened != 0 {
+            if matches!(restart, Restart::Stopped) {
+                return Ok(());
+            }
+            if matches!(restart, Restart::Failed) {
                 pr_err!(
                     "{}: the driver does not open the device again\n",
                     dev.label(rtnl)
@@ -296,6 +332,18 @@ impl<F: Family> Machine<F> {
             if self.take_again(taken, hooks, rtnl) {
                 return Ok(());
             }
+        }
+    }
+
+    /// Lets all rings go of a device that its driver has detached, and says so.
+    fn let_go(&self, taken: &mut KVec<Ours<F>>, fresh: &mut [Ours<F>], hooks: &Hooks) -> Stuck {
+        for ours in Iterator::chain(taken.iter_mut(), fresh.iter_mut()) {
+            ours.abandon(&self.hw);
+        }
+        Self::forget_leaving(taken, hooks);
+        Stuck {
+            refusal: DETACHED,
+            spoilt: false,
         }
     }
 

@@ -168,6 +168,8 @@ unsafe extern "C" fn open(dev: *mut net_device) -> c_int {
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
+    // What came of an earlier close is over.
+    hooks.end_stopped(rtnl);
     let result = hooks.ask(rtnl, |ops| match ops.ndo_open {
         // SAFETY: The driver's own function with what the core gave us.
         Some(original) => unsafe { original(dev) },
@@ -176,6 +178,10 @@ unsafe extern "C" fn open(dev: *mut net_device) -> c_int {
     if result == 0 {
         hooks.hook_napi(rtnl);
         hooks.events().retake(rtnl, Loss::Down);
+        // The driver was restarted for that and did not open again: for the core the device is not up yet.
+        if hooks.end_stopped(rtnl) {
+            return EIO.to_errno();
+        }
     }
     result
 }
@@ -188,11 +194,15 @@ unsafe extern "C" fn stop(dev: *mut net_device) -> c_int {
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
-    if hooks.is_stopped() {
+    // Because a queue could not be given back when the core announced this, or because the driver did not open again.
+    if hooks.end_stopped(rtnl) {
         return 0;
     }
     if !hooks.is_asking() {
-        hooks.events().release(rtnl, Loss::Down);
+        hooks.release_to_close(hooks.events(), rtnl);
+        if hooks.end_stopped(rtnl) {
+            return 0;
+        }
     }
     hooks.ask(rtnl, |ops| match ops.ndo_stop {
         // SAFETY: The driver's own function with what the core gave us.

@@ -35,6 +35,8 @@ pub(super) struct Ours<F: Family> {
     pub(super) kring: Arc<Kring>,
     pub(super) side: Side<F>,
     pub(super) state: Option<Taken<F>>,
+    /// Where the device sees the ring that the hardware was given last, if it was given one.
+    address: Option<u64>,
     /// Bytes of a buffer.
     pub(super) buf_size: u32,
     /// To be forgotten, as soon as the hardware surely has not got its ring.
@@ -60,6 +62,25 @@ impl<F: Family> Side<F> {
         match self {
             Side::Tx(queue) => queue.line().has_strayed(),
             Side::Rx(queue) => queue.line().has_strayed(),
+        }
+    }
+
+    /// Writes the tail again to the queue, which was found to be ours.
+    ///
+    /// # Safety
+    ///
+    /// The kring is stopped, and the caller holds it.
+    unsafe fn kick(&self) {
+        // SAFETY: The same requirement.
+        unsafe {
+            match self {
+                Side::Tx(queue) => {
+                    queue.line().kick();
+                }
+                Side::Rx(queue) => {
+                    queue.line().kick();
+                }
+            }
         }
     }
 
@@ -103,6 +124,7 @@ impl<F: Family> Ours<F> {
             kring: kring.clone(),
             side,
             state: None,
+            address: None,
             buf_size: region.buf_size(),
             leaving: false,
         })
@@ -134,6 +156,7 @@ impl<F: Family> Ours<F> {
             Direction::Rx => rx,
         };
         let buf_size = inner.buf_size;
+        self.address = Some(address);
         let _calm = Meanwhile::new(hw, &F::detection(hw));
         let taken = Stock::<F>::new(hw, self.id, theirs)
             .and_then(|stock| stock.freeze(rtnl))
@@ -185,15 +208,18 @@ impl<F: Family> Ours<F> {
     pub(super) fn clear(&mut self) {
         let held = self.kring.stop();
         self.state = None;
+        self.address = None;
         // SAFETY: We hold the stopped kring.
         drop(unsafe { self.side.disarm() });
         drop(held);
     }
 
     /// The queue of a device that its driver has detached is let go: the hardware is made to leave our ring alone, and the ring
-    /// is freed. The kring is stopped.
+    /// is freed. A queue that does not run our ring stays as it is. The kring is stopped.
     pub(super) fn abandon(&mut self, hw: &Hardware) {
-        takeover::halt::<F>(hw, self.id);
+        if let Some(address) = self.address {
+            takeover::halt::<F>(hw, self.id, address);
+        }
         self.clear();
     }
 
@@ -213,12 +239,7 @@ impl<F: Family> Ours<F> {
                 taken.keep();
             }
             // SAFETY: We hold the stopped kring.
-            unsafe {
-                match &self.side {
-                    Side::Tx(queue) => queue.line().kick(),
-                    Side::Rx(queue) => queue.line().kick(),
-                }
-            }
+            unsafe { self.side.kick() };
         }
         drop(held);
         match owner {

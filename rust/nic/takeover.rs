@@ -92,13 +92,15 @@ pub fn block<F: Family>(id: QueueId) -> Block {
     }
 }
 
-/// Has the queue `id` read and write no descriptors any more, whoever has it, while its driver has detached the device.
+/// Has the queue `id` leave our ring, which the device sees at `address`, alone, while its driver has detached the device.
 ///
-/// The driver programs it anew before it uses it again. If the queue cannot be stopped, the device loses its access to memory,
-/// which the driver gives it back when it has reset it.
-pub fn halt<F: Family>(hw: &Hardware, id: QueueId) {
+/// A queue that has another ring stays as it is: some drivers program their queues, as after an error on the bus, before they
+/// attach the device again, and without the RTNL mutex. Otherwise the driver programs it anew before it uses it. If the queue
+/// cannot be stopped, the device loses its access to memory, which the driver gives it back when it has reset it.
+pub fn halt<F: Family>(hw: &Hardware, id: QueueId, address: u64) {
     let block = block::<F>(id);
-    if hw.is_gone() || !F::Switch::is_on(hw, block, id.direction) {
+    // A device that is gone reads all ones.
+    if block.base(hw) != address || hw.is_gone() || !F::Switch::is_on(hw, block, id.direction) {
         return;
     }
     if F::Switch::stop(hw, block, id.direction).is_err() && !hw.is_gone() {
@@ -525,7 +527,7 @@ impl<F: Family> Taken<F> {
             Owner::Netmap => (),
             Owner::Driver | Owner::Gone => return Ok(()),
             Owner::Stopping => {
-                halt::<F>(&self.hw, self.id);
+                halt::<F>(&self.hw, self.id, self.address);
                 return Ok(());
             }
             Owner::Nobody => return Err(Stuck::spoilt(RESET_UNKNOWN)),

@@ -98,8 +98,13 @@ impl<L: Armed> Line<L> {
         }
     }
 
-    /// Whether a tail of ours may have been written to the driver's ring since the queue was given its ring. That it was
-    /// written to ours is known if the queue is found to be ours.
+    /// The queue was found to be ours: what was written has gone to our ring. The kring is stopped.
+    pub fn forget_strayed(&self) {
+        self.strayed.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a tail of ours may have been written to the driver's ring since the queue was given its ring, or was last found
+    /// to be ours.
     pub fn has_strayed(&self) -> bool {
         self.strayed.load(Ordering::Relaxed)
     }

@@ -75,9 +75,11 @@ impl<F: Family> Side<F> {
         unsafe {
             match self {
                 Side::Tx(queue) => {
+                    queue.line().forget_strayed();
                     queue.line().kick();
                 }
                 Side::Rx(queue) => {
+                    queue.line().forget_strayed();
                     queue.line().kick();
                 }
             }

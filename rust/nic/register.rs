@@ -286,7 +286,8 @@ impl Setting {
 /// The settings that a queue of ours has, at most.
 pub type Settings = [Option<Setting>; 3];
 
-/// Settings that hold as long as this lives; then the registers are as before.
+/// Settings that hold as long as this lives; then what they changed is as before. The driver, or another of these, may change
+/// other bits of the same registers meanwhile, and bits that were as they are to be: those are not touched.
 pub struct Meanwhile<'a> {
     hw: &'a Hardware,
     before: Settings,
@@ -295,7 +296,11 @@ pub struct Meanwhile<'a> {
 impl<'a> Meanwhile<'a> {
     /// Has all settings hold.
     pub fn new(hw: &'a Hardware, settings: &Settings) -> Self {
-        let before = settings.map(|setting| setting.map(|setting| setting.found(hw)));
+        let before = settings.map(|setting| {
+            let found = setting?.found(hw);
+            let mask = found.mask & (found.bits ^ setting?.bits);
+            Some(Setting { mask, ..found })
+        });
         for setting in settings.iter().flatten() {
             hw.put(setting);
         }

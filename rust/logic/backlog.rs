@@ -15,13 +15,13 @@ const SLOWEST: u32 = 10;
 /// How many times as long as at the link's speed it may take: other queues share the link, and its other end may pause it.
 const SHARE: u64 = 100;
 
-/// Frames that are on their way out. To be told every millisecond how many are left.
+/// Frames that are on their way out. To be told now and then how many are left.
 #[derive(Clone, Debug)]
 pub struct Backlog {
     slots: u32,
     limit_ms: u32,
-    waited_ms: u32,
-    still_ms: u32,
+    /// When the last one was seen to leave.
+    moved_ms: u32,
 }
 
 impl Backlog {
@@ -40,20 +40,18 @@ impl Backlog {
         Self {
             slots,
             limit_ms: u32::try_from(limit).unwrap_or(u32::MAX),
-            waited_ms: 0,
-            still_ms: 0,
+            moved_ms: 0,
         }
     }
 
-    /// Another millisecond has passed, and `slots` slots are left. Says whether to go on waiting.
-    pub fn goes_on(&mut self, slots: u32) -> bool {
-        self.waited_ms = self.waited_ms.saturating_add(1);
-        self.still_ms = if slots < self.slots {
-            0
-        } else {
-            self.still_ms.saturating_add(1)
-        };
+    /// `slots` slots are left at `now_ms` milliseconds from the beginning, by the clock: looks and sleeps may take longer than
+    /// they should. Says whether to go on waiting.
+    pub fn goes_on(&mut self, now_ms: u32, slots: u32) -> bool {
+        if slots < self.slots {
+            self.moved_ms = now_ms;
+        }
         self.slots = slots;
-        slots != 0 && self.waited_ms < self.limit_ms && self.still_ms < STILL_MS
+        let still_ms = now_ms.saturating_sub(self.moved_ms);
+        slots != 0 && now_ms < self.limit_ms && still_ms < STILL_MS
     }
 }

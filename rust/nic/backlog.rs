@@ -2,23 +2,47 @@
 
 //! Letting frames leave before their queues are given back.
 
-use super::register::Hardware;
+use super::{family::Family, queue::Ours, register::Hardware};
 use crate::{
     bindings,
     logic::backlog::Backlog,
     sys::{rtnl::Rtnl, sched},
 };
+use kernel::time::{Instant, Monotonic};
 
-/// Waits until nothing is `pending`, which counts the slots that were handed over and have not left, of up to `size` bytes
-/// each; not longer than the link may need for them, and not for one that stands still.
-pub(super) fn drain(hw: &Hardware, size: u32, pending: impl Fn() -> u32, _rtnl: &Rtnl) {
-    let slots = pending();
+/// Waits until nothing is pending in `queues`, whose krings are stopped and whose slots are of up to `size` bytes each; not
+/// longer than the link may need for that, and not for one that stands still.
+pub(super) fn drain<'a, F: Family>(
+    hw: &Hardware,
+    size: u32,
+    queues: impl Iterator<Item = &'a Ours<F>> + Clone,
+    _rtnl: &Rtnl,
+) {
+    let slots = queues.clone().map(Ours::pending).sum();
     if slots == 0 || !hw.dev().carrier() {
         return;
     }
     // SAFETY: The device is valid, and the RTNL mutex is held.
     let speed = unsafe { bindings::netmap_link_speed(hw.dev().as_ptr()) };
     let mut backlog = Backlog::new(slots, size, speed);
-    // Looks more often than once in a millisecond: mostly, what is left takes microseconds.
-    while !sched::wait_until(1, || pending() == 0) && backlog.goes_on(pending()) {}
+    let start = Instant::<Monotonic>::now();
+    let mut counted_ms = 0;
+    let mut queues = queues.peekable();
+    while let Some(first) = queues.peek() {
+        // One that is empty stays so.
+        if first.pending() == 0 {
+            queues.next();
+            continue;
+        }
+        // Registers are slow: all are counted once in a millisecond. Mostly, what is left takes microseconds.
+        let now_ms = u32::try_from(start.elapsed().as_millis()).unwrap_or(u32::MAX);
+        if now_ms != counted_ms {
+            counted_ms = now_ms;
+            let left = queues.clone().map(Ours::pending).sum();
+            if !backlog.goes_on(now_ms, left) {
+                return;
+            }
+        }
+        sched::sleep_us(50);
+    }
 }

@@ -502,8 +502,7 @@ impl<F: Family> Device for Held<F> {
             // All together: they share the link.
             let size = taken.iter().map(|ours| ours.buf_size).max().unwrap_or(0);
             let leaving = taken.iter().filter(|ours| ids.contains(&ours.id));
-            let pending = || leaving.clone().map(Ours::pending).sum();
-            backlog::drain(&machine.hw, size, pending, rtnl);
+            backlog::drain(&machine.hw, size, leaving, rtnl);
         }
         for ours in taken.iter_mut().filter(|ours| ids.contains(&ours.id)) {
             ours.leaving = true;

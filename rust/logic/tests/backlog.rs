@@ -10,7 +10,7 @@ fn wait(slots: u32, size: u32, speed: u32, per_second: u64) -> (u32, u32) {
     for ms in 1.. {
         let gone = u32::try_from(u64::from(ms) * per_second / 1000).unwrap();
         let left = slots.saturating_sub(gone);
-        if !backlog.goes_on(left) {
+        if !backlog.goes_on(ms, left) {
             return (ms, left);
         }
     }
@@ -47,4 +47,18 @@ fn the_limit_follows_from_backlog_and_speed() {
 fn a_link_that_stands_still_is_not_waited_for() {
     assert_eq!(wait(4095, 2048, 10, 0), (200, 4095));
     assert_eq!(wait(0, 2048, 1000, 0), (1, 0));
+}
+
+#[test]
+fn looks_that_are_late_do_not_make_the_wait_longer() {
+    // One frame leaves between looks that are 150 ms apart: 6000 ms are over after 40 of them.
+    let mut backlog = Backlog::new(4095, 2048, 0);
+    let looks = (1..)
+        .take_while(|&look| backlog.goes_on(150 * look, 4095 - look))
+        .count();
+    assert_eq!(looks, 39);
+    // The second look finds that nothing has left for longer than a link may stand still.
+    let mut backlog = Backlog::new(4095, 2048, 0);
+    assert!(backlog.goes_on(150, 4095));
+    assert!(!backlog.goes_on(300, 4095));
 }

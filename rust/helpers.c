@@ -533,6 +533,30 @@ void netmap_stop_dma(struct pci_dev *pdev)
 	pci_clear_master(pdev);
 }
 
+/*
+ * The PCI device of a network device, if it has one and is not being unregistered. Until netmap_power_put() its structure
+ * stays, and no suspend of it begins. With the RTNL mutex held.
+ */
+struct pci_dev *netmap_power_hold(struct net_device *dev)
+{
+	struct pci_dev *pdev = dev->reg_state == NETREG_REGISTERED ? netmap_pci_dev(dev) : NULL;
+
+	if (pdev) {
+		pci_dev_get(pdev);
+		pm_runtime_get_noresume(&pdev->dev);
+	}
+	return pdev;
+}
+
+/*
+ * Waits for a suspend that is under way. That of igb takes the RTNL mutex, with which this is not to be called. Does not wake
+ * the device: for that igb wants the mutex held.
+ */
+void netmap_power_settle(struct pci_dev *pdev)
+{
+	pm_runtime_barrier(&pdev->dev);
+}
+
 /* Until netmap_power_put() the device is awake and its structure stays. */
 int netmap_power_get(struct pci_dev *pdev)
 {

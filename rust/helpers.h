@@ -73,6 +73,8 @@ bool netmap_tx_completed(struct net_device *dev, u16 queue);
 void netmap_napi_schedule(struct napi_struct *napi);
 struct napi_struct *netmap_queue_napi(struct net_device *dev, bool tx, u16 queue);
 void netmap_stop_dma(struct pci_dev *pdev);
+struct pci_dev *netmap_power_hold(struct net_device *dev);
+void netmap_power_settle(struct pci_dev *pdev);
 int netmap_power_get(struct pci_dev *pdev);
 void netmap_power_put(struct pci_dev *pdev);
 void *netmap_dma_alloc(struct device *dev, size_t size, u64 *address);

@@ -28,7 +28,10 @@ mod table;
 mod takeover;
 mod tx;
 
-pub(crate) use adapter::{Adapter, Policy, QueueId, Refusal, Wanted};
+pub(crate) use {
+    adapter::{Adapter, Policy, QueueId, Refusal, Wanted},
+    register::Awake, //
+};
 
 /// # Safety
 ///

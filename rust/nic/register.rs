@@ -11,7 +11,7 @@ use crate::{
     bindings,
     port::kring::Direction,
     prelude::*,
-    sys::netdev::NetDev, //
+    sys::{netdev::NetDev, rtnl::Rtnl}, //
 };
 use core::{
     ffi::c_void,
@@ -222,11 +222,11 @@ impl Hardware {
     }
 }
 
-/// The device is awake as long as this lives: registers of one that sleeps read all ones.
+/// The device is awake as long as this lives, or does at least not fall asleep: registers of one that sleeps read all ones.
 ///
 /// # Invariants
 ///
-/// `pdev` is valid, with a reference of ours and a count that keeps it awake.
+/// `pdev` is valid, with a reference of ours and a count that keeps it from falling asleep.
 pub struct Awake {
     pdev: NonNull<bindings::pci_dev>,
 }
@@ -237,7 +237,23 @@ unsafe impl Send for Awake {}
 unsafe impl Sync for Awake {}
 
 impl Awake {
-    /// Wakes the device, if it sleeps, and keeps it awake. May sleep itself.
+    /// Has the PCI device of `dev`, if it has one, not fall asleep any more.
+    pub fn hold(dev: &NetDev, _rtnl: &Rtnl) -> Option<Self> {
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        let pdev = NonNull::new(unsafe { bindings::netmap_power_hold(dev.as_ptr()) })?;
+        // INVARIANT: Just taken.
+        Some(Self { pdev })
+    }
+
+    /// Waits for a suspend that is under way. Some drivers take the RTNL mutex for it, with which this is not to be called.
+    /// None begins afterwards, so that [`Self::new`] waits for none.
+    pub fn settle(&self) {
+        // SAFETY: By the type's invariant.
+        unsafe { bindings::netmap_power_settle(self.pdev.as_ptr()) };
+    }
+
+    /// Wakes the device, if it sleeps, and keeps it awake. May sleep itself. With the RTNL mutex held, the caller has
+    /// made sure before that no suspend is under way, see [`Self::settle`].
     ///
     /// # Errors
     ///

@@ -15,6 +15,7 @@ use crate::{
         request::{BindRequest, InfoRequest, PoolsRequest, Reply, RingSelect}, //
     },
     mem::Region,
+    nic::Awake,
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl, wait::WaitQueue}, //
 };
@@ -133,6 +134,19 @@ fn device(port: &PortName) -> Result<NetDev> {
     NetDev::by_name(CStr::from_bytes_until_nul(&name).map_err(|_| ENXIO)?)
 }
 
+/// Keeps a device from falling asleep, before the RTNL mutex is held for longer: see [`Awake::settle`]. `EPERM` as [`bind`].
+fn keep_awake(dev: &NetDev) -> Result<Option<Awake>> {
+    let awake = {
+        let rtnl = Rtnl::lock();
+        dev.check_admin(&rtnl)?;
+        Awake::hold(dev, &rtnl)
+    };
+    if let Some(awake) = &awake {
+        awake.settle();
+    }
+    Ok(awake)
+}
+
 /// Binds rings of a port for a file with this wait queue, which is woken from now on.
 ///
 /// Errors: `ENXIO` for a device that does not exist; `EPERM` without `CAP_NET_ADMIN` in its namespace; `EBUSY` if a ring
@@ -145,6 +159,7 @@ pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<B
         return Err(EOPNOTSUPP);
     }
     let dev = device(request.port.as_ref().ok_or(EOPNOTSUPP)?)?;
+    let _awake = keep_awake(&dev)?;
     let rtnl = Rtnl::lock();
     dev.check_admin(&rtnl)?;
     let mut registry = REGISTRY.lock();
@@ -188,6 +203,7 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
         });
     };
     let dev = device(port)?;
+    let _awake = keep_awake(&dev)?;
     let rtnl = Rtnl::lock();
     dev.check_admin(&rtnl)?;
     let mut registry = REGISTRY.lock();

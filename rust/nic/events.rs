@@ -59,8 +59,9 @@ impl Vector<'_> {
 /// A port that has a network device in netmap mode.
 ///
 /// The hooks of the device ([`super::intercept::Hooks`]) hold a reference to it, and it must drop them to be freed.
-/// Functions that get an [`Rtnl`] run in process context with the RTNL mutex held and no other lock of ours; they may
-/// take the registry's mutex. None of them may drop the hooks, but for [`PortEvents::gone`], which has to.
+/// Functions that get an [`Rtnl`] run in process context with the RTNL mutex held, and may take the registry's mutex and the
+/// port's own. With those held a port has the driver restarted or the device taken down; it is not told what comes of that.
+/// None of the functions may drop the hooks, but for [`PortEvents::gone`], which has to.
 pub trait PortEvents: Send + Sync {
     /// Takes a packet that the stack sends through TX queue `queue`: the queue is taken, or the host rings capture all.
     ///

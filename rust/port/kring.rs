@@ -10,7 +10,7 @@
 //! | state | who |
 //! |---|---|
 //! | cursors, ring memory, queue (`Inner`) | the holder of the busy flag ([`Held`]) |
-//! | attach, detach of ring memory and queue | the registry's mutex, with the kring stopped |
+//! | attach, detach of ring memory and queue | the holder of the RTNL mutex, with the kring stopped |
 //! | list of the files to wake | readers under RCU, writers with the registry's mutex |
 //! | counters | anyone |
 
@@ -341,7 +341,7 @@ impl Kring {
 
     /// Takes the busy flag of a stopped kring, for attach, detach and reprogramming; waits for a sync under way.
     ///
-    /// The caller holds the registry's mutex, so that there is only one.
+    /// The caller holds the RTNL mutex, so that there is only one.
     pub fn stop(&self) -> Held<'_> {
         // A sync is bounded by the ring's size, and its holder may need this CPU.
         self.busy.stop(sched::yield_now);

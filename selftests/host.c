@@ -111,6 +111,26 @@ TEST_F_TIMEOUT(host, no_frame_at_all, TIMEOUT_S)
 	EXPECT_EQ(errors + 2, ring_counter(&self->port, "host-tx 0", "errors"));
 }
 
+/* An empty slot is no frame and no error, alone, after others and in front of the rest of a frame. */
+TEST_F_TIMEOUT(host, empty_slots, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_tx(&self->port);
+	long long errors = ring_counter(&self->port, "host-tx 0", "errors");
+	long long packets = ring_counter(&self->port, "host-tx 0", "packets");
+	static const uint16_t flags[] = { 0, NS_MOREFRAG, 0, NS_MOREFRAG };
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		head_slot(ring)->len = 0;
+		head_slot(ring)->flags = flags[i];
+		ring_advance(ring);
+	}
+	ASSERT_EQ(0, send_frame(&self->port, ring, SHORTEST, 5));
+	EXPECT_TRUE(stack_gets(self->stack, SHORTEST, 5));
+	EXPECT_EQ(errors, ring_counter(&self->port, "host-tx 0", "errors"));
+	EXPECT_EQ(packets + 1, ring_counter(&self->port, "host-tx 0", "packets"));
+}
+
 /* A slot that no buffer can be meant with: the ring is set back to it, what came before is delivered, the ring is usable. */
 TEST_F_TIMEOUT(host, impossible_slots, TIMEOUT_S)
 {

@@ -338,22 +338,25 @@ impl Queue for HostTx {
             if endless && frame.count < most {
                 continue;
             }
-            match frame.copy(&dev).and_then(|skb| {
-                if endless {
-                    Err(Rejected::Malformed)
-                } else {
-                    Ok(skb)
-                }
-            }) {
-                Ok(skb) => {
+            let copy = if frame.is_empty() && !endless {
+                // Slots of none, as a ring of the NIC takes them.
+                None
+            } else if endless {
+                Some(Err(Rejected::Malformed))
+            } else {
+                Some(frame.copy(&dev))
+            };
+            match copy {
+                None => {}
+                Some(Ok(skb)) => {
                     packets += 1;
                     bytes += u64::from(frame.len);
                     chain.push(skb);
                 }
-                Err(Rejected::Malformed) => {
+                Some(Err(Rejected::Malformed)) => {
                     kring.counters.errors.fetch_add(1, Ordering::Relaxed);
                 }
-                Err(Rejected::NoMemory) => {
+                Some(Err(Rejected::NoMemory)) => {
                     kring.counters.drops.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -417,6 +420,11 @@ impl Frame {
             self.count += 1;
             self.len += u32::from(len);
         }
+    }
+
+    /// Whether there is nothing in its slots, if it has any.
+    fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// The frame as a packet of the stack.

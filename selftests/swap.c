@@ -9,7 +9,7 @@
  * A generator at PEER, in the network namespace NETNS, sends numbered frames to a reflector at INTERFACE, which has one
  * file for its receive rings and one for its transmit rings, swaps the buffer of each frame it receives with one of a
  * transmit slot, and so sends it back. It always keeps some frames in hand, which it passes on when no more come. Both look
- * at every byte, and at the order: no number comes twice. At SIGUSR1 it passes on what it has in hand, closes its transmit
+ * at every byte, and at the number: none comes twice. At SIGUSR1 it passes on what it has in hand, closes its transmit
  * rings, says "closed", and keeps what comes; at the next one it binds them again, and says "bound".
  *
  *	reflected N returned N stale N wrong N errors N
@@ -112,8 +112,30 @@ static uint32_t length_of(uint32_t number)
 	return SHORTEST + (number * 389 & 1023);
 }
 
-/* Looks at a frame that is the first after number *last, and says whether it is one of ours. */
-static bool look_at(struct netmap_ring *ring, const struct netmap_slot *slot, uint32_t *last)
+/*
+ * The numbers that came. They need not come in order: what an emulated NIC could not take yet is delivered after what came
+ * when it could again.
+ */
+#define REMEMBERED	65536
+
+struct numbers {
+	uint32_t highest;
+	bool came[REMEMBERED];	/* of the last REMEMBERED numbers up to the highest, each at its remainder */
+};
+
+/* Says whether a number has not come yet. One that is too far behind to be remembered counts as one that has. */
+static bool is_new(struct numbers *numbers, uint32_t number)
+{
+	while (numbers->highest < number)
+		numbers->came[++numbers->highest % REMEMBERED] = false;
+	if (numbers->highest - number >= REMEMBERED || numbers->came[number % REMEMBERED])
+		return false;
+	numbers->came[number % REMEMBERED] = true;
+	return true;
+}
+
+/* Looks at a frame, and says whether it is one of ours. */
+static bool look_at(struct netmap_ring *ring, const struct netmap_slot *slot, struct numbers *numbers)
 {
 	const uint8_t *frame = slot_buffer(ring, slot);
 	uint32_t number;
@@ -126,17 +148,16 @@ static bool look_at(struct netmap_ring *ring, const struct netmap_slot *slot, ui
 	number = frame_number(frame);
 	if (slot->len != length_of(number) || !frame_is(frame, slot->len, number))
 		wrong++;
-	else if (number <= *last)
+	else if (!is_new(numbers, number))
 		stale++;
-	else
-		*last = number;
 	return true;
 }
 
 /* The reflector; the slots of its receive rings before `seen` have been looked at. */
 static struct port from, to;
 static bool closed;
-static uint32_t seen[64], last_seen;
+static uint32_t seen[64];
+static struct numbers received;
 static int64_t news;
 
 static void swap(struct netmap_slot *a, struct netmap_slot *b)
@@ -159,7 +180,7 @@ static void reflect(bool all)
 		uint32_t keep = all || now_ms() - news > QUIET_MS ? 0 : IN_HAND;
 
 		for (; seen[i] != rx->tail; seen[i] = nm_ring_next(rx, seen[i])) {
-			look_at(rx, &rx->slot[seen[i]], &last_seen);
+			look_at(rx, &rx->slot[seen[i]], &received);
 			news = now_ms();
 		}
 		for (; nm_ring_space(rx) > keep && !nm_ring_empty(tx); ring_advance(rx)) {
@@ -201,7 +222,7 @@ static void generate(struct port *port, struct netmap_ring *tx, int *under_way, 
 
 static void collect(struct port *port, int *under_way, int64_t *heard)
 {
-	static uint32_t last;
+	static struct numbers numbers;
 	uint32_t i;
 
 	check(rx_sync(port));
@@ -209,7 +230,7 @@ static void collect(struct port *port, int *under_way, int64_t *heard)
 		struct netmap_ring *rx = rx_ring(port, i);
 
 		for (; !nm_ring_empty(rx); ring_advance(rx)) {
-			look_at(rx, head_slot(rx), &last);
+			look_at(rx, head_slot(rx), &numbers);
 			returned++;
 			*heard = now_ms();
 			if (*under_way)

@@ -461,28 +461,37 @@ UNUSED static int set_if_flags(const char *name, short set, short clear)
 	return err ? err : settle(name);
 }
 
-/* Waits until a thread of this process sleeps: it has nothing else to sleep in than the call it is about to make. */
-UNUSED static int wait_asleep(pid_t thread)
+/* Whether a thread of this process sleeps: 1, 0, or a negative errno. */
+UNUSED static int is_asleep(pid_t thread)
 {
-	int64_t end = now_ms() + LIMIT_MS;
 	char path[64], line[512], state = 0;
 	const char *at;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", thread);
-	while (state != 'S') {
+	f = fopen(path, "r");
+	if (!f)
+		return -errno;
+	if (fgets(line, sizeof(line), f)) {
+		at = strrchr(line, ')');
+		state = at && at[1] ? at[2] : 0;
+	}
+	fclose(f);
+	return state == 'S';
+}
+
+/* Waits until a thread of this process sleeps: it has nothing else to sleep in than the call it is about to make. */
+UNUSED static int wait_asleep(pid_t thread)
+{
+	int64_t end = now_ms() + LIMIT_MS;
+	int asleep;
+
+	do {
 		if (now_ms() >= end)
 			return -ETIMEDOUT;
-		f = fopen(path, "r");
-		if (!f)
-			return -errno;
-		if (fgets(line, sizeof(line), f)) {
-			at = strrchr(line, ')');
-			state = at && at[1] ? at[2] : 0;
-		}
-		fclose(f);
-	}
-	return 0;
+		asleep = is_asleep(thread);
+	} while (!asleep);
+	return asleep < 0 ? asleep : 0;
 }
 
 #endif /* NETMAP_TEST_H */

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
 #include <linux/time_types.h>
@@ -154,6 +155,22 @@ static int by_io_uring(int fd, short events)
 	return err;
 }
 
+/* The model of the 82599 does something; other NICs do not do it. */
+static int model_fault(const char *what)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "model %s fault %s >/dev/null", nic_name(), what);
+	return system(command);
+}
+
+static bool is_model(void)
+{
+	const char *family = getenv("TEST_NIC");
+
+	return family && !strcmp(family, "ixgbe");
+}
+
 FIXTURE(sleeper)
 {
 	struct port tx, rx;
@@ -188,6 +205,8 @@ FIXTURE_SETUP(sleeper)
 
 FIXTURE_TEARDOWN(sleeper)
 {
+	if (is_model())
+		EXPECT_EQ(0, model_fault("clear"));
 	if (epoll_fd >= 0)
 		close(epoll_fd);
 	if (uring.fd >= 0)
@@ -261,6 +280,148 @@ TEST_F_TIMEOUT(sleeper, is_woken_by_room, TIMEOUT_S)
 				break;
 		ASSERT_EQ(sent, taken);
 	}
+}
+
+/*
+ * A process that lets the hardware go on when the thread has found no room, and sleeps or looks again and again. No thread of the
+ * same process: what it runs would end the sleep by a signal.
+ */
+static pid_t start_hardware(const struct port *port, pid_t thread)
+{
+	long long syncs = ring_counter(port, "tx 0", "syncs");
+	int64_t end = now_ms() + LIMIT_MS;
+	pid_t pid = fork();
+	int asleep = 0;
+
+	if (pid)
+		return pid;
+	while (!asleep && now_ms() < end && ring_counter(port, "tx 0", "syncs") < syncs + 3)
+		asleep = is_asleep(thread);
+	_exit(asleep < 0 || model_fault("stop tx off"));
+}
+
+/*
+ * Room in a tx ring that is full of slots without a byte. No interrupt follows them; where the hardware can be told to take its
+ * time, it does, and no other interrupt comes either.
+ */
+TEST_F_TIMEOUT(sleeper, is_woken_by_the_room_of_empty_slots, TIMEOUT_S)
+{
+	struct netmap_ring *tx = tx_ring(&self->tx, 0);
+	int round, ring, status;
+	pid_t starter = 0;
+
+	for (ring = 1; ring < self->tx.nifp->ni_tx_rings; ring++) {
+		struct netmap_ring *other = tx_ring(&self->tx, ring);
+
+		other->cur = other->tail;
+	}
+	for (round = 0; round < 5; round++) {
+		while (!nm_ring_empty(tx)) {
+			head_slot(tx)->len = 0;
+			head_slot(tx)->flags = 0;
+			ring_advance(tx);
+		}
+		if (is_model()) {
+			ASSERT_EQ(0, model_fault("stop tx on"));
+			ASSERT_EQ(0, model_fault("lose-interrupts 1000000000"));
+			starter = start_hardware(&self->tx, self->thread);
+			ASSERT_LT(0, starter);
+		}
+		if (variant->edge)
+			ASSERT_EQ(0, tx_sync(&self->tx));
+		/* An edge-triggered wait tells no more of what a sync has found. */
+		if (nm_ring_empty(tx))
+			EXPECT_EQ(POLLOUT, variant->wait(self->tx.fd, POLLOUT));
+		EXPECT_FALSE(nm_ring_empty(tx));
+		if (is_model()) {
+			ASSERT_EQ(starter, waitpid(starter, &status, 0));
+			EXPECT_EQ(0, status);
+			ASSERT_EQ(0, model_fault("clear"));
+		}
+		ASSERT_EQ(0, drain_tx(&self->tx, tx));
+	}
+}
+
+/* A frame of more slots than half the ring has. No hardware has a limit below that, with a ring as small as this. */
+#define SMALL	64
+#define SLOTS	40
+#define BYTES	8		/* in each */
+
+FIXTURE(chain)
+{
+	struct port tx, rx;
+};
+
+FIXTURE_SETUP(chain)
+{
+	uint32_t ring;
+
+	ASSERT_EQ(0, port_open(&self->rx, peer_name(), NR_REG_ALL_NIC, 0, 0));
+	self->tx = (struct port){ .reg = { .nr_mode = NR_REG_ALL_NIC, .nr_tx_slots = SMALL } };
+	ASSERT_EQ(0, port_open_as(&self->tx, nic_name()));
+	ASSERT_EQ(SMALL, tx_ring(&self->tx, 0)->num_slots);
+	for (ring = 1; ring < self->tx.nifp->ni_tx_rings; ring++) {
+		struct netmap_ring *other = tx_ring(&self->tx, ring);
+
+		other->cur = other->tail;
+	}
+}
+
+FIXTURE_TEARDOWN(chain)
+{
+	EXPECT_EQ(0, port_close(&self->tx));
+	EXPECT_EQ(0, port_close(&self->rx));
+}
+
+/* Puts slots of a frame into a ring, from its slot `from` up to `to`. */
+static void put_part(struct netmap_ring *ring, const uint8_t *frame, uint32_t from, uint32_t to)
+{
+	for (; from < to; from++) {
+		memcpy(slot_buffer(ring, head_slot(ring)), frame + from * BYTES, BYTES);
+		head_slot(ring)->len = BYTES;
+		head_slot(ring)->flags = from + 1 < SLOTS ? NS_MOREFRAG : 0;
+		ring_advance(ring);
+	}
+}
+
+static void expect_frames(struct __test_metadata *_metadata, const struct port *port, uint32_t count, uint32_t len,
+			  uint32_t *number)
+{
+	uint8_t frame[2048];
+
+	for (; count; count--, ++*number) {
+		ASSERT_EQ(len, receive_frame(port, frame, sizeof(frame), LIMIT_MS)) TH_LOG("frame %u", *number);
+		ASSERT_TRUE(frame_is(frame, len, *number)) TH_LOG("frame %u", *number);
+	}
+}
+
+/* The rest of a frame waits for room, and behind a whole one too. */
+TEST_F_TIMEOUT(chain, is_woken_by_room, TIMEOUT_S)
+{
+	struct netmap_ring *tx = tx_ring(&self->tx, 0);
+	uint32_t round, number = 0, expected = 0, part, before;
+	uint8_t frame[SLOTS * BYTES];
+
+	for (round = 0; round < 5; round++) {
+		/* Less than half of the ring is in flight, all else is the beginning of the frame. */
+		for (before = 0; nm_ring_space(tx) > SLOTS - 7; before++)
+			ASSERT_EQ(0, put_frame(&self->tx, tx, SHORTEST, number++, 0));
+		part = nm_ring_space(tx);
+		make_frame(frame, sizeof(frame), number++);
+		put_part(tx, frame, 0, part);
+		ASSERT_TRUE(nm_ring_empty(tx));
+		ASSERT_EQ(POLLOUT, by_poll(self->tx.fd, POLLOUT));
+		ASSERT_LE(SLOTS - part, nm_ring_space(tx));
+		put_part(tx, frame, part, SLOTS);
+		while (!nm_ring_empty(tx))
+			ASSERT_EQ(0, put_frame(&self->tx, tx, SHORTEST, number++, 0));
+		ASSERT_EQ(POLLOUT, by_poll(self->tx.fd, POLLOUT));
+		expect_frames(_metadata, &self->rx, before, SHORTEST, &expected);
+		expect_frames(_metadata, &self->rx, 1, sizeof(frame), &expected);
+		expect_frames(_metadata, &self->rx, number - expected, SHORTEST, &expected);
+		ASSERT_EQ(0, drain_tx(&self->tx, tx));
+	}
+	EXPECT_EQ(0, ring_counter(&self->tx, "tx 0", "reinits"));
 }
 
 FIXTURE(polled)

@@ -426,6 +426,12 @@ impl Cursors {
         self.rcur != self.rtail
     }
 
+    /// Whether the program has seen all that the port has handed to it, up to `hwtail`: it sleeps if it asks for more now.
+    #[inline]
+    pub const fn has_seen_all(&self) -> bool {
+        self.rcur == self.hwtail
+    }
+
     /// The number of slots that the program was told it may use: `[rhead, rtail)`.
     #[inline]
     pub const fn space(&self) -> u32 {

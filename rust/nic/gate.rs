@@ -58,8 +58,9 @@ impl Gate {
         self.downs.store(downs, Ordering::Relaxed);
     }
 
+    /// Whether a write would go through at this moment.
     #[inline]
-    fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         const THERE: usize = 1 << bindings::netdev_state_t___LINK_STATE_PRESENT;
         const NO_CARRIER: usize = 1 << bindings::netdev_state_t___LINK_STATE_NOCARRIER;
         // SAFETY: The device is valid; the state is a word that others change at any time.

@@ -98,6 +98,13 @@ impl<L: Armed> Line<L> {
         }
     }
 
+    /// Whether the hardware has been let go up to the last tail, and goes on: the carrier is on, and the queue ours as far as is
+    /// known.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.gate.is_open()
+    }
+
     /// The queue was found to be ours: what was written has gone to our ring. The kring is stopped.
     pub fn forget_strayed(&self) {
         self.strayed.store(false, Ordering::Relaxed);

@@ -8,7 +8,7 @@
 //!
 //! A slot without a byte sends nothing: it is what a damaged frame becomes that a program passes on, and part of a frame
 //! whose last buffer held an FCS alone. Its descriptor is one that hardware need not report, so that it has been there is
-//! seen in the head register.
+//! seen in the head register, and nobody is told by an interrupt: a program that would sleep for that looks again.
 
 use super::{
     family::Family,
@@ -36,6 +36,9 @@ const _: () = assert!(ring::MAX_SLOTS <= EMPTY as u32);
 /// How often the head register is read for a descriptor that sends nothing, which takes the hardware a moment and no
 /// interrupt.
 const LOOKS: u32 = 32;
+/// How often whoever waits for such a descriptor is woken to look again. Hardware that works needs some microseconds; if it does not,
+/// nobody is to be kept from sleeping, and from the end of his time limit.
+const LOOKS_AGAIN: u32 = 4000;
 
 /// A transmit queue behind a kring.
 pub struct TxQueue<F: Family> {
@@ -63,6 +66,8 @@ pub struct Live {
     reports: KVVec<u16>,
     first: usize,
     next: usize,
+    /// How often somebody was woken to look again since the last of them was seen.
+    looks: u32,
     /// The longest frame in one slot.
     max_len: u32,
 }
@@ -129,6 +134,7 @@ impl<F: Family> TxQueue<F> {
             reports,
             first: 0,
             next: 0,
+            looks: 0,
             max_len: buf_size.min(F::Tx::MAX_FRAME),
         };
         // SAFETY: By the requirement.
@@ -480,6 +486,13 @@ impl Live {
         self.reports.get(entry).copied()
     }
 
+    /// Whether all is sent but for slots without a byte, which no interrupt follows, and maybe what comes after them.
+    #[inline]
+    fn awaits_empty(&self) -> bool {
+        self.oldest_report()
+            .is_some_and(|report| report & EMPTY != 0)
+    }
+
     /// Whether the hardware has reported a descriptor of [`Self::reports`], which is not [`EMPTY`].
     #[inline]
     fn is_reported(&self, descriptor: u16) -> bool {
@@ -513,6 +526,7 @@ impl<F: Family> TxQueue<F> {
             }
             last = Some(descriptor);
             live.first = live.first.wrapping_add(1);
+            live.looks = 0;
         }
         last.map(|descriptor| live.offset.slot(descriptor))
     }
@@ -544,12 +558,24 @@ impl<F: Family> Queue for TxQueue<F> {
         } else {
             self.send::<false>(live, held, kring, &span)
         };
-        // Who comes with nothing to send wants to know what is sent. Else it can wait until half of the ring is used.
-        if span.is_empty() || flags != 0 || held.cursors.in_flight().len() >= live.ring.count() / 2
+        // Who comes with nothing to send wants to know what is sent, and so does who has no slot left and would sleep: the rest
+        // of a frame may wait for that, however little is in flight. Else it can wait until half of the ring is used.
+        if span.is_empty()
+            || flags != 0
+            || held.cursors.has_seen_all()
+            || held.cursors.in_flight().len() >= live.ring.count() / 2
         {
             if let Some(slot) = self.reported(live) {
                 // A slot in flight, as it was handed over and not reported yet.
                 let _ = held.cursors.publish_to(slot);
+            }
+        }
+        if held.cursors.has_seen_all() && live.awaits_empty() && live.looks < LOOKS_AGAIN {
+            // No interrupt tells when the hardware has passed a slot without a byte. All before it is sent, so that it is a
+            // matter of a moment: whoever would sleep looks again, if the hardware was let go up to there.
+            if self.line.is_open() {
+                live.looks = live.looks.wrapping_add(1);
+                kring.wake();
             }
         }
         result

@@ -465,6 +465,23 @@ fn what_is_given_back_stays_given_back() {
 }
 
 #[test]
+fn a_program_that_has_seen_all_is_known_before_it_is_told() {
+    let mut tx = Cursors::transmit(8).unwrap();
+    assert!(!tx.has_seen_all());
+    // Two slots of a whole frame, and all others of one that is not complete.
+    tx.tx_prologue(7, 7, 7).unwrap();
+    tx.release(2).unwrap();
+    assert!(tx.has_seen_all() && !tx.given_back().is_empty());
+    tx.publish(2).unwrap();
+    assert!(!tx.has_seen_all() && !tx.is_ready());
+    tx.finalize();
+    assert!(tx.is_ready());
+    // It holds on to its slots and waits for more.
+    tx.tx_prologue(7, 1, 1).unwrap();
+    assert!(tx.has_seen_all());
+}
+
+#[test]
 fn no_cursor_leaves_the_ring() {
     // The given-back slots wrap, so that distances to indices beyond the end look small.
     let mut tx = Cursors::transmit(8).unwrap();

@@ -142,7 +142,7 @@ TEST_F_TIMEOUT(host, impossible_slots, TIMEOUT_S)
 		{ .len = UINT16_MAX },
 	};
 	long long reinits = ring_counter(&self->port, "host-tx 0", "reinits");
-	uint32_t i;
+	uint32_t i, at;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct netmap_slot *slot;
@@ -158,6 +158,21 @@ TEST_F_TIMEOUT(host, impossible_slots, TIMEOUT_S)
 		EXPECT_EQ(++reinits, ring_counter(&self->port, "host-tx 0", "reinits"));
 		EXPECT_TRUE(stack_gets(self->stack, SHORTEST, 10 * i));
 		EXPECT_GE(head_slot(ring)->buf_idx, 2);
+		/* The second slot of a packet: set back to the first. */
+		at = ring->head;
+		head_slot(ring)->len = SHORTEST;
+		head_slot(ring)->flags = NS_MOREFRAG;
+		ring_advance(ring);
+		slot = head_slot(ring);
+		if (bad[i].len != UINT16_MAX)
+			slot->buf_idx = bad[i].buf_idx;
+		slot->len = bad[i].len;
+		slot->flags = 0;
+		ring_advance(ring);
+		EXPECT_EQ(0, tx_sync(&self->port));
+		EXPECT_EQ(++reinits, ring_counter(&self->port, "host-tx 0", "reinits"));
+		EXPECT_EQ(at, ring->head);
+		EXPECT_EQ(at, ring->cur);
 		ASSERT_EQ(0, send_frame(&self->port, ring, SHORTEST, 10 * i + 1));
 		EXPECT_TRUE(stack_gets(self->stack, SHORTEST, 10 * i + 1));
 	}

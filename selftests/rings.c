@@ -559,4 +559,54 @@ TEST_F_TIMEOUT(wire, survives_impossible_values, TIMEOUT_S)
 	}
 }
 
+/*
+ * A slot that cannot be in a packet of several: the ring is set back to the first slot of that packet, and what came before it
+ * stays handed over. It makes no difference whether the queue is there or the interface down.
+ */
+TEST_F_TIMEOUT(wire, is_set_back_to_the_packet, TIMEOUT_S)
+{
+	const char *name = variant->back ? peer_name() : nic_name();
+	const char *other = variant->back ? nic_name() : peer_name();
+	struct netmap_ring *tx = tx_ring(&self->tx, 0);
+	uint32_t number = 0, before, at, bad, i, round;
+	long long reinits = 0;
+
+	for (round = 0; round < 2; round++) {
+		if (round)
+			ASSERT_EQ(0, set_if_flags(name, 0, IFF_UP));
+		/* Handed over by an earlier sync, and with the one that fails. */
+		before = number;
+		ASSERT_EQ(0, send_frame(&self->tx, tx, 60, number++));
+		ASSERT_EQ(0, put_frame(&self->tx, tx, 60, number++, 0));
+		at = tx->head;
+		put_slot(tx, 40, NS_MOREFRAG);
+		bad = tx->head;
+		put_slot(tx, 40, NS_MOREFRAG);
+		put_slot(tx, 40, 0);
+		ASSERT_EQ(0, put_frame(&self->tx, tx, 60, 1000, 0));
+		i = tx->slot[bad].buf_idx;
+		tx->slot[bad].buf_idx = 0;
+		ASSERT_EQ(0, tx_sync(&self->tx));
+		EXPECT_EQ(++reinits, ring_counter(&self->tx, "tx 0", "reinits"));
+		EXPECT_EQ(at, tx->head);
+		EXPECT_EQ(at, tx->cur);
+		EXPECT_EQ(i, tx->slot[bad].buf_idx);
+		/* Likewise a packet that is too short, at its last slot. */
+		put_slot(tx, 6, NS_MOREFRAG);
+		put_slot(tx, 7, 0);
+		EXPECT_EQ(POLLERR, poll_port(&self->tx, POLLOUT, 0) & POLLERR);
+		EXPECT_EQ(++reinits, ring_counter(&self->tx, "tx 0", "reinits"));
+		EXPECT_EQ(at, tx->head);
+		ASSERT_EQ(0, send_frame(&self->tx, tx, 60, number++));
+		EXPECT_EQ(reinits, ring_counter(&self->tx, "tx 0", "reinits"));
+		if (round) {
+			ASSERT_EQ(0, set_if_flags(name, IFF_UP, 0));
+			ASSERT_TRUE(has_carrier(name) && has_carrier(other));
+			ASSERT_EQ(0, tx_sync(&self->tx));
+		}
+		for (i = before; i < number; i++)
+			expect_frame(_metadata, &self->rx, 60, i);
+	}
+}
+
 TEST_HARNESS_MAIN

@@ -17,6 +17,7 @@ pub mod groups;
 pub mod name;
 pub mod options;
 pub mod owner;
+pub mod packets;
 pub mod pools;
 pub mod request;
 pub mod rewind;

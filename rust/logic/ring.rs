@@ -412,11 +412,15 @@ impl Cursors {
         }
     }
 
-    /// Sets the program back to the first slot that the port has not taken, because it cannot be taken; as
-    /// [`reinit`](Self::reinit) otherwise.
-    pub fn reinit_untaken(&mut self) -> Reinit {
-        // INVARIANT: `hwcur` is an index of the ring, not beyond itself.
-        self.rhead = self.hwcur;
+    /// Sets the program back to the packet that cannot be taken: that packet and all behind it are the program's again, and what
+    /// it gave back before stays given back, taken by the port or not. As [`reinit`](Self::reinit) otherwise, and if there is no
+    /// such packet among what is given back.
+    pub fn reinit_untaken(&mut self, untaken: Untaken) -> Reinit {
+        let (to, n) = (untaken.packet, self.num_slots);
+        if to < n && distance(self.hwcur, to, n) <= distance(self.hwcur, self.rhead, n) {
+            // INVARIANT: It is below `n`, and `hwcur <= to <= rhead` in ring order.
+            self.rhead = to;
+        }
         self.reinit()
     }
 
@@ -448,6 +452,22 @@ pub struct Reinit {
     pub cur: u32,
     /// The new `tail`.
     pub tail: u32,
+}
+
+/// What cannot be taken of the slots that the program gave back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Untaken {
+    /// The slot at fault.
+    pub slot: u32,
+    /// The first slot of its packet, where the port's work ends: on a receive ring the slot itself.
+    pub packet: u32,
+}
+
+impl Untaken {
+    /// A slot that is none of a packet with others.
+    pub const fn alone(slot: u32) -> Self {
+        Self { slot, packet: slot }
+    }
 }
 
 /// The port tried to move a cursor over slots that are not its own, or a NIC reported such.

@@ -23,7 +23,7 @@ use crate::{
     abi::slot_flags::NS_MOREFRAG,
     logic::{
         desc::{Offset, Receive},
-        ring::{self, Span},
+        ring::{self, Span, Untaken},
         slot::Slot, //
     },
     mem::Region,
@@ -471,7 +471,9 @@ impl<F: Family> RxQueue<F> {
         }
         match fault {
             None => Ok(()),
-            slot => Err(SyncError::BadRing { slot }),
+            Some(slot) => Err(SyncError::BadRing {
+                at: Some(Untaken::alone(slot)),
+            }),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     abi::slot_flags::{NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT},
     logic::{
         desc::{Offset, Transmit, TX_DONE, TX_LEAST, TX_MIN_FRAME, TX_REPORT},
-        ring::{self, Cursors, Span},
+        ring::{self, Cursors, Span, Untaken},
         slot::Slot, //
     },
     mem::Region,
@@ -398,9 +398,14 @@ impl<F: Family> TxQueue<F> {
         }
         match fault {
             None => Ok(()),
-            slot => {
+            Some(bad) => {
                 Counters::add(&kring.counters.errors, 1);
-                Err(SyncError::BadRing { slot })
+                Err(SyncError::BadRing {
+                    at: Some(Untaken {
+                        slot: bad,
+                        packet: slot,
+                    }),
+                })
             }
         }
     }

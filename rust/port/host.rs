@@ -12,7 +12,7 @@ use crate::{
     abi::{slot_flags::NS_MOREFRAG, NETMAP_MAX_FRAGS},
     atomic::{AtomicU32, Ordering},
     logic::{
-        ring::{next, prev, Span},
+        ring::{next, prev, Span, Untaken},
         slot::Slot, //
     },
     mem::Region,
@@ -139,10 +139,10 @@ impl Queue for HostRx {
 
     fn rxsync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
         let size = self.region.buf_size();
-        if let Err(slot) = held.accept_span(&self.region, span, false) {
+        if let Err(at) = held.accept_span(&self.region, span, false) {
             // It lies between `hwcur` and the program's head, where the span is.
-            let _ = held.cursors.release(slot);
-            return Err(SyncError::BadRing { slot: Some(slot) });
+            let _ = held.cursors.release(at.slot);
+            return Err(SyncError::BadRing { at: Some(at) });
         }
         held.cursors.release_all();
 
@@ -189,7 +189,7 @@ impl Queue for HostRx {
         Counters::add(&kring.counters.bytes, bytes);
         held.cursors
             .publish(published)
-            .map_err(|_| SyncError::BadRing { slot: None })
+            .map_err(|_| SyncError::BadRing { at: None })
     }
 }
 
@@ -330,7 +330,10 @@ impl Queue for HostTx {
                 .filter(|_| u32::from(slot.len) <= self.region.buf_size())
                 .filter(|_| held.accept(&self.region, index, slot.buf_idx))
             else {
-                result = Err(SyncError::BadRing { slot: Some(index) });
+                let (slot, packet) = (index, frame.first);
+                result = Err(SyncError::BadRing {
+                    at: Some(Untaken { slot, packet }),
+                });
                 break;
             };
             frame.add(buffer, slot.len);

@@ -16,11 +16,12 @@
 
 use super::listeners::Listeners;
 use crate::{
-    abi,
+    abi::{self, slot_flags::NS_MOREFRAG},
     atomic::{AtomicU64, Ordering},
     logic::{
         busy::{Busy, NotHeld},
-        ring::{Cursors, Span},
+        packets::Packets,
+        ring::{Cursors, Span, Untaken},
         slot::Slot, //
     },
     mem::{Group, Region},
@@ -46,8 +47,8 @@ pub enum Direction {
 pub enum SyncError {
     /// The program wrote an impossible cursor or slot; the ring is to be reinitialised.
     BadRing {
-        /// The slot at fault, or the ring's cursors if `None`.
-        slot: Option<u32>,
+        /// The slot at fault and its packet, or the ring's cursors if `None`.
+        at: Option<Untaken>,
     },
     /// The port behind the ring is gone for good.
     Gone,
@@ -213,14 +214,29 @@ impl Inner {
     }
 
     /// Reads the slots of `span`, which the program has handed over, and notes their buffers. Stops at the first slot that
-    /// is impossible, and returns it: nobody has its buffer or, if there are packets in them, a length is above the buffer's.
-    pub fn accept_span(&mut self, region: &Region, span: Span, packets: bool) -> Result<(), u32> {
+    /// is impossible, and returns it: nobody has its buffer or, if the slots are to be sent by a NIC, its length or that of
+    /// its packet cannot be.
+    pub fn accept_span(
+        &mut self,
+        region: &Region,
+        span: Span,
+        to_send: bool,
+    ) -> Result<(), Untaken> {
+        let mut packets = Packets::new(span.begin(), span.num_slots());
         for index in span {
             // SAFETY: Indices of a span of this ring are below its number of slots.
             let slot = Slot::from_raw(unsafe { self.ring.read(index) });
-            let fits = !packets || u32::from(slot.len) <= self.buf_size;
+            let at = if to_send {
+                packets.untaken(index)
+            } else {
+                Untaken::alone(index)
+            };
+            let fits = !to_send || u32::from(slot.len) <= self.buf_size;
             if !fits || !self.accept(region, index, slot.buf_idx) {
-                return Err(index);
+                return Err(at);
+            }
+            if to_send {
+                packets.add(index, slot.len, slot.has(NS_MOREFRAG))?;
             }
         }
         Ok(())

@@ -103,9 +103,10 @@ struct Idle(Arc<Region>);
 
 impl Queue for Idle {
     fn txsync(&self, held: &mut Inner, _: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
-        // The slots stay handed over, and are sent when the queue is back.
+        // The slots stay handed over, and are sent when the queue is back; those of a packet that cannot be, and all behind it,
+        // become the program's again.
         held.accept_span(&self.0, span, true)
-            .map_err(|slot| SyncError::BadRing { slot: Some(slot) })
+            .map_err(|at| SyncError::BadRing { at: Some(at) })
     }
 
     fn rxsync(&self, held: &mut Inner, _: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
@@ -115,10 +116,10 @@ impl Queue for Idle {
                 held.cursors.release_all();
                 Ok(())
             }
-            Err(slot) => {
+            Err(at) => {
                 // It lies between `hwcur` and the program's head, where the span is.
-                let _ = held.cursors.release(slot);
-                Err(SyncError::BadRing { slot: Some(slot) })
+                let _ = held.cursors.release(at.slot);
+                Err(SyncError::BadRing { at: Some(at) })
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     atomic::{fence, Ordering},
     logic::{
         busy::NotHeld,
-        ring::RingFault,
+        ring::{RingFault, Untaken},
         slot::Slot, //
     },
     prelude::*,
@@ -152,9 +152,7 @@ fn run<const TX: bool>(
             inner.ring.publish(now);
             Ok(inner.cursors.is_ready())
         }
-        Err(SyncError::BadRing { slot }) => {
-            Err(reinit(binding, kring, inner, Impossible::Slot(slot)))
-        }
+        Err(SyncError::BadRing { at }) => Err(reinit(binding, kring, inner, Impossible::Slot(at))),
         Err(SyncError::Gone) => Err(Failure::Gone),
     }
 }
@@ -211,21 +209,21 @@ enum Impossible {
     /// A cursor.
     Cursor(RingFault),
     /// A slot; the cursors if the queue cannot say which.
-    Slot(Option<u32>),
+    Slot(Option<Untaken>),
 }
 
 impl fmt::Display for Impossible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cursor(fault) => fault.fmt(f),
-            Self::Slot(Some(slot)) => write!(f, "impossible slot {slot}"),
+            Self::Slot(Some(at)) => write!(f, "impossible slot {}", at.slot),
             Self::Slot(None) => f.write_str("impossible slots"),
         }
     }
 }
 
-/// Sets the program back: after an impossible cursor to the last possible ones, after an impossible slot to that one;
-/// and makes every slot name a buffer again.
+/// Sets the program back: after an impossible cursor to the last possible ones, after an impossible slot to the first one of
+/// its packet; and makes every slot name a buffer again.
 #[cold]
 fn reinit(binding: &Binding, kring: &Kring, inner: &mut Inner, fault: Impossible) -> Failure {
     kring.counters.reinits.fetch_add(1, Ordering::Relaxed);
@@ -245,8 +243,8 @@ fn reinit(binding: &Binding, kring: &Kring, inner: &mut Inner, fault: Impossible
         }
     }
     let to = match fault {
-        Impossible::Cursor(_) => inner.cursors.reinit(),
-        Impossible::Slot(_) => inner.cursors.reinit_untaken(),
+        Impossible::Slot(Some(at)) => inner.cursors.reinit_untaken(at),
+        Impossible::Cursor(_) | Impossible::Slot(None) => inner.cursors.reinit(),
     };
     inner.ring.set_cursors(to.head, to.cur, to.tail);
     if log::allowed() {

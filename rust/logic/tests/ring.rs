@@ -3,7 +3,7 @@
 //! The ring against a model that knows no arithmetic: an array that says who owns each slot.
 
 use netmap_logic::logic::ring::{
-    add, distance, next, prev, Culprit, Cursors, OutOfTurn, MAX_SLOTS, MIN_SLOTS,
+    add, distance, next, prev, Culprit, Cursors, OutOfTurn, Untaken, MAX_SLOTS, MIN_SLOTS,
 };
 use proptest::prelude::*;
 
@@ -148,13 +148,13 @@ impl Model {
         self.cur = self.head();
     }
 
-    fn set_back_untaken(&mut self) {
-        for owner in &mut self.owners {
-            if *owner == Owner::GivenBack {
-                *owner = Owner::Program;
-            }
+    /// Sets the program back to the slot that is so many behind the first one that it gave back, if that is one of these.
+    fn set_back_by(&mut self, count: usize) {
+        let given = self.owned_by(Owner::GivenBack);
+        for &slot in given.iter().skip(count) {
+            self.owners[slot] = Owner::Program;
         }
-        self.cur = self.begin;
+        self.set_back();
     }
 }
 
@@ -175,8 +175,10 @@ enum Step {
         head: u32,
         cur: u32,
     },
-    /// A slot that cannot be.
-    SlotFault,
+    /// A packet that cannot be taken.
+    SlotFault {
+        count: u16,
+    },
     Release {
         count: u16,
     },
@@ -196,7 +198,7 @@ fn step(slots: u32) -> impl Strategy<Value = Step> {
         6 => (any::<u16>(), any::<u16>(), any::<bool>())
             .prop_map(|(head, cur, tail)| Step::Sync { head, cur, tail }),
         3 => (near.clone(), near.clone()).prop_map(|(head, cur)| Step::Scribble { head, cur }),
-        1 => Just(Step::SlotFault),
+        1 => any::<u16>().prop_map(|count| Step::SlotFault { count }),
         2 => any::<u16>().prop_map(|count| Step::Release { count }),
         3 => Just(Step::ReleaseAll),
         4 => any::<u16>().prop_map(|count| Step::Publish { count }),
@@ -306,12 +308,15 @@ proptest! {
                         }
                     }
                 }
-                Step::SlotFault => {
-                    let back = cursors.reinit_untaken();
-                    model.set_back_untaken();
+                Step::SlotFault { count } => {
+                    let given = model.owned_by(Owner::GivenBack).len();
+                    let count = usize::from(count) % (given + 1);
+                    let packet = ((model.begin + count) % slots as usize) as u32;
+                    let back = cursors.reinit_untaken(Untaken { slot: 0, packet });
+                    model.set_back_by(count);
                     model.tell();
-                    prop_assert_eq!(back.head as usize, model.begin);
-                    prop_assert_eq!(back.cur as usize, model.begin);
+                    prop_assert_eq!(back.head, packet);
+                    prop_assert_eq!(back.cur, packet);
                     prop_assert_eq!(back.tail as usize, model.hwtail());
                 }
                 Step::Release { count } => {
@@ -452,7 +457,7 @@ fn what_is_given_back_stays_given_back() {
     assert!(tx.tx_prologue(6, 6, 7).is_err());
     assert_eq!(tx.reinit().head, 7);
     // A slot that cannot be sent is the program's again, and those after it.
-    assert_eq!(tx.reinit_untaken().head, 2);
+    assert_eq!(tx.reinit_untaken(Untaken::alone(2)).head, 2);
     assert!(tx.given_back().is_empty());
 
     let mut rx = Cursors::receive(8).unwrap();

@@ -213,6 +213,19 @@ void netmap_pin_module(void)
 	__module_get(THIS_MODULE);
 }
 
+/*
+ * Words that programs may write at the same time. Rust's atomics take a reference, and none leads into shared memory.
+ */
+bool netmap_replace32(u32 *at, u32 from, u32 to)
+{
+	return cmpxchg(at, from, to) == from;
+}
+
+bool netmap_replace64(u64 *at, u64 from, u64 to)
+{
+	return cmpxchg64(at, from, to) == from;
+}
+
 void netmap_skb_drop(struct sk_buff *skb)
 {
 	dev_kfree_skb_any(skb);

@@ -92,6 +92,8 @@ void netmap_redirect_end(void);
 void netmap_redirect_expire(void (*expire)(void), unsigned int ms);
 void netmap_redirect_expire_cancel(void);
 
+bool netmap_replace32(u32 *at, u32 from, u32 to);
+bool netmap_replace64(u64 *at, u64 from, u64 to);
 void netmap_skb_drop(struct sk_buff *skb);
 void netmap_skb_consume(struct sk_buff *skb);
 u16 netmap_skb_queue(struct sk_buff *skb);

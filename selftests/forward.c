@@ -118,6 +118,29 @@ TEST_F_TIMEOUT(forward, down_by_a_swap_of_buffers, TIMEOUT_S)
 	EXPECT_EQ(nm_ring_next(tx, target), tx->head);
 }
 
+/* The program waits for room on a TX ring, with cur beyond head: what is forwarded moves head alone. */
+TEST_F_TIMEOUT(forward, down_leaves_cur_ahead, TIMEOUT_S)
+{
+	struct netmap_ring *ring = host_rx(&self->port), *tx = tx_ring(&self->port, 0);
+	uint32_t at, ahead;
+
+	ASSERT_NE(NULL, first_from_peer(&self->port, self->peer, 1));
+	ring->flags |= NR_FORWARD;
+	ASSERT_EQ(0, stack_send(self->stack, 200, 2));
+	ASSERT_TRUE(wait_slots(&self->port, ring, 1));
+	at = nm_ring_next(tx, tx->head);
+	ahead = tx->cur = tx->tail;
+	head_slot(ring)->flags |= NS_FORWARD;
+	ring_advance(ring);
+	ASSERT_EQ(0, rx_sync(&self->port));
+	EXPECT_EQ(at, tx->head);
+	EXPECT_EQ(ahead, tx->cur);
+	ASSERT_EQ(0, tx_sync(&self->port));
+	EXPECT_TRUE(stack_gets(self->peer, 200, 2));
+	EXPECT_EQ(ahead, tx->cur);
+	tx->cur = tx->head;
+}
+
 /* Without a mark, or on a full TX ring, nothing leaves. */
 TEST_F_TIMEOUT(forward, down_without_room, TIMEOUT_S)
 {

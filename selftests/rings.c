@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* What is put into a tx ring comes out of the peer's rx ring, byte for byte. */
+#include <pthread.h>
 #include "kselftest_harness.h"
 #include "netmap_test.h"
 
@@ -501,6 +502,64 @@ TEST_F_TIMEOUT(wire, head_before_cur, TIMEOUT_S)
 	}
 	EXPECT_EQ(0, ring_counter(&self->tx, "tx 0", "reinits"));
 	EXPECT_EQ(0, ring_counter(&self->rx, "rx 0", "reinits"));
+}
+
+struct syncer {
+	const struct port *port;
+	long rounds;
+	bool stop;
+};
+
+static void *sync_on(void *arg)
+{
+	struct syncer *syncer = arg;
+
+	while (!__atomic_load_n(&syncer->stop, __ATOMIC_RELAXED)) {
+		tx_sync(syncer->port);
+		__atomic_fetch_add(&syncer->rounds, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+/*
+ * A thread moves head, and a moment later cur beyond it, while another one syncs, which may find cur behind head in between: what
+ * the first one wrote stands.
+ */
+TEST_F_TIMEOUT(wire, cur_moves_during_a_sync, TIMEOUT_S)
+{
+	struct netmap_ring *tx = tx_ring(&self->tx, 0);
+	struct syncer syncer = { .port = &self->tx };
+	uint32_t round, ahead, moved_back = 0;
+	volatile uint32_t *head = &tx->head, *cur = &tx->cur;
+	pthread_t thread;
+	long rounds;
+	int spin;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, sync_on, &syncer));
+	for (round = 0; round < 4000; round++) {
+		if (round % 1000 == 0)
+			printf("# round %u\n", round);
+		while (nm_ring_space(tx) < 3)
+			sched_yield();
+		make_frame(slot_buffer(tx, head_slot(tx)), 60, round);
+		head_slot(tx)->len = 60;
+		head_slot(tx)->flags = 0;
+		ahead = nm_ring_next(tx, nm_ring_next(tx, tx->head));
+		*head = nm_ring_next(tx, tx->head);
+		for (spin = round * 37 % 1500; spin; spin--)
+			__asm__ volatile("" : : : "memory");
+		*cur = ahead;
+		/* Until a sync has begun and ended that may have seen the old cur, and the next one. */
+		rounds = __atomic_load_n(&syncer.rounds, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&syncer.rounds, __ATOMIC_SEQ_CST) < rounds + 2)
+			;
+		moved_back += *cur != ahead;
+		*cur = *head;
+	}
+	__atomic_store_n(&syncer.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, moved_back);
+	EXPECT_EQ(0, ring_counter(&self->tx, "tx 0", "reinits"));
 }
 
 /* An impossible cur: what head gave back is given back, and sent once. */

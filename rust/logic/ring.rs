@@ -518,3 +518,10 @@ pub const fn distance(from: u32, to: u32, n: u32) -> u32 {
         steps
     }
 }
+
+/// Whether a cursor that stands at `at` is passed by one that moves from slot `from` to slot `to` in a ring of `n`: it is one of
+/// the slots `[from, to)`. `from` and `to` are below `n`, and `at` may be anything.
+#[inline]
+pub const fn is_passed(from: u32, at: u32, to: u32, n: u32) -> bool {
+    at < n && distance(from, at, n) < distance(from, to, n)
+}

@@ -27,7 +27,7 @@ use crate::{
     },
     atomic::Ordering,
     logic::{
-        ring::{distance, next, Span},
+        ring::{distance, is_passed, next, Span},
         slot::Slot, //
     },
     mem::Region,
@@ -169,13 +169,18 @@ impl Frames<'_> {
 fn unmark(ring: SharedRing, first: u32) {
     // SAFETY: The first slot of a frame of this ring is one of its slots.
     unsafe {
-        let slot = Slot::from_raw(ring.read(first));
-        ring.write_len_flags(first, slot.len, slot.flags & !NS_FORWARD);
+        let raw = ring.read(first);
+        let mut slot = Slot::from_raw(raw);
+        slot.flags &= !NS_FORWARD;
+        // The program may claim it again until the sync takes it.
+        ring.replace(first, raw, slot.to_raw());
     }
 }
 
 /// The slots of a TX ring that its program owns, from `head` on.
 struct Room {
+    /// What the program had written as `head` and `cur`.
+    seen: (u32, u32),
     head: u32,
     left: u32,
     moved: bool,
@@ -185,10 +190,17 @@ impl Room {
     /// [`None`] if `head` is impossible, which the ring's own sync will find.
     fn of(tx: &Inner) -> Option<Self> {
         let (n, cursors) = (tx.ring.num_slots(), &tx.cursors);
+        let header = tx.ring.header();
         // SAFETY: The header of a ring is valid; volatile because programs write it.
-        let head = unsafe { (&raw const (*tx.ring.header()).head).read_volatile() };
+        let (head, cur) = unsafe {
+            (
+                (&raw const (*header).head).read_volatile(),
+                (&raw const (*header).cur).read_volatile(),
+            )
+        };
         let (low, high) = (cursors.rhead(), cursors.rtail());
         (head < n && distance(low, head, n) <= distance(low, high, n)).then(|| Self {
+            seen: (head, cur),
             head,
             left: distance(head, high, n),
             moved: false,
@@ -234,16 +246,16 @@ impl Room {
         true
     }
 
-    /// Moves the program's `head` and `cur`, if something was swapped, which is what it returns.
+    /// Moves the program's `head` over what was swapped, and `cur` if it is not beyond that. Says whether anything was.
+    ///
+    /// A thread that moves them at the same time, which it is not to do, has the last word.
     fn close(self, ring: SharedRing) -> bool {
         if !self.moved {
             return false;
         }
-        let header = ring.header();
-        // SAFETY: The header of a ring is valid; volatile because programs read and write it.
-        unsafe {
-            (&raw mut (*header).head).write_volatile(self.head);
-            (&raw mut (*header).cur).write_volatile(self.head);
+        let (head, cur) = self.seen;
+        if ring.move_head(head, self.head) && is_passed(head, cur, self.head, ring.num_slots()) {
+            let _ = ring.move_cur(cur, self.head);
         }
         true
     }

@@ -18,6 +18,7 @@ use super::listeners::Listeners;
 use crate::{
     abi::{self, slot_flags::NS_MOREFRAG},
     atomic::{AtomicU64, Ordering},
+    bindings,
     logic::{
         busy::{Busy, NotHeld},
         packets::Packets,
@@ -158,6 +159,28 @@ impl SharedRing {
     pub unsafe fn write(self, index: u32, raw: u64) {
         // SAFETY: The type's invariant and this function's requirement; slots are 16-byte aligned.
         unsafe { self.at(index).write_volatile(raw) }
+    }
+
+    /// Writes buffer index, length and flags of a slot, all at once, unless they are not `from` any more.
+    ///
+    /// # Safety
+    ///
+    /// `index` must be less than [`Self::num_slots`].
+    pub unsafe fn replace(self, index: u32, from: u64, to: u64) {
+        // SAFETY: The type's invariant and this function's requirement; slots are 16-byte aligned.
+        unsafe { bindings::netmap_replace64(self.at(index), from, to) };
+    }
+
+    /// Moves the program's `head` from what it was when it was read, unless the program has moved it since. Says whether it did.
+    pub fn move_head(self, from: u32, to: u32) -> bool {
+        // SAFETY: By the type's invariant the header is valid.
+        unsafe { bindings::netmap_replace32(&raw mut (*self.header()).head, from, to) }
+    }
+
+    /// As [`Self::move_head`], of `cur`.
+    pub fn move_cur(self, from: u32, to: u32) -> bool {
+        // SAFETY: As above.
+        unsafe { bindings::netmap_replace32(&raw mut (*self.header()).cur, from, to) }
     }
 
     /// Writes length and flags of a slot and leaves the buffer index.

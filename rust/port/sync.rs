@@ -118,11 +118,15 @@ fn run<const TX: bool>(
     let span = match prologue {
         Ok(prologue) => {
             if prologue.cur_behind {
-                inner.ring.set_cur(inner.cursors.rcur());
+                // Another thread of the program may be about to move it, or have done so: then its word counts.
+                let _ = inner.ring.move_cur(cur, inner.cursors.rcur());
             }
             prologue.span
         }
-        Err(fault) => return Err(reinit(binding, kring, inner, Impossible::Cursor(fault))),
+        Err(fault) => {
+            let fault = Impossible::Cursor(fault);
+            return Err(reinit(binding, kring, inner, (head, cur), fault));
+        }
     };
     if let Some(forward) = forward {
         forward.before_rxsync(kring, inner, &span);
@@ -152,7 +156,10 @@ fn run<const TX: bool>(
             inner.ring.publish(now);
             Ok(inner.cursors.is_ready())
         }
-        Err(SyncError::BadRing { at }) => Err(reinit(binding, kring, inner, Impossible::Slot(at))),
+        Err(SyncError::BadRing { at }) => {
+            let fault = Impossible::Slot(at);
+            Err(reinit(binding, kring, inner, (head, cur), fault))
+        }
         Err(SyncError::Gone) => Err(Failure::Gone),
     }
 }
@@ -224,13 +231,23 @@ impl fmt::Display for Impossible {
 
 /// Sets the program back: after an impossible cursor to the last possible ones, after an impossible slot to the first one of
 /// its packet; and makes every slot name a buffer again.
+///
+/// `seen` is what the program had written as `head` and `cur`. What another thread of it has written since, there or in a slot,
+/// stays, and is judged by the next sync.
 #[cold]
-fn reinit(binding: &Binding, kring: &Kring, inner: &mut Inner, fault: Impossible) -> Failure {
+fn reinit(
+    binding: &Binding,
+    kring: &Kring,
+    inner: &mut Inner,
+    seen: (u32, u32),
+    fault: Impossible,
+) -> Failure {
     kring.counters.reinits.fetch_add(1, Ordering::Relaxed);
     let region = &binding.region;
     for (index, &known) in (0u32..inner.ring.num_slots()).zip(inner.shadow.iter()) {
         // SAFETY: The index is below the number of slots.
-        let mut slot = Slot::from_raw(unsafe { inner.ring.read(index) });
+        let raw = unsafe { inner.ring.read(index) };
+        let mut slot = Slot::from_raw(raw);
         let nobodys = !region.is_held(slot.buf_idx);
         let long = u32::from(slot.len) > region.buf_size();
         if nobodys || long {
@@ -239,14 +256,16 @@ fn reinit(binding: &Binding, kring: &Kring, inner: &mut Inner, fault: Impossible
             }
             slot.len = 0;
             // SAFETY: As above.
-            unsafe { inner.ring.write(index, slot.to_raw()) };
+            unsafe { inner.ring.replace(index, raw, slot.to_raw()) };
         }
     }
     let to = match fault {
         Impossible::Slot(Some(at)) => inner.cursors.reinit_untaken(at),
         Impossible::Cursor(_) | Impossible::Slot(None) => inner.cursors.reinit(),
     };
-    inner.ring.set_cursors(to.head, to.cur, to.tail);
+    let _ = inner.ring.move_head(seen.0, to.head);
+    let _ = inner.ring.move_cur(seen.1, to.cur);
+    inner.ring.publish(to.tail);
     if log::allowed() {
         pr_warn!(
             "{}: {}{} ring {}: {}, reinitialised\n",
@@ -308,22 +327,6 @@ impl SharedRing {
         fence(Ordering::Release);
         // SAFETY: As above.
         unsafe { (&raw mut (*self.header()).tail).write_volatile(tail) };
-    }
-
-    #[cold]
-    fn set_cur(self, cur: u32) {
-        // SAFETY: As above.
-        unsafe { (&raw mut (*self.header()).cur).write_volatile(cur) };
-    }
-
-    fn set_cursors(self, head: u32, cur: u32, tail: u32) {
-        let header = self.header();
-        // SAFETY: As above.
-        unsafe {
-            (&raw mut (*header).head).write_volatile(head);
-            (&raw mut (*header).cur).write_volatile(cur);
-        }
-        self.publish(tail);
     }
 
     #[inline]

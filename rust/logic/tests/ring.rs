@@ -3,7 +3,8 @@
 //! The ring against a model that knows no arithmetic: an array that says who owns each slot.
 
 use netmap_logic::logic::ring::{
-    add, distance, next, prev, Culprit, Cursors, OutOfTurn, Untaken, MAX_SLOTS, MIN_SLOTS,
+    add, distance, is_passed, next, prev, Culprit, Cursors, OutOfTurn, Untaken, MAX_SLOTS,
+    MIN_SLOTS,
 };
 use proptest::prelude::*;
 
@@ -370,6 +371,20 @@ proptest! {
         prop_assert_eq!(add(i, j, n), (i + j) % n);
         prop_assert_eq!(distance(i, j, n), (j + n - i) % n);
         prop_assert_eq!(add(i, distance(i, j, n), n), j);
+    }
+
+    #[test]
+    fn a_cursor_is_passed_by_one_that_walks_over_it(
+        (n, from, at, to) in (MIN_SLOTS..20)
+            .prop_flat_map(|n| (Just(n), 0..n, prop_oneof![9 => 0..n, 1 => n..=u32::MAX], 0..n))
+    ) {
+        let mut walk = from;
+        let mut passed = false;
+        while walk != to {
+            passed |= walk == at;
+            walk = next(walk, n);
+        }
+        prop_assert_eq!(is_passed(from, at, to, n), passed);
     }
 
     #[test]

@@ -7,6 +7,8 @@
  * the NIC are taken, so that all of it is for the host rings.
  */
 
+#include <pthread.h>
+#include <sys/epoll.h>
 #include "host.h"
 
 FIXTURE(host)
@@ -306,6 +308,47 @@ TEST_F_TIMEOUT(host, full_ring, TIMEOUT_S)
 	ASSERT_TRUE(wait_slots(&self->port, ring, 1));
 	ASSERT_EQ(SHORTEST, take_frame(ring, self->frame, &slots));
 	EXPECT_TRUE(frame_is(self->frame, SHORTEST, sent));
+}
+
+static void *send_to_sleeper(void *arg)
+{
+	FIXTURE_DATA(host) *self = arg;
+
+	if (!wait_asleep(getpid()))
+		stack_send(self->stack, SHORTEST, 1);
+	return NULL;
+}
+
+/*
+ * A program that waits by an edge has taken all of a full ring and has not synced. Behind the ring the stack has as many packets as
+ * may wait. The next one is dropped, and wakes it.
+ */
+TEST_F_TIMEOUT(host, full_ring_wakes, TIMEOUT_S)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	struct netmap_ring *ring = host_rx(&self->port);
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	pthread_t sender;
+	uint32_t i;
+
+	ASSERT_LE(0, epoll);
+	ASSERT_EQ(gettid(), getpid());
+	for (i = 0; i < ring->num_slots; i++)
+		ASSERT_EQ(0, stack_send(self->stack, SHORTEST, i));
+	ASSERT_EQ(0, rx_sync(&self->port));
+	ASSERT_EQ(ring->num_slots - 1, nm_ring_space(ring));
+	for (i = 0; i < ring->num_slots; i++)
+		ASSERT_EQ(0, stack_send(self->stack, SHORTEST, i));
+	ASSERT_EQ(0, epoll_ctl(epoll, EPOLL_CTL_ADD, self->port.fd, &event));
+	ASSERT_EQ(1, epoll_wait(epoll, &event, 1, LIMIT_MS));
+	while (epoll_wait(epoll, &event, 1, 0) == 1)
+		;
+	ring->head = ring->cur = ring->tail;
+	ASSERT_EQ(0, pthread_create(&sender, NULL, send_to_sleeper, self));
+	EXPECT_EQ(1, epoll_wait(epoll, &event, 1, LIMIT_MS));
+	EXPECT_FALSE(nm_ring_empty(ring));
+	ASSERT_EQ(0, pthread_join(sender, NULL));
+	close(epoll);
 }
 
 /* A buffer that does not exist, given back: the ring is set back to it, and usable. */

@@ -342,6 +342,83 @@ TEST_F_TIMEOUT(sleeper, is_woken_by_the_room_of_empty_slots, TIMEOUT_S)
 	}
 }
 
+/*
+ * A program that waits by an edge has taken all of a full receive ring and has not synced: the hardware can receive nothing, and
+ * says nothing of it. Any other interrupt of the queue has it look.
+ */
+FIXTURE(full)
+{
+	struct port tx, rx, other;
+	pid_t thread;
+	int epoll, err;
+	bool awake;
+};
+
+FIXTURE_SETUP(full)
+{
+	self->thread = gettid();
+	self->epoll = epoll_create1(EPOLL_CLOEXEC);
+	ASSERT_LE(0, self->epoll);
+	ASSERT_EQ(0, port_open(&self->rx, peer_name(), NR_REG_ONE_NIC, 0, NR_RX_RINGS_ONLY));
+	/* In another file, whose interrupt wakes not this one for its own ring. */
+	ASSERT_EQ(0, port_open(&self->other, peer_name(), NR_REG_ONE_NIC, 0, NR_TX_RINGS_ONLY));
+	ASSERT_EQ(0, port_open(&self->tx, nic_name(), NR_REG_ALL_NIC, 0, 0));
+}
+
+FIXTURE_TEARDOWN(full)
+{
+	close(self->epoll);
+	EXPECT_EQ(0, port_close(&self->tx));
+	EXPECT_EQ(0, port_close(&self->other));
+	EXPECT_EQ(0, port_close(&self->rx));
+}
+
+static void *send_from_full(void *arg)
+{
+	FIXTURE_DATA(full) *self = arg;
+
+	self->err = wait_asleep(self->thread);
+	if (!self->err)
+		self->err = send_frame(&self->other, tx_ring(&self->other, 0), 60, 0);
+	/* What came before there was room may be lost. */
+	while (!self->err && !__atomic_load_n(&self->awake, __ATOMIC_ACQUIRE))
+		self->err = send_frame(&self->tx, tx_ring(&self->tx, 0), 60, 1);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(full, is_woken_by_any_interrupt, TIMEOUT_S)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	struct netmap_ring *rx = rx_ring(&self->rx, 0);
+	const char *family = getenv("TEST_NIC");
+	int64_t end = now_ms() + LIMIT_MS;
+	uint32_t number = 0;
+	pthread_t sender;
+
+	/* This driver has an interrupt for each direction. */
+	if (family && (!strcmp(family, "igb") || !strcmp(family, "e1000e")))
+		return;
+	while (nm_ring_space(rx) < rx->num_slots - 1 && now_ms() < end) {
+		ASSERT_EQ(0, send_frame(&self->tx, tx_ring(&self->tx, 0), 60, number++));
+		ASSERT_EQ(0, rx_sync(&self->rx));
+	}
+	ASSERT_EQ(rx->num_slots - 1, nm_ring_space(rx));
+	ASSERT_EQ(0, epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->rx.fd, &event));
+	ASSERT_EQ(1, epoll_wait(self->epoll, &event, 1, LIMIT_MS));
+	/* The first one tells of what the last sync has found. */
+	ASSERT_EQ(0, send_frame(&self->other, tx_ring(&self->other, 0), 60, 0));
+	ASSERT_EQ(1, epoll_wait(self->epoll, &event, 1, LIMIT_MS));
+	while (epoll_wait(self->epoll, &event, 1, 100) == 1)
+		;
+	rx->head = rx->cur = rx->tail;
+	ASSERT_EQ(0, pthread_create(&sender, NULL, send_from_full, self));
+	EXPECT_EQ(1, epoll_wait(self->epoll, &event, 1, LIMIT_MS));
+	EXPECT_FALSE(nm_ring_empty(rx));
+	__atomic_store_n(&self->awake, true, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(sender, NULL));
+	EXPECT_EQ(0, self->err);
+}
+
 /* A frame of more slots than half the ring has. No hardware has a limit below that, with a ring as small as this. */
 #define SMALL	64
 #define SLOTS	40

@@ -74,7 +74,8 @@ impl HostRx {
     }
 
     /// Takes a packet from the stack and wakes who waits for it. If there is no room, or nobody has the ring bound, the
-    /// packet is dropped and counted, as the ring's and as the device's own loss. From any context.
+    /// packet is dropped and counted, as the ring's and as the device's own loss; whoever sleeps is woken all the same, who may
+    /// have taken all that is in the ring and not told so by a sync. From any context.
     pub(crate) fn push(&self, skb: SentSkb) {
         let frames = skb.segments();
         // Taken first, so that senders on several CPUs stay within the limit together.
@@ -89,6 +90,7 @@ impl HostRx {
         let Some(own) = own else {
             self.waiting.fetch_sub(frames, Ordering::Relaxed);
             self.lost(frames);
+            self.kring.wake();
             return;
         };
         self.sent.push(own);

@@ -165,4 +165,31 @@ TEST_F_TIMEOUT(capture, a_queue_without_its_host_ring_is_kept_off, TIMEOUT_S)
 	ASSERT_EQ(0, port_close(&host));
 }
 
+/* What is in a host ring that is closed is lost, and counted; what is sent from then on takes another queue, if there is one. */
+TEST_F_TIMEOUT(capture, what_nobody_took_is_counted, TIMEOUT_S)
+{
+	struct port host, nic;
+	long dropped = number_in("/sys/class/net/%s/statistics/tx_dropped", nic_name());
+	uint32_t i, slots, count = 10;
+
+	ASSERT_EQ(0, port_open(&nic, nic_name(), NR_REG_ONE_NIC, 0, NR_TX_RINGS_ONLY));
+	ASSERT_EQ(0, port_open(&host, nic_name(), NR_REG_SW, 0, 0));
+	ASSERT_EQ(0, send_on(self->queues, 0));
+	for (i = 0; i < count; i++)
+		ASSERT_EQ(0, stack_send(self->stack, SHORTEST, i));
+	ASSERT_TRUE(wait_slots(&host, host_rx(&host), count));
+	ASSERT_EQ(SHORTEST, take_frame(host_rx(&host), self->frame, &slots));
+	for (i = 0; i < count; i++)
+		ASSERT_EQ(0, stack_send(self->stack, SHORTEST, i));
+	ASSERT_EQ(0, port_close(&host));
+	/* Those in the ring were the program's. */
+	EXPECT_EQ(dropped + count, number_in("/sys/class/net/%s/statistics/tx_dropped", nic_name()));
+	ASSERT_EQ(0, stack_send(self->stack, SHORTEST, 1000));
+	if (self->queues > 1)
+		EXPECT_TRUE(stack_gets(self->peer, SHORTEST, 1000));
+	EXPECT_EQ(dropped + count + (self->queues == 1),
+		  number_in("/sys/class/net/%s/statistics/tx_dropped", nic_name()));
+	ASSERT_EQ(0, port_close(&nic));
+}
+
 TEST_HARNESS_MAIN

@@ -11,7 +11,7 @@ use crate::{
     abi,
     nic::events::{Loss, PortEvents, Vector},
     prelude::*,
-    sys::{rtnl::Rtnl, skb::SentSkb, wait}, //
+    sys::{netdev::NetDev, rtnl::Rtnl, skb::SentSkb, wait}, //
 };
 
 impl PortEvents for NicPort {
@@ -72,12 +72,12 @@ impl PortEvents for NicPort {
 }
 
 impl NicPort {
-    /// Drops what the stack has sent and no program has taken, and waits for programs that are at it: these packets name
-    /// the device, which is about to be freed, without holding it. The krings are dead.
-    pub(super) fn purge_host_rings(&self) {
+    /// Drops what the stack has sent and no program has taken, and waits for programs that are at it. Nobody has the host rings
+    /// bound any more, or they are dead.
+    pub(super) fn purge_host_rings(&self, dev: &NetDev) {
         for (kring, host) in self.rx.iter().filter(|kring| kring.host).zip(&self.host_rx) {
             let held = kring.stop();
-            host.purge();
+            host.purge(dev);
             drop(held);
         }
     }

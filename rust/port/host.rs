@@ -66,11 +66,20 @@ impl HostRx {
         )
     }
 
-    /// Drops the packets that wait. The kring is stopped.
-    pub(crate) fn purge(&self) {
+    /// Drops the packets that wait, and counts them as [`Self::push`] counts what finds no room. The kring is stopped, and `_dev`
+    /// the port's device.
+    pub(crate) fn purge(&self, _dev: &NetDev) {
         // A packet that is on its way in at this moment is found by a later call, or by the drop.
-        while self.next_sent().is_some() {}
-        self.frames.purge();
+        while let Some(packet) = self.next_sent() {
+            self.lost(packet.segments());
+            // SAFETY: It was sent through the port's device, which the caller has.
+            unsafe { packet.lose() };
+        }
+        while let Some(frame) = self.frames.pop() {
+            self.lost(1);
+            // SAFETY: As above.
+            unsafe { frame.lose() };
+        }
     }
 
     /// Takes a packet from the stack and wakes who waits for it. If there is no room, or nobody has the ring bound, the

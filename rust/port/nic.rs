@@ -541,7 +541,6 @@ impl NicPort {
 
     /// Undoes a binding.
     pub(super) fn unbind(&self, binding: &Binding, rtnl: &Rtnl) {
-        binding.subscription.end(binding.rings());
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let mut last = RingSet::default();
@@ -560,9 +559,12 @@ impl NicPort {
                 }
             }
         }
+        // Before the rings go: from now on the stack's packets for a host ring of the file take another queue, if there is one.
+        // Who has already chosen the ring is done when the file is told of nothing any more, which waits for a grace period.
+        self.set_hosted(state);
+        binding.subscription.end(binding.rings());
         self.retire(state, last, rtnl);
         state.bindings = state.bindings.saturating_sub(1);
-        self.set_hosted(state);
         self.region.leave(&binding.group, binding.extra);
         self.region.free_interface(&binding.interface);
     }
@@ -603,6 +605,8 @@ impl NicPort {
             hooks.set_bound(false, rtnl);
             hooks.remove(rtnl);
         }
+        // What came in until now, as nobody brings packets any more. They name the device without holding it.
+        self.purge_host_rings(&dev);
         drop(adapter);
         if let Some(dma) = dma {
             self.region.detach(&dma);
@@ -650,7 +654,6 @@ impl NicPort {
                 live.adapter.forget();
             }
             self.give_back(state, list, rtnl);
-            self.purge_host_rings();
             state.live.take()
         };
         if let Some(live) = live {

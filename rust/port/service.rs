@@ -51,11 +51,12 @@ impl NicPort {
             let queue: Arc<dyn Queue> = match (kring.host, direction) {
                 (false, _) => self.idle.clone(),
                 (true, Direction::Tx) => self.host_tx.clone(),
-                (true, Direction::Rx) => self
-                    .host_rx
-                    .get(usize::from(kring.index))
-                    .ok_or(EINVAL)?
-                    .clone(),
+                (true, Direction::Rx) => {
+                    let host = self.host_rx.get(usize::from(kring.index)).ok_or(EINVAL)?;
+                    // A packet that was on its way in as the last user went.
+                    host.purge(&state.live.as_ref().ok_or(ENXIO)?.dev);
+                    host.clone()
+                }
             };
             let mut memory = self.region.new_ring(slots, group)?;
             let cursors = match direction {
@@ -251,8 +252,9 @@ impl NicPort {
                 .get(usize::from(kring.index))
                 .filter(|_| kring.host)
             {
-                if direction == Direction::Rx {
-                    host.purge();
+                // Without a device nothing has come since the rings were emptied.
+                if let (Direction::Rx, Some(live)) = (direction, &state.live) {
+                    host.purge(&live.dev);
                 }
             }
         }

@@ -102,6 +102,16 @@ impl Skb {
         unsafe { bindings::netmap_skb_consume(self.into_raw()) };
     }
 
+    /// Drops the packet as one that the stack sent and its device lost.
+    ///
+    /// # Safety
+    ///
+    /// The packet's device is set, and still there.
+    pub unsafe fn lose(self) {
+        // SAFETY: The reference is given away; by the requirement.
+        unsafe { bindings::netmap_skb_lost(self.into_raw()) };
+    }
+
     /// Gives the packet away.
     pub fn into_raw(self) -> *mut bindings::sk_buff {
         core::mem::ManuallyDrop::new(self).ptr.as_ptr()

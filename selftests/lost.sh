@@ -47,7 +47,7 @@ sends_to() {
 	! kill -0 "$1" 2>/dev/null
 }
 
-plan 20
+plan 21
 make_hosts
 ethtool -X "$TEST_IF" weight 0 1
 set_takeover hot
@@ -111,10 +111,16 @@ keeper_told
 check $? "it is told that it cannot be taken again"
 check_that "the log says so" logged 'could not take them again'
 fault stuck rx 0 off
+sizes=$(ring_sizes "$TEST_IF")
+# shellcheck disable=SC2086 # words
+ethtool -G "$TEST_IF" rx 1024 && ethtool -G "$TEST_IF" $sizes
+check $? "what is refused while rings are bound is not refused for one that is lost"
 ip link set "$TEST_IF" down
 ip link set "$TEST_IF" up
 introduce
 wait_for carriers
+# The driver has filled its table anew.
+ethtool -X "$TEST_IF" weight 0 1
 check_that "another binds the ring and receives" works 0
 check_that "and the other ring" works 1
 kill -0 "$keeper"

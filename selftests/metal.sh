@@ -10,7 +10,7 @@ restarts_are() {
 	[ "$(log_since | grep -c 'restarting the driver.*running 8254x')" = "$1" ]
 }
 
-plan 12
+plan 14
 [ "$(cat /sys/module/netmap/parameters/e1000_takeover)" = N ]
 check $? "nothing is allowed"
 make_hosts
@@ -22,8 +22,18 @@ restarts_are 1
 check $? "by a restart"
 wait_for carriers && [ "$(taken "$TEST_IF")" = 2 ]
 check $? "they are when the link is there"
-stop_holding && restarts_are 2
-check $? "they are given back by another"
+cable off && wait_for carrier_is "$TEST_IF" 0
+mark_log
+ip link set "$TEST_IF" mtu 1400
+restarts_are 2
+check $? "a new MTU takes one to give them back, and one to take them again from a driver that may have been there for long"
+cable on && wait_for carriers && [ "$(taken "$TEST_IF")" = 2 ]
+check $? "they are there when the link is"
+ip link set "$TEST_IF" mtu 1500
+wait_for carriers
+mark_log
+stop_holding && restarts_are 1
+check $? "they are given back by a restart"
 wait_for hosts_talk
 check $? "the hosts talk"
 mark_log

@@ -19,9 +19,9 @@
 //!
 //! # Protection
 //!
-//! From when the first ring of the NIC is bound until none is any more ([`Hooks::set_bound`]), the driver is not asked for what
-//! would have it program its rings anew. Whether its queues are taken at that moment does not matter: they may be given back for a
-//! while, as when the interface is down, and the program gets them back as they were.
+//! From when the first ring of the NIC is bound until none is any more, or all are lost ([`Hooks::set_bound`]), the driver is not
+//! asked for what would have it program its rings anew. Whether its queues are taken at that moment does not matter: they may be
+//! given back for a while, as when the interface is down, and the program gets them back as they were.
 
 use super::{
     ethtool,
@@ -174,7 +174,7 @@ impl Hooks {
     }
 
     /// Whether the driver has stopped and the core is still to ask it to, for those who hold the RTNL mutex.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 

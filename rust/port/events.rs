@@ -41,12 +41,13 @@ impl PortEvents for NicPort {
     }
 
     fn retake(&self, rtnl: &Rtnl, why: Loss) {
-        self.regain(rtnl, why.into());
+        // Only an interface that comes up has just been opened.
+        self.regain(rtnl, why.into(), why != Loss::Down);
     }
 
     fn carrier(&self, rtnl: &Rtnl, up: bool) {
         if up {
-            self.regain(rtnl, Lost::NO_CARRIER);
+            self.regain(rtnl, Lost::NO_CARRIER, true);
         }
         let guard = self.state.lock();
         if let Some(live) = &guard.live {
@@ -54,6 +55,7 @@ impl PortEvents for NicPort {
                 live.adapter.carrier(up, hooks, rtnl);
             }
         }
+        self.settle(&guard, rtnl);
         drop(guard);
         for kring in self.nic_krings() {
             kring.wake();
@@ -93,8 +95,8 @@ impl NicPort {
 
     /// A reason why queues are not ours is gone: takes those that are not, if it was the last one.
     ///
-    /// Without a carrier some may be taken already, and others wait.
-    fn regain(&self, rtnl: &Rtnl, why: Lost) {
+    /// Without a carrier some may be taken already, and others wait. `running` is as for [`Self::take`].
+    fn regain(&self, rtnl: &Rtnl, why: Lost, running: bool) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if !state.lost.remove(why) || state.live.is_none() {
@@ -106,7 +108,7 @@ impl NicPort {
                 drop(kring.stop());
             }
         }
-        let result = self.take(state, list, false, rtnl);
+        let result = self.take(state, list, running, rtnl);
         self.start(list);
         if let Err(error) = result {
             pr_err!(
@@ -122,5 +124,6 @@ impl NicPort {
                 }
             }
         }
+        self.settle(state, rtnl);
     }
 }

@@ -619,6 +619,11 @@ impl NicPort {
         self.used_where(state, |_, _| true)
     }
 
+    /// The NIC rings in use that are not lost.
+    pub(super) fn usable(&self, state: &State) -> RingSet {
+        self.used_where(state, |kring, _| !kring.is_dead())
+    }
+
     /// The NIC rings in use that have no hardware queue now. Not those that are lost, which nobody can sync any more.
     pub(super) fn waiting(&self, state: &State) -> RingSet {
         self.used_where(state, |kring, ring_use| !ring_use.taken && !kring.is_dead())

@@ -226,14 +226,21 @@ impl NicPort {
         state.ids = ids;
     }
 
+    /// Lets the driver do what it wants to if no ring of the NIC has a user any more who may still use it: those that are lost
+    /// are nobody's business but of who has them open.
+    pub(super) fn settle(&self, state: &State, rtnl: &Rtnl) {
+        let Some(live) = &state.live else { return };
+        let Some(hooks) = &live.hooks else { return };
+        // A driver that has stopped or detached its device is asked for nothing.
+        if self.usable(state).is_empty() && !hooks.is_stopped() && live.dev.is_attached() {
+            hooks.set_bound(false, rtnl);
+        }
+    }
+
     /// Takes rings that have no user out of service.
     pub(super) fn retire(&self, state: &mut State, list: RingSet, rtnl: &Rtnl) {
         self.give_back(state, list, rtnl);
-        if let Some(hooks) = state.live.as_ref().and_then(|live| live.hooks.as_ref()) {
-            if self.used(state).is_empty() {
-                hooks.set_bound(false, rtnl);
-            }
-        }
+        self.settle(state, rtnl);
         for (direction, ring) in each(list) {
             let Some(kring) = self.krings(direction).get(ring as usize) else {
                 continue;

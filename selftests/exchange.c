@@ -18,8 +18,6 @@
  *
  * where ERRNO is what a sync says then. The exit status is 0; 1 if a port could not be bound; 3 if one went away.
  */
-#include <err.h>
-#include <sched.h>
 #include "netmap_test.h"
 
 #define WINDOW		64
@@ -35,28 +33,6 @@ struct end {
 	bool inside;			/* the next slot goes on with a packet */
 	unsigned long whole, empty, parts, wrong, foreign, long_ones;
 };
-
-static volatile sig_atomic_t stopped;
-
-static void stop(int number)
-{
-	stopped = 1;
-}
-
-static void enter(int fd)
-{
-	if (setns(fd, CLONE_NEWNET))
-		err(2, "setns");
-}
-
-static int namespace(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		err(2, "%s", path);
-	return fd;
-}
 
 static void bind_end(struct end *end, const char *queue)
 {
@@ -149,7 +125,6 @@ static void gone(const struct end *end)
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_handler = stop };
 	static struct end ends[2];
 	struct pollfd fds[2];
 	int here, there, i;
@@ -158,15 +133,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: exchange INTERFACE NETNS PEER [QUEUE]\n");
 		return 2;
 	}
-	sigaction(SIGTERM, &action, NULL);
+	catch_signals();
 	ends[0].name = argv[1];
 	ends[1].name = argv[3];
-	here = namespace("/proc/self/ns/net");
-	there = namespace(argv[2]);
+	here = open_namespace("/proc/self/ns/net");
+	there = open_namespace(argv[2]);
 	bind_end(&ends[0], argv[4]);
-	enter(there);
+	enter_namespace(there);
 	bind_end(&ends[1], argv[4]);
-	enter(here);
+	enter_namespace(here);
 	close(there);
 	close(here);
 	puts("bound");

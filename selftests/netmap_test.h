@@ -8,9 +8,11 @@
 #ifndef NETMAP_TEST_H
 #define NETMAP_TEST_H
 
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -492,6 +494,40 @@ UNUSED static int wait_asleep(pid_t thread)
 		asleep = is_asleep(thread);
 	} while (!asleep);
 	return asleep < 0 ? asleep : 0;
+}
+
+/* A program of a script: SIGTERM ends it, SIGUSR1 has it do what it says. */
+UNUSED static volatile sig_atomic_t stopped, toggle;
+
+UNUSED static void on_signal(int number)
+{
+	if (number == SIGUSR1)
+		toggle = 1;
+	else
+		stopped = 1;
+}
+
+UNUSED static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGUSR1, &action, NULL);
+}
+
+UNUSED static int open_namespace(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		err(2, "%s", path);
+	return fd;
+}
+
+UNUSED static void enter_namespace(int fd)
+{
+	if (setns(fd, CLONE_NEWNET))
+		err(2, "setns");
 }
 
 #endif /* NETMAP_TEST_H */

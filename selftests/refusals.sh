@@ -29,21 +29,18 @@ passes() {
 	return $status
 }
 
-# hears: whether what the peer sends gets to the holder.
-hears() {
-	local before sender status
-	before=$(received_by "$TEST_IF")
-	timeout 240 nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
-	sender=$!
-	more_heard() {
-		[ "$(received_by "$TEST_IF")" -gt "$before" ]
-	}
-	wait_for more_heard
-	status=$?
-	[ $status = 0 ] || { sed 's/^/# not heard: /' $ports; }
-	kill $sender
-	wait $sender 2>/dev/null
-	return $status
+# refuses_requests: four results.
+refuses_requests() {
+	check_that "ring sizes cannot change" busy ethtool -G "$TEST_IF" rx 1024
+	if [ "$count" -gt 1 ]; then
+		check_that "nor can channels" busy ethtool -L "$TEST_IF" combined 1
+		[ "$(./port xdp "$TEST_IF")" = EBUSY ]
+		check $? "no XDP program can be attached"
+	else
+		check_that "nor can ring sizes of the other direction" busy ethtool -G "$TEST_IF" tx 1024
+		check_that "nor can both" busy ethtool -G "$TEST_IF" rx 1024 tx 1024
+	fi
+	check_that "nor can the MTU beyond a buffer be set" busy ip link set "$TEST_IF" mtu 4000
 }
 
 if [ "$count" -gt 1 ]; then plan 26; else plan 23; fi
@@ -54,15 +51,7 @@ rings=$(ethtool -g "$TEST_IF") mtu=$(cat "/sys/class/net/$TEST_IF/mtu")
 start_holding "netmap:$TEST_IF"
 check $? "all queues are taken"
 mark_log
-check_that "ring sizes cannot change" busy ethtool -G "$TEST_IF" rx 1024
-if [ "$count" -gt 1 ]; then
-	check_that "nor can channels" busy ethtool -L "$TEST_IF" combined 1
-	[ "$(./port xdp "$TEST_IF")" = EBUSY ]
-	check $? "no XDP program can be attached"
-else
-	check_that "nor can ring sizes of the other direction" busy ethtool -G "$TEST_IF" tx 1024
-	check_that "nor can both" busy ethtool -G "$TEST_IF" rx 1024 tx 1024
-fi
+refuses_requests
 if [ "$count" -gt 1 ]; then
 	[ "$(./port xsk-zero "$TEST_IF")" = EBUSY ]
 	check $? "nor an AF_XDP socket be bound that takes a queue from the driver"
@@ -71,7 +60,6 @@ if [ "$count" -gt 1 ]; then
 	"${classes[@]}" hw 0 && hears && tc qdisc del dev "$TEST_IF" root
 	check $? "those of the stack alone can"
 fi
-check_that "nor can the MTU beyond a buffer" busy ip link set "$TEST_IF" mtu 4000
 check_that "nor can pause parameters" busy ethtool -A "$TEST_IF" rx off tx off
 ethtool -t "$TEST_IF" offline >/tmp/self 2>&1
 grep -q FAIL /tmp/self
@@ -91,16 +79,7 @@ check $? "and packets pass again"
 ip link set "$TEST_IF" down
 [ "$(taken "$TEST_IF")" = 0 ]
 check $? "the interface goes down, and no queue is taken"
-check_that "ring sizes cannot change, all the same" busy ethtool -G "$TEST_IF" rx 1024
-if [ "$count" -gt 1 ]; then
-	check_that "nor can channels" busy ethtool -L "$TEST_IF" combined 1
-	[ "$(./port xdp "$TEST_IF")" = EBUSY ]
-	check $? "no XDP program can be attached"
-else
-	check_that "nor can ring sizes of the other direction" busy ethtool -G "$TEST_IF" tx 1024
-	check_that "nor can both" busy ethtool -G "$TEST_IF" rx 1024 tx 1024
-fi
-check_that "nor can the MTU beyond a buffer" busy ip link set "$TEST_IF" mtu 4000
+refuses_requests
 ip link set "$TEST_IF" up && wait_for carrier_is "$TEST_IF" 1 && [ "$(ethtool -g "$TEST_IF")" = "$rings" ]
 check $? "the interface goes up, and nothing of it was done"
 hears && passes

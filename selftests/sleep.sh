@@ -12,22 +12,6 @@ takes() {
 	[ "$(taken "$TEST_IF")" = "$1" ]
 }
 
-# hears: what the peer sends gets to the holder.
-hears() {
-	local before sender status
-	before=$(received_by "$TEST_IF")
-	timeout 240 nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
-	sender=$!
-	more_heard() {
-		[ "$(received_by "$TEST_IF")" -gt "$before" ]
-	}
-	wait_for more_heard
-	status=$?
-	kill $sender
-	wait $sender 2>/dev/null
-	return $status
-}
-
 sleeps=
 [ "$TEST_NIC" != igb ] || sleeps=1
 if [ "$sleeps" ]; then plan 12; else plan 7; fi

@@ -39,8 +39,6 @@
  *
  *	filled N
  */
-#include <err.h>
-#include <sched.h>
 #include <sys/wait.h>
 #include "netmap_test.h"
 
@@ -50,31 +48,6 @@
 #define STALL_MS	400		/* after which frames are lost */
 #define ROUNDS_HELD	8		/* looks at the same buffers */
 #define PATTERN		0x5a
-
-static volatile sig_atomic_t stopped, toggle;
-
-static void stop(int number)
-{
-	if (number == SIGUSR1)
-		toggle = 1;
-	else
-		stopped = 1;
-}
-
-static void enter(int fd)
-{
-	if (setns(fd, CLONE_NEWNET))
-		err(2, "setns");
-}
-
-static int namespace(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		err(2, "%s", path);
-	return fd;
-}
 
 static void bind_port(struct port *port, const char *name, uint32_t mode, uint64_t flags, uint32_t extra)
 {
@@ -241,7 +214,7 @@ static void collect(struct port *port, int *under_way, int64_t *heard)
 
 static int reflect_main(char **argv)
 {
-	int here = namespace("/proc/self/ns/net"), there = namespace(argv[3]), under_way = 0;
+	int here = open_namespace("/proc/self/ns/net"), there = open_namespace(argv[3]), under_way = 0;
 	struct port generator;
 	struct pollfd fds[2];
 	uint32_t next = 1;
@@ -249,9 +222,9 @@ static int reflect_main(char **argv)
 
 	bind_port(&from, argv[2], NR_REG_ALL_NIC, NR_RX_RINGS_ONLY, 0);
 	bind_port(&to, argv[2], NR_REG_ALL_NIC, NR_TX_RINGS_ONLY, 0);
-	enter(there);
+	enter_namespace(there);
 	bind_port(&generator, argv[4], NR_REG_ALL_NIC, 0, 0);
-	enter(here);
+	enter_namespace(here);
 	say_bound();
 	while (!stopped) {
 		generate(&generator, tx_ring(&generator, 0), &under_way, &next);
@@ -372,10 +345,8 @@ static int fill_main(char **argv)
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_handler = stop };
 
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGUSR1, &action, NULL);
+	catch_signals();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc == 5 && !strcmp(argv[1], "reflect"))
 		return reflect_main(argv);

@@ -201,6 +201,23 @@ stop_holding() {
 	[ $? = 143 ]
 }
 
+# hears: whether what the peer sends gets to the holder.
+hears() {
+	local before sender status
+	before=$(received_by "$TEST_IF")
+	timeout 240 nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -n 200000 -R 500 >/dev/null 2>&1 &
+	sender=$!
+	more_heard() {
+		[ "$(received_by "$TEST_IF")" -gt "$before" ]
+	}
+	wait_for more_heard
+	status=$?
+	[ $status = 0 ] || sed 's/^/# not heard: /' $ports
+	kill $sender
+	wait $sender 2>/dev/null
+	return $status
+}
+
 set_takeover() {
 	echo "$1" >/sys/module/netmap/parameters/takeover
 }

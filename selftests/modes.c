@@ -344,51 +344,87 @@ TEST_F_TIMEOUT(port, slots_can_be_chosen, TIMEOUT_S)
 	}
 }
 
-/* A region that does not exist is none, whether the port exists or not; whoever only asks about a port is told its own. */
+/* An answer to NIOCGINFO about NAME in the region REGION. */
+static int older_info(int fd, const char *name, uint16_t region, struct nmreq *req)
+{
+	*req = (struct nmreq){ .nr_version = NETMAP_API, .nr_arg2 = region };
+	snprintf(req->nr_name, sizeof(req->nr_name), "%s", name);
+	return ioctl(fd, NIOCGINFO, req) ? -errno : 0;
+}
+
+static int control(int fd, uint16_t type, const char *name, void *body)
+{
+	struct nmreq_header header = { .nr_version = NETMAP_API, .nr_reqtype = type, .nr_body = (uintptr_t)body };
+
+	snprintf(header.nr_name, sizeof(header.nr_name), "%s", name);
+	return ioctl(fd, NIOCCTRL, &header) ? -errno : 0;
+}
+
+/* Binds in a region of this id, by both interfaces. */
+static void check_binds(struct __test_metadata *_metadata, uint16_t region, int expect)
+{
+	struct nmreq req = { .nr_version = NETMAP_API, .nr_flags = NR_REG_SW, .nr_arg2 = region };
+	struct port port = { .reg = { .nr_mode = NR_REG_SW, .nr_mem_id = region } };
+	int fd;
+
+	ASSERT_EQ(expect, port_open_as(&port, nic_name()));
+	if (!expect) {
+		EXPECT_EQ(1, port.reg.nr_mem_id);
+		ASSERT_EQ(0, port_close(&port));
+	}
+	fd = open("/dev/netmap", O_RDWR);
+	ASSERT_LE(0, fd);
+	snprintf(req.nr_name, sizeof(req.nr_name), "%s", nic_name());
+	EXPECT_EQ(expect, ioctl(fd, NIOCREGIF, &req) ? -errno : 0);
+	EXPECT_EQ(expect ? region : 1, req.nr_arg2);
+	ASSERT_EQ(0, close(fd));
+}
+
+/* A region that does not exist is none, for any request, and whether the port is bound, exists, or neither. */
 TEST_F_TIMEOUT(port, regions_that_do_not_exist, TIMEOUT_S)
 {
+	static const struct {
+		uint16_t id;
+		int expect;
+	} regions[] = { { 0, 0 }, { 1, 0 }, { 2, -EINVAL }, { 7, -EINVAL }, { UINT16_MAX, -EINVAL } };
 	struct nmreq_port_info_get info;
 	struct nmreq_pools_info pools;
-	struct nmreq_header header = { .nr_version = NETMAP_API };
-	struct port port, other;
+	struct port port;
 	struct nmreq req;
-	int held, fd;
+	int held, fd, i;
 
-	snprintf(header.nr_name, sizeof(header.nr_name), "%s", nic_name());
 	fd = open("/dev/netmap", O_RDWR);
 	ASSERT_LE(0, fd);
 	for (held = 0; held < 2; held++) {
 		if (held)
 			ASSERT_EQ(0, port_open(&port, nic_name(), NR_REG_ONE_NIC, 0, NR_TX_RINGS_ONLY));
-		other = (struct port){ .reg = { .nr_mode = NR_REG_SW, .nr_mem_id = 7 } };
-		EXPECT_EQ(-EINVAL, port_open_as(&other, nic_name()));
-		other = (struct port){ .reg = { .nr_mode = NR_REG_SW, .nr_mem_id = 1 } };
-		ASSERT_EQ(0, port_open_as(&other, nic_name()));
-		ASSERT_EQ(0, port_close(&other));
-		req = (struct nmreq){ .nr_version = NETMAP_API, .nr_flags = NR_REG_SW, .nr_arg2 = 7 };
-		snprintf(req.nr_name, sizeof(req.nr_name), "%s", nic_name());
-		EXPECT_EQ(-1, ioctl(fd, NIOCREGIF, &req));
-		EXPECT_EQ(EINVAL, errno);
-		EXPECT_EQ(0, ioctl(fd, NIOCGINFO, &req));
-		EXPECT_EQ(1, req.nr_arg2);
-		info = (struct nmreq_port_info_get){ .nr_mem_id = 7 };
-		header.nr_reqtype = NETMAP_REQ_PORT_INFO_GET;
-		header.nr_body = (uintptr_t)&info;
-		EXPECT_EQ(0, ioctl(fd, NIOCCTRL, &header));
-		EXPECT_EQ(1, info.nr_mem_id);
-		pools = (struct nmreq_pools_info){ .nr_mem_id = 7 };
-		header.nr_reqtype = NETMAP_REQ_POOLS_INFO_GET;
-		header.nr_body = (uintptr_t)&pools;
-		EXPECT_EQ(0, ioctl(fd, NIOCCTRL, &header));
-		EXPECT_EQ(1, pools.nr_mem_id);
-		/* Of a region alone, it is the question. */
-		info = (struct nmreq_port_info_get){ .nr_mem_id = 7 };
-		header.nr_reqtype = NETMAP_REQ_PORT_INFO_GET;
-		header.nr_body = (uintptr_t)&info;
-		header.nr_name[0] = 0;
-		EXPECT_EQ(-1, ioctl(fd, NIOCCTRL, &header));
-		EXPECT_EQ(EINVAL, errno);
-		header.nr_name[0] = nic_name()[0];
+		for (i = 0; i < ARRAY_SIZE(regions); i++) {
+			uint16_t id = regions[i].id;
+			int expect = regions[i].expect;
+			uint16_t answer = expect ? id : 1;
+
+			check_binds(_metadata, id, expect);
+			EXPECT_EQ(expect, older_info(fd, nic_name(), id, &req));
+			EXPECT_EQ(answer, req.nr_arg2);
+			EXPECT_EQ(expect, older_info(fd, "", id, &req));
+			EXPECT_EQ(answer, req.nr_arg2);
+			EXPECT_EQ(expect ?: -ENXIO, older_info(fd, "nosuchif", id, &req));
+
+			info = (struct nmreq_port_info_get){ .nr_mem_id = id };
+			EXPECT_EQ(expect, control(fd, NETMAP_REQ_PORT_INFO_GET, nic_name(), &info));
+			EXPECT_EQ(answer, info.nr_mem_id);
+			info = (struct nmreq_port_info_get){ .nr_mem_id = id };
+			EXPECT_EQ(expect, control(fd, NETMAP_REQ_PORT_INFO_GET, "", &info));
+			EXPECT_EQ(answer, info.nr_mem_id);
+			info = (struct nmreq_port_info_get){ .nr_mem_id = id };
+			EXPECT_EQ(expect ?: -ENXIO, control(fd, NETMAP_REQ_PORT_INFO_GET, "nosuchif", &info));
+
+			pools = (struct nmreq_pools_info){ .nr_mem_id = id };
+			EXPECT_EQ(expect, control(fd, NETMAP_REQ_POOLS_INFO_GET, nic_name(), &pools));
+			EXPECT_EQ(answer, pools.nr_mem_id);
+			pools = (struct nmreq_pools_info){ .nr_mem_id = id };
+			EXPECT_EQ(expect ?: -ENXIO, control(fd, NETMAP_REQ_POOLS_INFO_GET, "nosuchif", &pools));
+		}
 	}
 	ASSERT_EQ(0, port_close(&port));
 	ASSERT_EQ(0, close(fd));

@@ -65,6 +65,9 @@ fn parameters() -> Parameters {
 }
 
 /// `EINVAL` if there is no region of this identifier; 0 stands for the port's own.
+///
+/// All requests ask this before they look for the port, as those of C netmap do: whether it exists, and whether it is bound,
+/// is no matter of the answer.
 fn check_region(id: u16) -> Result {
     if id > GLOBAL {
         return Err(EINVAL);
@@ -73,9 +76,8 @@ fn check_region(id: u16) -> Result {
 }
 
 impl Registry {
-    /// The region of this identifier; 0 stands for the global one, which is made if nobody uses it now.
-    fn region(&mut self, id: u16) -> Result<Arc<Region>> {
-        check_region(id)?;
+    /// The global region, the only one, which is made if nobody uses it now.
+    fn region(&mut self) -> Result<Arc<Region>> {
         if let Some(region) = &self.global {
             return Ok(region.clone());
         }
@@ -93,8 +95,6 @@ impl Registry {
 
     /// The port of a device, made if there is none.
     fn port(&mut self, dev: &NetDev, request: &BindRequest, rtnl: &Rtnl) -> Result<Arc<NicPort>> {
-        // Whether there is a port is no matter of the request, and so is not of its answer.
-        check_region(request.mem_id)?;
         if let Some(port) = self.ports.iter().find(|port| port.is_of(dev)).cloned() {
             if !port.is_dead() {
                 return Ok(port);
@@ -104,7 +104,7 @@ impl Registry {
             self.remove(&port);
         }
         self.ports.reserve(1, GFP_CHARGED)?;
-        let region = self.region(request.mem_id)?;
+        let region = self.region()?;
         let port =
             NicPort::new(dev, &request.geometry, region, rtnl).inspect_err(|_| self.trim())?;
         self.ports.push(port.clone(), GFP_CHARGED)?;
@@ -155,6 +155,7 @@ fn keep_awake(dev: &NetDev) -> Result<Option<Awake>> {
 /// do not exist; `ENOMEM` if the pools are used up; `EAGAIN` if a queue of the device could not be frozen; `EOPNOTSUPP`
 /// for ports and devices that are not supported, with the reason in the log.
 pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Binding>> {
+    check_region(request.mem_id)?;
     if request.select == RingSelect::Null || request.flags.monitor() {
         return Err(EOPNOTSUPP);
     }
@@ -189,12 +190,12 @@ pub(crate) fn unbind(binding: &Binding) {
     }
 }
 
-/// Describes a port or, without a port, a region. `EPERM` as [`bind`]: the NIC is looked at for it. Of a port the region is
-/// part of the answer, whatever the request says.
+/// Describes a port or, without a port, a region. Errors as [`bind`]: the NIC is looked at for it.
 pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
+    check_region(request.mem_id)?;
     let Some(port) = &request.port else {
         let mut registry = REGISTRY.lock();
-        let region = registry.region(request.mem_id)?;
+        let region = registry.region()?;
         registry.trim();
         return Ok(Reply {
             memsize: region.size(),
@@ -211,7 +212,7 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
     if let Some(port) = registry.ports.iter().find(live) {
         return Ok(port.reply());
     }
-    let region = registry.region(GLOBAL)?;
+    let region = registry.region()?;
     let port = NicPort::new(&dev, &request.geometry, region, &rtnl);
     let reply = port.map(|port| {
         port.close(&rtnl);
@@ -221,11 +222,12 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
     reply
 }
 
-/// Describes the pools of a port's region.
+/// Describes the pools of a port's region. Errors as [`bind`].
 pub(crate) fn pools_info(request: &PoolsRequest) -> Result<abi::PoolsInfo> {
+    check_region(request.mem_id)?;
     device(&request.port)?;
     let mut registry = REGISTRY.lock();
-    let region = registry.region(GLOBAL)?;
+    let region = registry.region()?;
     let info = region.layout().to_pools_info(region.id());
     registry.trim();
     Ok(info)

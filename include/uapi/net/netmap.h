@@ -306,8 +306,8 @@ enum {
 /**
  * struct nmreq_port_info_get - NETMAP_REQ_PORT_INFO_GET: what a port has, without binding it
  *
- * Fields as in struct nmreq_register; nr_mem_id is in/out, the rest out. May change until the port is bound.
- * An empty name asks for the region nr_mem_id alone. Errors: ENXIO no such port, EINVAL no such region.
+ * Fields as in struct nmreq_register. What is wanted counts for a port that nobody has bound, and may change until
+ * somebody does. An empty name asks for the region nr_mem_id alone. Errors: ENXIO no such port, EINVAL no such region.
  */
 struct nmreq_port_info_get {
 	uint64_t nr_memsize _NETMAP_ALIGN64;
@@ -373,8 +373,9 @@ struct nmreq_vale_polling {
 };
 
 /*
- * NETMAP_REQ_POOLS_INFO_GET: the three pools of the region nr_mem_id (in/out), or of the port's region. Offsets from
- * the region's start and object sizes in bytes. All other fields are out. Also part of nmreq_opt_extmem.
+ * NETMAP_REQ_POOLS_INFO_GET: the three pools of the port's region, or of the region nr_mem_id (in/out) if that is not 0 and
+ * the port not bound. Offsets from the region's start and object sizes in bytes. All other fields are out. Also part of
+ * nmreq_opt_extmem.
  */
 struct nmreq_pools_info {
 	uint64_t nr_memsize _NETMAP_ALIGN64;

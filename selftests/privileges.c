@@ -38,6 +38,16 @@ static int port_info(int fd, const char *name)
 	return ioctl(fd, NIOCGINFO, &req) ? -errno : 0;
 }
 
+static int pools_info(int fd, const char *name)
+{
+	struct nmreq_pools_info pools = { 0 };
+	struct nmreq_header header = { .nr_version = NETMAP_API, .nr_reqtype = NETMAP_REQ_POOLS_INFO_GET,
+				       .nr_body = (uintptr_t)&pools };
+
+	snprintf(header.nr_name, sizeof(header.nr_name), "%s", name);
+	return ioctl(fd, NIOCCTRL, &header) ? -errno : 0;
+}
+
 static int set_trust(const char *value)
 {
 	FILE *f = fopen("/sys/module/netmap/parameters/trust_file", "w");
@@ -58,6 +68,7 @@ TEST(a_file_alone_gives_nothing)
 	EXPECT_EQ(EACCES, errno);
 	EXPECT_EQ(-EPERM, register_nic(fd, nic_name()));
 	EXPECT_EQ(-EPERM, port_info(fd, nic_name()));
+	EXPECT_EQ(-EPERM, pools_info(fd, nic_name()));
 	/* What is no interface's is anybody's who has the file. */
 	EXPECT_EQ(0, port_info(fd, ""));
 	EXPECT_EQ(-ENXIO, register_nic(fd, "none0"));
@@ -84,6 +95,7 @@ TEST(the_capability_is_enough)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, become_nobody(1U << CAP_NET_ADMIN));
 	EXPECT_EQ(0, port_info(fd, nic_name()));
+	EXPECT_EQ(0, pools_info(fd, nic_name()));
 	EXPECT_EQ(0, register_nic(fd, nic_name()));
 }
 

@@ -225,7 +225,7 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
 /// Describes the pools of a port's region. Errors as [`bind`].
 pub(crate) fn pools_info(request: &PoolsRequest) -> Result<abi::PoolsInfo> {
     check_region(request.mem_id)?;
-    device(&request.port)?;
+    device(&request.port)?.check_admin(&Rtnl::lock())?;
     let mut registry = REGISTRY.lock();
     let region = registry.region()?;
     let info = region.layout().to_pools_info(region.id());

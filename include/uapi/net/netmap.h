@@ -202,7 +202,7 @@ struct nmreq_option {
  *
  * Errors of every request: EFAULT bad address; EINVAL version, type or reserved field not valid, name without a NUL,
  * body missing or not wanted; EMSGSIZE body and options too long; ENXIO no such port; EOPNOTSUPP type or option not
- * served.
+ * served; EPERM no CAP_NET_ADMIN where the interface is.
  */
 struct nmreq_header {
 	uint16_t nr_version;

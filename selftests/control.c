@@ -190,74 +190,166 @@ TEST_F(unbound, names)
 	EXPECT_EQ(EINVAL, errno_of(ioctl(self->fd, NIOCGINFO, &req)));
 }
 
+/* None is served: a bind with options is refused, a question answered all the same. Both say so in each option. */
 TEST_F(unbound, options)
 {
+	struct nmreq_port_info_get info = { 0 };
+	struct nmreq_pools_info pools = { 0 };
 	struct nmreq_register reg = { .nr_mode = NR_REG_ALL_NIC };
-	struct nmreq_option options[3];
-	static struct nmreq_option many[100 + 1000 / sizeof(struct nmreq_option)];
+	const struct {
+		uint16_t type;
+		void *body;
+		int expect;
+	} cases[] = {
+		{ NETMAP_REQ_REGISTER, &reg, EOPNOTSUPP },
+		{ NETMAP_REQ_PORT_INFO_GET, &info, 0 },
+		{ NETMAP_REQ_POOLS_INFO_GET, &pools, 0 },
+	};
+	struct nmreq_option options[2];
 	struct nmreq_header header;
-	int i;
+	size_t i;
 
-	header_init(&header, NETMAP_REQ_REGISTER, test_interface(), &reg);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		header_init(&header, cases[i].type, test_interface(), cases[i].body);
+		header.nr_options = (uintptr_t)&options[0];
+		memset(options, 0, sizeof(options));
+		options[0].nro_reqtype = 1234;
+		options[0].nro_size = UINT64_MAX;
+		EXPECT_EQ(cases[i].expect, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+		EXPECT_EQ(EOPNOTSUPP, options[0].nro_status);
+
+		options[0].nro_next = (uintptr_t)&options[1];
+		options[0].nro_status = 0;
+		options[1].nro_reqtype = NETMAP_REQ_OPT_CSB;
+		EXPECT_EQ(cases[i].expect, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+		EXPECT_EQ(EOPNOTSUPP, options[0].nro_status);
+		EXPECT_EQ(EOPNOTSUPP, options[1].nro_status);
+		EXPECT_EQ((uintptr_t)&options[1], options[0].nro_next);
+		EXPECT_EQ(UINT64_MAX, options[0].nro_size);
+		EXPECT_EQ(1234, options[0].nro_reqtype);
+	}
+	EXPECT_LT(0, info.nr_memsize);
+	EXPECT_EQ(info.nr_memsize, pools.nr_memsize);
+
+	/* The question itself is at fault. */
+	header_init(&header, NETMAP_REQ_PORT_INFO_GET, "nosuchdev", &info);
 	header.nr_options = (uintptr_t)&options[0];
-
-	memset(options, 0, sizeof(options));
-	options[0].nro_reqtype = 1234;
-	EXPECT_EQ(EOPNOTSUPP, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
-	EXPECT_EQ(EOPNOTSUPP, options[0].nro_status);
-
-	options[0].nro_next = (uintptr_t)&options[1];
-	options[0].nro_status = 0;
-	options[1].nro_reqtype = NETMAP_REQ_OPT_CSB;
-	EXPECT_EQ(EOPNOTSUPP, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	options[0].nro_status = options[1].nro_status = 0;
+	EXPECT_EQ(ENXIO, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
 	EXPECT_EQ(EOPNOTSUPP, options[0].nro_status);
 	EXPECT_EQ(EOPNOTSUPP, options[1].nro_status);
-	EXPECT_EQ((uintptr_t)&options[1], options[0].nro_next);
+
+	/* A bind that cannot be is told why before its options count. */
+	reg.nr_mode = 77;
+	header_init(&header, NETMAP_REQ_REGISTER, test_interface(), &reg);
+	header.nr_options = (uintptr_t)&options[0];
+	options[0].nro_status = options[1].nro_status = 0;
+	EXPECT_EQ(EINVAL, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	EXPECT_EQ(EOPNOTSUPP, options[0].nro_status);
+	EXPECT_EQ(EOPNOTSUPP, options[1].nro_status);
+
+	/* After all that the file is not bound, and can be. */
+	reg.nr_mode = NR_REG_ALL_NIC;
+	EXPECT_EQ(ENXIO, errno_of(ioctl(self->fd, NIOCRXSYNC, NULL)));
+	header.nr_options = 0;
+	EXPECT_EQ(0, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+}
+
+/* Lists that are wrong, of whatever request. What was read of them before that has status 0. */
+static void check_bad_options(struct __test_metadata *_metadata, int fd, struct nmreq_header *header, size_t body, int good)
+{
+	struct nmreq_option options[3];
+	static struct nmreq_option many[100 + 1000 / sizeof(struct nmreq_option)];
+	const uint64_t most = 4096 - body;	/* of all options */
+	int i;
+
+	header->nr_options = (uintptr_t)&options[0];
+	memset(options, 0, sizeof(options));
 
 	/* A known type twice. */
-	options[1].nro_next = (uintptr_t)&options[2];
-	options[2].nro_reqtype = NETMAP_REQ_OPT_CSB;
-	EXPECT_EQ(EINVAL, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	options[0] = (struct nmreq_option){ .nro_reqtype = 1234, .nro_status = 77, .nro_next = (uintptr_t)&options[1] };
+	options[1] = (struct nmreq_option){ .nro_reqtype = NETMAP_REQ_OPT_CSB, .nro_status = 77,
+					    .nro_next = (uintptr_t)&options[2] };
+	options[2] = (struct nmreq_option){ .nro_reqtype = NETMAP_REQ_OPT_CSB, .nro_status = 77 };
+	EXPECT_EQ(EINVAL, errno_of(ioctl(fd, NIOCCTRL, header)));
+	EXPECT_EQ(0, options[0].nro_status);
 	EXPECT_EQ(EINVAL, options[1].nro_status);
 	EXPECT_EQ(EINVAL, options[2].nro_status);
+	EXPECT_EQ((uintptr_t)&options[2], options[1].nro_next);
 
 	/* Type 0. */
+	options[0].nro_status = options[2].nro_status = 77;
 	options[1].nro_reqtype = 0;
-	EXPECT_EQ(EINVAL, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	EXPECT_EQ(EINVAL, errno_of(ioctl(fd, NIOCCTRL, header)));
+	EXPECT_EQ(0, options[0].nro_status);
 	EXPECT_EQ(EINVAL, options[1].nro_status);
+	EXPECT_EQ(77, options[2].nro_status);
 
-	/* A list without end, of unknown and of known types. */
+	/* A list without end, of unknown types: where the end is nobody knows, so no status is written. */
+	options[0].nro_status = options[1].nro_status = 77;
 	options[1].nro_reqtype = 4321;
 	options[1].nro_next = (uintptr_t)&options[0];
-	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(fd, NIOCCTRL, header)));
 	options[1].nro_next = (uintptr_t)&options[1];
-	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(fd, NIOCCTRL, header)));
+	EXPECT_EQ(77, options[0].nro_status);
+	EXPECT_EQ(77, options[1].nro_status);
 
 	/* 99 unknown ones, and one that is small enough in bytes alone: C netmap keeps a pointer for each, too. */
 	for (i = 0; i < 99; i++)
 		many[i] = (struct nmreq_option){ .nro_reqtype = 1234, .nro_next = (uintptr_t)&many[i + 1] };
 	many[99] = (struct nmreq_option){ .nro_reqtype = NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS, .nro_size = 1000 };
-	header.nr_options = (uintptr_t)many;
-	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	header->nr_options = (uintptr_t)many;
+	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(fd, NIOCCTRL, header)));
 	many[99].nro_size = 900;
-	EXPECT_EQ(EOPNOTSUPP, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	EXPECT_EQ(good, errno_of(ioctl(fd, NIOCCTRL, header)));
 	EXPECT_EQ(EOPNOTSUPP, many[99].nro_status);
-	header.nr_options = (uintptr_t)&options[0];
+	header->nr_options = (uintptr_t)&options[0];
 
 	/* A size that no request can have. */
-	options[0].nro_reqtype = NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS;
-	options[0].nro_size = UINT64_MAX;
-	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	options[0].nro_status = options[1].nro_status = 77;
+	options[1].nro_reqtype = NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS;
+	options[1].nro_size = UINT64_MAX;
+	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(fd, NIOCCTRL, header)));
+	EXPECT_EQ(0, options[0].nro_status);
+	EXPECT_EQ(0, options[1].nro_status);
+
+	/* The sum counts where a known type is. */
+	options[1].nro_next = 0;
+	options[1].nro_size = most - 24;
+	EXPECT_EQ(good, errno_of(ioctl(fd, NIOCCTRL, header)));
+	options[1].nro_size = most - 23;
+	EXPECT_EQ(EMSGSIZE, errno_of(ioctl(fd, NIOCCTRL, header)));
+	options[1].nro_size = most;
+	options[1].nro_next = (uintptr_t)&options[2];
+	options[2].nro_reqtype = 1234;
+	header->nr_options = (uintptr_t)&options[1];
+	EXPECT_EQ(good, errno_of(ioctl(fd, NIOCCTRL, header)));
+	EXPECT_EQ(EOPNOTSUPP, options[1].nro_status);
+	EXPECT_EQ(EOPNOTSUPP, options[2].nro_status);
 
 	/* The list leads nowhere. */
-	options[0].nro_reqtype = 1234;
-	options[0].nro_size = 0;
-	options[0].nro_next = (uintptr_t)BAD_POINTER;
-	EXPECT_EQ(EFAULT, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
+	options[1].nro_status = 77;
+	options[1].nro_size = 0;
+	options[1].nro_next = (uintptr_t)BAD_POINTER;
+	EXPECT_EQ(EFAULT, errno_of(ioctl(fd, NIOCCTRL, header)));
+	EXPECT_EQ(0, options[1].nro_status);
+}
 
-	/* After all that the file is not bound, and can be. */
-	EXPECT_EQ(ENXIO, errno_of(ioctl(self->fd, NIOCRXSYNC, NULL)));
-	header.nr_options = 0;
+TEST_F(unbound, wrong_options)
+{
+	struct nmreq_port_info_get info = { 0 };
+	struct nmreq_pools_info pools = { 0 };
+	struct nmreq_register reg = { .nr_mode = NR_REG_ALL_NIC };
+	struct nmreq_header header;
+
+	header_init(&header, NETMAP_REQ_REGISTER, test_interface(), &reg);
+	check_bad_options(_metadata, self->fd, &header, sizeof(reg), EOPNOTSUPP);
+	header_init(&header, NETMAP_REQ_PORT_INFO_GET, "", &info);
+	check_bad_options(_metadata, self->fd, &header, sizeof(info), 0);
+	header_init(&header, NETMAP_REQ_POOLS_INFO_GET, test_interface(), &pools);
+	check_bad_options(_metadata, self->fd, &header, sizeof(pools), 0);
+	header_init(&header, NETMAP_REQ_REGISTER, test_interface(), &reg);
 	EXPECT_EQ(0, errno_of(ioctl(self->fd, NIOCCTRL, &header)));
 }
 

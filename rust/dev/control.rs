@@ -36,8 +36,11 @@ pub(super) fn serve(file: &OpenFile, argument: usize) -> Result {
     match request {
         RequestType::Register => {
             let mut body: abi::Register = user::read(header.nr_body)?;
-            refuse_options(&header, request)?;
+            let options = refuse_options(&header, request)?;
             let wanted = decode_register(&header, &body).map_err(to_error)?;
+            if options {
+                return Err(EOPNOTSUPP);
+            }
             let pending = file.bind(&wanted)?;
             pending.reply().to_register(&mut body);
             user::write(header.nr_body, &body)?;
@@ -72,39 +75,84 @@ struct RequestOption {
     header: abi::OptionHeader,
 }
 
-/// Walks the list of options, of which none is served yet, and tells each one so.
+/// Walks the list of options, of which none is served yet, and tells each one so by its status. True if there is any.
 ///
-/// `EMSGSIZE` if the list is too long, as a circular one is, and then no status is written; `EINVAL`
-/// if an option has type 0 or a known type comes twice; `EOPNOTSUPP` if there is any other option.
-fn refuse_options(header: &abi::Header, request: RequestType) -> Result {
-    let invalid = EINVAL.to_errno().unsigned_abs();
-    let mut walk = OptionWalk::new(request.body_size());
+/// A list that is at fault has the request fail: `EINVAL` if an option has type 0 or a known type comes twice, which is then the
+/// status of these, too; `EMSGSIZE` if options are too large or too many; `EFAULT` if one cannot be read. The status of the
+/// others up to there is 0, but if they are too many: the list may be circular, and no status is written.
+fn refuse_options(header: &abi::Header, request: RequestType) -> Result<bool> {
+    let status = |error: Error| error.to_errno().unsigned_abs();
     let mut options: KVec<RequestOption> = KVec::new();
-    let mut address = header.nr_options;
-    let mut result = Ok(());
-    while address != 0 {
-        let mut option = RequestOption {
-            address,
-            header: user::read(address)?,
-        };
-        let step = walk.step(&option.header);
-        let (status, next) = match step {
-            Ok(_) => (EOPNOTSUPP, option.header.nro_next),
-            Err(OptionFault::Type | OptionFault::Duplicate { .. }) => (EINVAL, 0),
-            Err(fault) => return Err(Error::from_errno(-fault.errno())),
-        };
-        if let Err(OptionFault::Duplicate { first }) = step {
-            if let Some(first) = options.get_mut(usize::from(first)) {
-                first.header.nro_status = invalid;
+    let result = read_options(header, request, &mut options);
+    match &result {
+        Ok(()) => {
+            for option in &mut options {
+                option.header.nro_status = status(EOPNOTSUPP);
             }
         }
-        option.header.nro_status = status.to_errno().unsigned_abs();
-        options.push(option, GFP_CHARGED)?;
-        result = Err(status);
-        address = next;
+        Err(ListFault::Option(OptionFault::TooMany)) => options.clear(),
+        Err(ListFault::Option(OptionFault::Duplicate { first })) => {
+            if let Some(first) = options.get_mut(usize::from(*first)) {
+                first.header.nro_status = status(EINVAL);
+            }
+            if let Some(last) = options.last_mut() {
+                last.header.nro_status = status(EINVAL);
+            }
+        }
+        Err(ListFault::Option(OptionFault::Type)) => {
+            if let Some(last) = options.last_mut() {
+                last.header.nro_status = status(EINVAL);
+            }
+        }
+        Err(ListFault::Option(OptionFault::TooLarge) | ListFault::Other(_)) => (),
     }
     for option in &options {
         user::write(option.address, &option.header)?;
     }
-    result
+    match result {
+        Ok(()) => Ok(!options.is_empty()),
+        Err(ListFault::Option(fault)) => Err(Error::from_errno(-fault.errno())),
+        Err(ListFault::Other(error)) => Err(error),
+    }
+}
+
+/// Why a list of options was not read to its end.
+enum ListFault {
+    /// The last option that was read, or the list.
+    Option(OptionFault),
+    /// An option cannot be read, or there is no memory.
+    Other(Error),
+}
+
+impl From<OptionFault> for ListFault {
+    fn from(fault: OptionFault) -> Self {
+        Self::Option(fault)
+    }
+}
+
+impl From<Error> for ListFault {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Reads the headers of the list, with status 0, up to the one at fault. What follows a header is not read.
+fn read_options(
+    header: &abi::Header,
+    request: RequestType,
+    options: &mut KVec<RequestOption>,
+) -> Result<(), ListFault> {
+    let mut walk = OptionWalk::new(request.body_size());
+    let mut address = header.nr_options;
+    while address != 0 {
+        walk.admit()?;
+        let mut header: abi::OptionHeader = user::read(address)?;
+        header.nro_status = 0;
+        options
+            .push(RequestOption { address, header }, GFP_CHARGED)
+            .map_err(Error::from)?;
+        walk.step(&header)?;
+        address = header.nro_next;
+    }
+    Ok(())
 }

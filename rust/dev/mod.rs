@@ -14,7 +14,7 @@
 //! | unknown `ioctl`, `NIOCCONFIG` | `EOPNOTSUPP` | always |
 //! | `NIOCREGIF`, `NIOCGINFO`, `NIOCCTRL` | `EINVAL` | wrong version (the right one is written back); see [`logic::request`] for the fields |
 //! | | `EMSGSIZE` | body and options exceed [`abi::NETMAP_REQ_MAXSIZE`] bytes, a looping list for one; or a name is too long |
-//! | | `EOPNOTSUPP` | a request type or an option that is not served; `nro_status` says which option |
+//! | | `EOPNOTSUPP` | a request type that is not served, or a bind with options; `nro_status` says which ones are not |
 //! | | `ENXIO`, `ENOMEM`, `EBUSY`, ... | no such port, no memory, rings taken exclusively: see [`registry`] |
 //! | `NIOCREGIF`, `NIOCGINFO` | `EOVERFLOW` | a size or an offset does not fit the 32 bits of `struct nmreq` |
 //! | binding twice | `EBUSY` | the file is bound, or another thread is binding it |

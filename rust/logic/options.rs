@@ -84,7 +84,7 @@ pub struct OptionFound {
     pub body_size: u32,
 }
 
-/// What is wrong with an option. The walk ends, the request fails.
+/// What is wrong with an option. The walk ends, the request fails. The status of the options before it is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionFault {
     /// Type 0. The option's status is `EINVAL`.
@@ -94,8 +94,10 @@ pub enum OptionFault {
         /// Place of the first one in the list.
         first: u8,
     },
-    /// Body and options are more than a request may have, or the list is circular.
+    /// Body and options are more than a request may have. The option's status is 0.
     TooLarge,
+    /// There is no room for another option, as in a circular list: no option gets a status.
+    TooMany,
 }
 
 impl OptionFault {
@@ -103,7 +105,7 @@ impl OptionFault {
     pub const fn errno(self) -> i32 {
         match self {
             OptionFault::Type | OptionFault::Duplicate { .. } => errno::EINVAL,
-            OptionFault::TooLarge => errno::EMSGSIZE,
+            OptionFault::TooLarge | OptionFault::TooMany => errno::EMSGSIZE,
         }
     }
 }
@@ -119,33 +121,43 @@ impl OptionWalk {
         }
     }
 
-    /// Takes the next option's header, as copied from user memory.
-    pub fn step(&mut self, header: &abi::OptionHeader) -> Result<OptionFound, OptionFault> {
+    /// Makes room for another option, before its header is copied from user memory.
+    pub fn admit(&mut self) -> Result<(), OptionFault> {
         self.room = self.room.saturating_add((HEADER + POINTER) as u64);
         if self.room > ROOM as u64 {
-            return Err(OptionFault::TooLarge);
+            return Err(OptionFault::TooMany);
         }
+        Ok(())
+    }
+
+    /// Takes the header of an option that was [admitted](Self::admit), as copied from user memory.
+    ///
+    /// As in C netmap the size of all counts only where a known type is: an unknown one has but a header.
+    pub fn step(&mut self, header: &abi::OptionHeader) -> Result<OptionFound, OptionFault> {
         let index = self.count;
         self.count = index.saturating_add(1);
         if header.nro_reqtype == 0 {
             return Err(OptionFault::Type);
         }
-        let kind = OptionType::from_raw(header.nro_reqtype);
-        let mut size = HEADER as u64;
-        if let Some(kind) = kind {
-            let place = usize::try_from(header.nro_reqtype).unwrap_or(usize::MAX);
-            let seen = self.seen.get_mut(place).ok_or(OptionFault::Type)?;
-            if let Some(first) = *seen {
-                return Err(OptionFault::Duplicate { first });
-            }
-            *seen = Some(index);
-            if header.nro_size > abi::NETMAP_REQ_MAXSIZE as u64 {
-                return Err(OptionFault::TooLarge);
-            }
-            size = kind.size(header.nro_size);
+        self.bytes = self.bytes.saturating_add(HEADER as u64);
+        let Some(kind) = OptionType::from_raw(header.nro_reqtype) else {
+            return Ok(OptionFound {
+                index,
+                kind: None,
+                body_size: 0,
+            });
+        };
+        let place = usize::try_from(header.nro_reqtype).unwrap_or(usize::MAX);
+        let seen = self.seen.get_mut(place).ok_or(OptionFault::Type)?;
+        if let Some(first) = *seen {
+            return Err(OptionFault::Duplicate { first });
         }
-        let body_size = size.saturating_sub(HEADER as u64);
-        self.bytes = self.bytes.saturating_add(size);
+        *seen = Some(index);
+        if header.nro_size > abi::NETMAP_REQ_MAXSIZE as u64 {
+            return Err(OptionFault::TooLarge);
+        }
+        let body_size = kind.size(header.nro_size).saturating_sub(HEADER as u64);
+        self.bytes = self.bytes.saturating_add(body_size);
         self.room = self.room.saturating_add(body_size);
         if self.bytes > abi::NETMAP_REQ_MAXSIZE as u64 || self.room > ROOM as u64 {
             return Err(OptionFault::TooLarge);
@@ -153,7 +165,7 @@ impl OptionWalk {
         let body_size = u32::try_from(body_size).map_err(|_| OptionFault::TooLarge)?;
         Ok(OptionFound {
             index,
-            kind,
+            kind: Some(kind),
             body_size,
         })
     }

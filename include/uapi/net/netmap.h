@@ -181,7 +181,7 @@ struct netmap_if {
  * @nro_next:	(in) address of the next option, 0 for none
  * @nro_reqtype: (in) NETMAP_REQ_OPT_*
  * @nro_status:	(out) 0 done, else an errno; EOPNOTSUPP where the option is unknown or means nothing for the request.
- *		The request as a whole fails if any option does.
+ *		NETMAP_REQ_REGISTER as a whole fails if any option does; what only asks does without it.
  * @nro_size:	(in) bytes of the option where they vary (it ends in an array), else 0
  */
 struct nmreq_option {

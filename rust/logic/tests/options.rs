@@ -4,8 +4,14 @@
 
 use netmap_logic::abi::{OptionHeader, NETMAP_REQ_MAXSIZE};
 use netmap_logic::logic::errno;
-use netmap_logic::logic::options::{OptionFault, OptionType, OptionWalk, MAX_OPTIONS};
+use netmap_logic::logic::options::{OptionFault, OptionFound, OptionType, OptionWalk, MAX_OPTIONS};
 use proptest::prelude::*;
+
+/// Takes the next option of a list.
+fn take(walk: &mut OptionWalk, header: &OptionHeader) -> Result<OptionFound, OptionFault> {
+    walk.admit()?;
+    walk.step(header)
+}
 
 fn option(reqtype: u32, size: u64) -> OptionHeader {
     OptionHeader {
@@ -28,21 +34,21 @@ fn known_options_have_their_sizes() {
     .into_iter()
     .enumerate()
     {
-        let found = walk.step(&option(reqtype, size)).unwrap();
+        let found = take(&mut walk, &option(reqtype, size)).unwrap();
         assert_eq!(usize::from(found.index), index);
         assert_eq!((found.kind, found.body_size), (Some(kind), body));
     }
     assert_eq!(walk.count(), 5);
     // Sizes smaller than the header count as the header.
     let mut walk = OptionWalk::new(0);
-    assert_eq!(walk.step(&option(2, 0)).unwrap().body_size, 0);
+    assert_eq!(take(&mut walk, &option(2, 0)).unwrap().body_size, 0);
 }
 
 #[test]
 fn unknown_options_do_not_end_the_walk() {
     let mut walk = OptionWalk::new(0);
     for reqtype in [6, 6, u32::MAX] {
-        let found = walk.step(&option(reqtype, u64::MAX)).unwrap();
+        let found = take(&mut walk, &option(reqtype, u64::MAX)).unwrap();
         assert_eq!((found.kind, found.body_size), (None, 0));
     }
 }
@@ -50,18 +56,18 @@ fn unknown_options_do_not_end_the_walk() {
 #[test]
 fn bad_options_end_it() {
     let mut walk = OptionWalk::new(0);
-    assert_eq!(walk.step(&option(0, 0)), Err(OptionFault::Type));
-    walk.step(&option(3, 0)).unwrap();
-    let fault = walk.step(&option(3, 0)).unwrap_err();
+    assert_eq!(take(&mut walk, &option(0, 0)), Err(OptionFault::Type));
+    take(&mut walk, &option(3, 0)).unwrap();
+    let fault = take(&mut walk, &option(3, 0)).unwrap_err();
     assert_eq!(fault, OptionFault::Duplicate { first: 1 });
     assert_eq!(fault.errno(), errno::EINVAL);
     for size in [4097, u64::MAX] {
-        let fault = OptionWalk::new(0).step(&option(2, size)).unwrap_err();
+        let fault = take(&mut OptionWalk::new(0), &option(2, size)).unwrap_err();
         assert_eq!(fault, OptionFault::TooLarge);
         assert_eq!(fault.errno(), errno::EMSGSIZE);
     }
-    assert!(OptionWalk::new(0).step(&option(2, 4096)).is_ok());
-    let got = OptionWalk::new(1).step(&option(2, 4096));
+    assert!(take(&mut OptionWalk::new(0), &option(2, 4096)).is_ok());
+    let got = take(&mut OptionWalk::new(1), &option(2, 4096));
     assert_eq!(got, Err(OptionFault::TooLarge));
 }
 
@@ -69,10 +75,12 @@ fn bad_options_end_it() {
 fn a_circular_list_ends() {
     let mut walk = OptionWalk::new(0);
     let same = option(77, 0);
-    let steps = (0..10_000).take_while(|_| walk.step(&same).is_ok()).count();
+    let steps = (0..10_000)
+        .take_while(|_| take(&mut walk, &same).is_ok())
+        .count();
     assert_eq!(steps, MAX_OPTIONS);
-    assert_eq!(walk.step(&same), Err(OptionFault::TooLarge));
-    assert_eq!(OptionFault::TooLarge.errno(), errno::EMSGSIZE);
+    assert_eq!(take(&mut walk, &same), Err(OptionFault::TooMany));
+    assert_eq!(OptionFault::TooMany.errno(), errno::EMSGSIZE);
 }
 
 /// As many as C netmap takes, which the sizes alone do not say: each option needs room for a pointer too.
@@ -82,8 +90,8 @@ fn many_options_end_where_those_of_c_netmap_do() {
     let count = |last| {
         let mut walk = OptionWalk::new(body);
         let unknown = option(1234, 0);
-        let some = (0..99).all(|_| walk.step(&unknown).is_ok());
-        (some, walk.step(&last).map(|found| found.index))
+        let some = (0..99).all(|_| take(&mut walk, &unknown).is_ok());
+        (some, take(&mut walk, &last).map(|found| found.index))
     };
     // 99 unknown ones and one of 1000 bytes: less than 4096 together.
     assert!(body + 99 * 24 + 1000 < NETMAP_REQ_MAXSIZE);
@@ -96,6 +104,15 @@ fn many_options_end_where_those_of_c_netmap_do() {
     );
     // The size of an unknown one is not looked at.
     assert_eq!(count(option(1234, 1000)), (true, Ok(99)));
+    // Nor the sum of all, but where a known one is.
+    let after = |last| {
+        let mut walk = OptionWalk::new(body);
+        let most = (NETMAP_REQ_MAXSIZE - body) as u64;
+        let full = take(&mut walk, &option(2, most)).is_ok();
+        (full, take(&mut walk, &last).map(|found| found.index))
+    };
+    assert_eq!(after(option(1234, 1000)), (true, Ok(1)));
+    assert_eq!(after(option(3, 0)), (true, Err(OptionFault::TooLarge)));
     assert_eq!(MAX_OPTIONS, 129);
 }
 
@@ -110,10 +127,11 @@ proptest! {
         let mut walk = OptionWalk::new(body);
         let mut total = body;
         for (reqtype, size) in list {
-            match walk.step(&option(reqtype, size)) {
+            match take(&mut walk, &option(reqtype, size)) {
                 Ok(found) => {
                     total += 24 + found.body_size as usize;
-                    prop_assert!(total <= NETMAP_REQ_MAXSIZE);
+                    prop_assert!(found.kind.is_none() || total <= NETMAP_REQ_MAXSIZE);
+                    prop_assert!(total <= NETMAP_REQ_MAXSIZE + 6 * 8);
                     prop_assert_eq!(found.kind.is_some(), (1..6).contains(&reqtype));
                 }
                 Err(_) => break,

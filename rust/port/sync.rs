@@ -125,7 +125,7 @@ fn run<const TX: bool>(
         }
         Err(fault) => {
             let fault = Impossible::Cursor(fault);
-            return Err(reinit(binding, kring, inner, (head, cur), fault));
+            return Err(reinit::<TX>(binding, kring, inner, (head, cur), fault));
         }
     };
     if let Some(forward) = forward {
@@ -158,7 +158,7 @@ fn run<const TX: bool>(
         }
         Err(SyncError::BadRing { at }) => {
             let fault = Impossible::Slot(at);
-            Err(reinit(binding, kring, inner, (head, cur), fault))
+            Err(reinit::<TX>(binding, kring, inner, (head, cur), fault))
         }
         Err(SyncError::Gone) => Err(Failure::Gone),
     }
@@ -235,7 +235,7 @@ impl fmt::Display for Impossible {
 /// `seen` is what the program had written as `head` and `cur`. What another thread of it has written since, there or in a slot,
 /// stays, and is judged by the next sync.
 #[cold]
-fn reinit(
+fn reinit<const TX: bool>(
     binding: &Binding,
     kring: &Kring,
     inner: &mut Inner,
@@ -265,6 +265,10 @@ fn reinit(
     };
     let _ = inner.ring.move_head(seen.0, to.head);
     let _ = inner.ring.move_cur(seen.1, to.cur);
+    if !TX {
+        // It is a receive sync all the same, and its program may take the time for its clock.
+        stamp(inner.ring);
+    }
     inner.ring.publish(to.tail);
     if log::allowed() {
         pr_warn!(

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #include "port.h"
 
@@ -227,6 +228,50 @@ TEST_F_TIMEOUT(bound, all_memory, 120)
 	close(other.fd);
 	EXPECT_EQ(0, munlock(self->port.mem, size));
 	EXPECT_EQ(used, region_count("buffers:", "used "));
+}
+
+static long clusters(void)
+{
+	return region_count("clusters:", "clusters: ");
+}
+
+/*
+ * Whoever touches the end of the region has all of it taken, piece by piece: others get at the region meanwhile, and a
+ * program that is killed takes no more. If this process is kept from running, it may be late: so there are several tries.
+ */
+TEST_F_TIMEOUT(bound, killed_in_the_midst_of_all_memory, 1200)
+{
+	bool stopped = false;
+	int tries, status;
+
+	for (tries = 0; tries < 10 && !stopped; tries++) {
+		volatile char *end = self->port.mem + self->port.reg.nr_memsize - 1;
+		long before = clusters(), after;
+		pid_t child;
+
+		ASSERT_LT(0, before);
+		child = fork();
+		if (child == 0) {
+			*end = 1;
+			for (;;)
+				pause();
+		}
+		while (clusters() == before)
+			;
+		ASSERT_EQ(0, kill(child, SIGKILL));
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		EXPECT_TRUE(WIFSIGNALED(status));
+		EXPECT_EQ(SIGKILL, WTERMSIG(status));
+		after = clusters();
+		EXPECT_LT(before, after);
+		/* What was left to do, for another who touches it. */
+		EXPECT_TRUE(*end == 0 || *end == 1);
+		stopped = clusters() > after;
+		/* With its last user the region goes. */
+		port_close(&self->port);
+		ASSERT_EQ(0, port_open(&self->port, test_interface(), NR_REG_ALL_NIC, 0, 0));
+	}
+	EXPECT_TRUE(stopped);
 }
 
 /* The buffers of a ring are mapped with pages of 2 MiB, and are memory that the kernel can pin. */

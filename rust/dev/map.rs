@@ -114,7 +114,7 @@ impl<'a> Fault<'a> {
         })
     }
 
-    /// Makes sure that there is a page; `ENOMEM` if there is no memory for it.
+    /// Makes sure that there is a page; `ENOMEM` if there is no memory for it, `EINTR` if the task is killed.
     fn fill(&self) -> Result {
         self.binding.region.fill(self.offset)
     }
@@ -144,6 +144,8 @@ unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t
     let Some(fault) = (unsafe { Fault::new(vmf) }) else {
         return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
     };
+    // Also for a task that is killed, which sees no signal but that: a fault of the kernel's on its behalf has to end, and would
+    // be tried again for ever if it were told that there is a page.
     let page = fault.fill().ok();
     let Some(page) = page.and_then(|()| fault.binding.region.page_at(fault.offset)) else {
         return bindings::vm_fault_reason_VM_FAULT_SIGBUS;

@@ -21,7 +21,7 @@
 //! | `NIOCTXSYNC`, `NIOCRXSYNC` | `ENXIO` | not bound, or the port is gone |
 //! | | `EINTR` | killed while another thread was syncing the same ring |
 //! | `mmap` | `EINVAL` | not bound; beyond the region; not `MAP_SHARED` |
-//! | access to mapped memory | `SIGBUS` | that part of the region was never used, and there is no memory for it |
+//! | access to mapped memory | `SIGBUS` | that part of the region was never used, and there is no memory for it, or the task is killed |
 //! | `poll` | `POLLERR` | not bound, the port is gone, or a ring was reinitialised |
 
 mod control;

@@ -13,7 +13,8 @@ use crate::{
     atomic::{AtomicPtr, Ordering},
     bindings,
     logic::bitmap::{words_for, Bitmap},
-    prelude::*, //
+    prelude::*,
+    sys::sched, //
 };
 use core::ptr::NonNull;
 
@@ -219,19 +220,29 @@ impl BufferPool {
         Ok(())
     }
 
-    /// Takes memory for the buffer `index`, one of the pool, and for all before it. Errors as [`Self::alloc`].
-    pub(super) fn cover<D: Devices>(
+    /// Takes a cluster for the first buffers that have no memory, unless the buffer `index` has some. Returns whether it has now:
+    /// if not, there is more to be done, for which the caller need not keep the mutex.
+    ///
+    /// `EINVAL` if there is no such buffer, else errors as [`Self::alloc`]; what earlier calls have taken stays.
+    pub(super) fn approach<D: Devices>(
         &mut self,
         map: &BufferMap,
         index: u32,
         largest: usize,
         devices: &D,
-    ) -> Result {
-        self.grow(map, largest, devices, |backed| backed > index)
+    ) -> Result<bool> {
+        if index >= map.table.total() {
+            return Err(EINVAL);
+        }
+        if self.backed <= index {
+            let before = self.backed;
+            self.grow(map, largest, devices, |backed| backed > before)?;
+        }
+        Ok(self.backed > index)
     }
 
-    /// Takes memory until `enough` says so of the number of buffers that have some; all of it, or nothing if some is not
-    /// to be had.
+    /// Takes memory until `enough` says so of the number of buffers that have some, which becomes true before all have; all of
+    /// it, or nothing if some is not to be had or the task is killed, which is `EINTR`.
     fn grow<D: Devices>(
         &mut self,
         map: &BufferMap,
@@ -242,6 +253,9 @@ impl BufferPool {
         let mut new = KVVec::<Fresh<D::Mapped>>::new();
         let mut backed = self.backed;
         while !enough(backed) {
+            if sched::killed() {
+                return Err(EINTR);
+            }
             new.reserve(1, GFP_CHARGED)?;
             let cluster = new_cluster(map, backed, largest)?;
             let mapped = devices.map(&cluster, new.len())?;

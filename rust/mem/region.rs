@@ -185,26 +185,36 @@ impl Region {
     /// Takes memory for the page at `offset` of the region, if there is none yet: programs may touch, lock or pin all that
     /// they have mapped, used or not. To a program that touches a buffer, all buffers before it are charged too.
     ///
-    /// `ENOMEM` if the system or the control group has no memory.
+    /// `ENOMEM` if the system or the control group has no memory, `EINTR` if the task is killed. What was taken until then
+    /// stays.
     pub(crate) fn fill(&self, offset: u64) -> Result {
         if self.page_at(offset).is_some() {
             return Ok(());
         }
         let (rings, pool) = (self.layout.rings().offset(), self.layout.buffers().offset());
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
         if let Some(at) = offset.checked_sub(pool) {
             let index = at / u64::from(self.buf_size());
-            let index = u32::try_from(index).map_err(|_| EINVAL)?;
-            let State { buffers, maps, .. } = state;
-            buffers.cover(&self.buffers, index, largest(maps), &Maps(maps))
-        } else if let Some(at) = offset.checked_sub(rings) {
+            return self.fill_up_to(u32::try_from(index).map_err(|_| EINVAL)?);
+        }
+        let state = &mut *self.state.lock();
+        if let Some(at) = offset.checked_sub(rings) {
             state.rings.fill(at as usize / PAGE_SIZE).map(|_| ())
         } else {
             state
                 .interfaces
                 .fill(offset as usize / PAGE_SIZE)
                 .map(|_| ())
+        }
+    }
+
+    /// Takes memory for the buffer `index` and for all before it. The mutex is held for one cluster at a time: a bind, which
+    /// keeps the whole network waiting, gets at it in between.
+    fn fill_up_to(&self, index: u32) -> Result {
+        loop {
+            let State { buffers, maps, .. } = &mut *self.state.lock();
+            if buffers.approach(&self.buffers, index, largest(maps), &Maps(maps))? {
+                return Ok(());
+            }
         }
     }
 

@@ -109,6 +109,15 @@ pub trait Receive {
     }
 }
 
+/// Bytes that a slot gets of the `rest` of a frame, where its descriptor says that `stored` are in its buffer of `size` bytes.
+///
+/// The hardware may write a descriptor again after it was looked at: no program is told of more than a buffer holds.
+pub fn share_of_slot(rest: u32, stored: u16, size: u32) -> u16 {
+    u16::try_from(rest.min(size))
+        .unwrap_or(u16::MAX)
+        .min(stored)
+}
+
 #[inline]
 const fn low16(word: u64) -> u16 {
     let [low, high, ..] = word.to_le_bytes();

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     abi::slot_flags::NS_MOREFRAG,
     logic::{
-        desc::{Offset, Receive},
+        desc::{share_of_slot, Offset, Receive},
         ring::{self, Span, Untaken},
         slot::Slot, //
     },
@@ -237,11 +237,11 @@ impl<F: Family> RxQueue<F> {
             if !damaged && self.line.dma.need_sync() {
                 self.sync_for_cpu(held, at, stored);
             }
-            let len = rest.min(u32::from(stored));
-            rest -= len;
+            let len = share_of_slot(rest, stored, held.buf_size);
+            rest -= u32::from(len);
             let more = if i + 1 < slots { NS_MOREFRAG } else { 0 };
             // SAFETY: Within the ring, as `slot` is.
-            unsafe { held.ring.write_len_flags(at, len as u16, more) };
+            unsafe { held.ring.write_len_flags(at, len, more) };
         }
         let mut frame = Frame {
             slots,

@@ -3,7 +3,8 @@
 //! Descriptors, against words composed by hand from the data sheets.
 
 use netmap_logic::logic::desc::{
-    Advanced, Extended, Extended10G, Legacy, Offset, Receive, Transmit, TX_DONE, TX_END, TX_REPORT,
+    share_of_slot, Advanced, Extended, Extended10G, Legacy, Offset, Receive, Transmit, TX_DONE,
+    TX_END, TX_REPORT,
 };
 use proptest::prelude::*;
 
@@ -140,4 +141,15 @@ fn what_no_buffer_holds_is_not_plain() {
         assert!(!is_plain(2048, 2048) && !is_plain(0xffff, 2048));
         assert!(is_plain(0xffff, 65536) && !is_plain(1024, 1024));
     }
+}
+
+/// Whatever the hardware writes into the descriptors of a frame between two looks at them.
+#[test]
+fn a_slot_gets_no_more_than_its_buffer() {
+    assert_eq!(share_of_slot(5000, 2048, 2048), 2048);
+    assert_eq!(share_of_slot(5000, 0xffff, 2048), 2048);
+    assert_eq!(share_of_slot(100, 0xffff, 2048), 100);
+    assert_eq!(share_of_slot(100, 60, 2048), 60);
+    assert_eq!(share_of_slot(0, 60, 2048), 0);
+    assert_eq!(share_of_slot(1 << 20, 0xffff, 65536), 0xffff);
 }

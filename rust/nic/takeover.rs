@@ -398,6 +398,7 @@ impl<F: Family> Frozen<F> {
             hw: stopped.hw().clone(),
             block,
             address,
+            count: bytes / DESCRIPTOR,
             saved,
             family: PhantomData,
         })
@@ -473,6 +474,8 @@ pub struct Taken<F: Family> {
     block: Block,
     /// Where the device sees our ring.
     address: u64,
+    /// How many descriptors it has.
+    count: u32,
     saved: Saved,
     family: PhantomData<F>,
 }
@@ -506,13 +509,12 @@ impl<F: Family> Taken<F> {
         if self.id.direction == Direction::Rx || block.base(hw) != self.address {
             return 0;
         }
-        let count = block.bytes(hw) / DESCRIPTOR;
         let (head, tail) = (block.head(hw), block.tail(hw));
         // A card that has been pulled reads all ones.
-        if head >= count || tail >= count {
+        if head >= self.count || tail >= self.count {
             return 0;
         }
-        distance(head, tail, count)
+        distance(head, tail, self.count)
     }
 
     /// Gives the queue back to its driver, if that has not taken it back already. What was handed over for transmission has

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Shims for static inlines and macros of the kernel that Rust cannot call, and the module's parameters. */
+/* Shims for static inlines and macros of the kernel that Rust cannot call; those of packets are in skb.c. */
 
 #include <linux/delay.h>
 #include <linux/dma-direct.h>
-#include <linux/etherdevice.h>
 #include <linux/ethtool.h>
-#include <linux/if_vlan.h>
 #include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
@@ -14,11 +12,7 @@
 #include <linux/pm_runtime.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/signal.h>
-#include <linux/string.h>
-#include <linux/sysfs.h>
 #include <linux/vmalloc.h>
-#include <net/dst.h>
-#include <net/gso.h>
 #include <net/netdev_lock.h>
 #include <net/net_namespace.h>
 #include <net/netdev_rx_queue.h>
@@ -226,138 +220,6 @@ bool netmap_replace64(u64 *at, u64 from, u64 to)
 	return cmpxchg64(at, from, to) == from;
 }
 
-void netmap_skb_drop(struct sk_buff *skb)
-{
-	dev_kfree_skb_any(skb);
-}
-
-void netmap_skb_consume(struct sk_buff *skb)
-{
-	dev_consume_skb_any(skb);
-}
-
-u16 netmap_skb_queue(struct sk_buff *skb)
-{
-	return skb_get_queue_mapping(skb);
-}
-
-struct sk_buff *netmap_skb_alloc(struct net_device *dev, u32 len)
-{
-	struct sk_buff *skb = __netdev_alloc_skb_ip_align(dev, len, GFP_KERNEL | __GFP_NOWARN);
-
-	if (skb)
-		skb_put(skb, len);
-	return skb;
-}
-
-/* The VLAN tag beside the packet, protocol in the upper half; 0 without one. */
-u32 netmap_skb_vlan(struct sk_buff *skb)
-{
-	if (!skb_vlan_tag_present(skb))
-		return 0;
-	return (u32)ntohs(skb->vlan_proto) << 16 | skb_vlan_tag_get(skb);
-}
-
-u32 netmap_skb_segments(struct sk_buff *skb)
-{
-	return skb_is_gso(skb) ? max_t(u32, skb_shinfo(skb)->gso_segs, 1) : 1;
-}
-
-/* A packet that the stack sent through its device and that nobody will see. */
-void netmap_skb_lost(struct sk_buff *skb)
-{
-	dev_core_stats_tx_dropped_inc(skb->dev);
-	dev_kfree_skb_any_reason(skb, SKB_DROP_REASON_FULL_RING);
-}
-
-/*
- * What a virtual device does with a packet that it holds for long. A packet that its sender holds too, to send it once
- * more, is cloned for that, and the sender's reference stays as it is. NULL without memory: then the packet is lost.
- */
-struct sk_buff *netmap_skb_detach(struct sk_buff *skb)
-{
-	struct net_device *dev = skb->dev;
-
-	skb = skb_share_check(skb, GFP_ATOMIC);
-	if (!skb) {
-		dev_core_stats_tx_dropped_inc(dev);
-		return NULL;
-	}
-	if (skb_orphan_frags(skb, GFP_ATOMIC)) {
-		netmap_skb_lost(skb);
-		return NULL;
-	}
-	skb_tx_timestamp(skb);
-	skb_orphan(skb);
-	skb_dst_drop(skb);
-	nf_reset_ct(skb);
-	return skb;
-}
-
-int netmap_skb_checksum(struct sk_buff *skb)
-{
-	return skb->ip_summed == CHECKSUM_PARTIAL ? skb_csum_hwoffload_help(skb, 0) : 0;
-}
-
-/* The packet itself if it is not to be cut, NULL on failure. */
-struct sk_buff *netmap_skb_segment(struct sk_buff *skb)
-{
-	struct sk_buff *first;
-
-	if (!skb_is_gso(skb))
-		return skb;
-	first = skb_gso_segment(skb, NETIF_F_SG);
-	if (!first)
-		return skb;
-	return IS_ERR(first) ? NULL : first;
-}
-
-/* As many at a time as a driver may bring: softirqs are off meanwhile. */
-static void receive_batch(struct net_device *dev, struct list_head *list)
-{
-	struct sk_buff *skb, *next;
-
-	local_bh_disable();
-	if (netif_running(dev)) {
-		netif_receive_skb_list(list);
-	} else {
-		list_for_each_entry_safe(skb, next, list, list) {
-			skb_list_del_init(skb);
-			kfree_skb(skb);
-		}
-	}
-	local_bh_enable();
-}
-
-void netmap_skb_receive(struct net_device *dev, struct sk_buff *first)
-{
-	struct sk_buff *skb, *next;
-	unsigned int count = 0;
-	LIST_HEAD(list);
-
-	skb_list_walk_safe(first, skb, next) {
-		skb_mark_not_on_list(skb);
-		skb->protocol = eth_type_trans(skb, dev);
-		list_add_tail(&skb->list, &list);
-		if (++count % NAPI_POLL_WEIGHT == 0) {
-			receive_batch(dev, &list);
-			INIT_LIST_HEAD(&list);
-		}
-	}
-	if (!list_empty(&list))
-		receive_batch(dev, &list);
-}
-
-void netmap_skb_queue_init(struct sk_buff_head *queue)
-{
-	skb_queue_head_init(queue);
-}
-
-bool netmap_skb_queue_empty(struct sk_buff_head *queue)
-{
-	return skb_queue_empty_lockless(queue);
-}
-
 bool netmap_message_allowed(void)
 {
 	static DEFINE_RATELIMIT_STATE(state, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
@@ -381,42 +243,6 @@ void netmap_get_page(struct page *page)
 {
 	get_page(page);
 }
-
-/*
- * The kernel crate's parameters cannot be read through sysfs. These are, and those of the memory may be written: a
- * new value counts from the next time that the global region is made.
- */
-unsigned int netmap_if_size = 1024;
-module_param_named(if_size, netmap_if_size, uint, 0644);
-MODULE_PARM_DESC(if_size, "Size of a netmap_if in bytes");
-
-unsigned int netmap_if_num = 100;
-module_param_named(if_num, netmap_if_num, uint, 0644);
-MODULE_PARM_DESC(if_num, "Most netmap_if objects of the global region");
-
-unsigned int netmap_ring_size = 9 * 4096;
-module_param_named(ring_size, netmap_ring_size, uint, 0644);
-MODULE_PARM_DESC(ring_size, "Size of a netmap_ring in bytes; a larger ring takes the room of several");
-
-unsigned int netmap_ring_num = 200;
-module_param_named(ring_num, netmap_ring_num, uint, 0644);
-MODULE_PARM_DESC(ring_num, "Most rings of that size in the global region");
-
-unsigned int netmap_buf_size = 2048;
-module_param_named(buf_size, netmap_buf_size, uint, 0644);
-MODULE_PARM_DESC(buf_size, "Size of a buffer in bytes, rounded up to a power of two");
-
-unsigned int netmap_buf_num = 163840;
-module_param_named(buf_num, netmap_buf_num, uint, 0644);
-MODULE_PARM_DESC(buf_num, "Most buffers of the global region; memory is taken as they are used");
-
-unsigned int netmap_no_timestamp;
-module_param_named(no_timestamp, netmap_no_timestamp, uint, 0644);
-MODULE_PARM_DESC(no_timestamp, "Stamp receive rings only where NR_TIMESTAMP asks for it");
-
-unsigned int netmap_fwd;
-module_param_named(fwd, netmap_fwd, uint, 0644);
-MODULE_PARM_DESC(fwd, "Forward all packets between NIC and host rings, not only those marked NS_FORWARD");
 
 /* Hardware queues. */
 
@@ -655,48 +481,3 @@ void netmap_sleep_us(unsigned long us)
 {
 	fsleep(us);
 }
-
-static const char *const takeovers[] = { "auto", "hot", "restart" };
-
-static int set_takeover(const char *word, const struct kernel_param *param)
-{
-	int found = sysfs_match_string(takeovers, word);
-
-	if (found < 0)
-		return found;
-	WRITE_ONCE(*(unsigned int *)param->arg, found);
-	return 0;
-}
-
-static int get_takeover(char *buffer, const struct kernel_param *param)
-{
-	return sysfs_emit(buffer, "%s\n", takeovers[READ_ONCE(*(unsigned int *)param->arg)]);
-}
-
-static const struct kernel_param_ops takeover_ops = {
-	.set = set_takeover,
-	.get = get_takeover,
-};
-
-bool netmap_trust_file;
-module_param_named(trust_file, netmap_trust_file, bool, 0644);
-MODULE_PARM_DESC(trust_file, "Whoever may open /dev/netmap may bind any interface, without CAP_NET_ADMIN");
-
-/* The RTNL mutex is held: the device does not change its namespace. */
-bool netmap_may_bind(struct net_device *dev)
-{
-	return READ_ONCE(netmap_trust_file) || ns_capable(dev_net(dev)->user_ns, CAP_NET_ADMIN);
-}
-
-unsigned int netmap_takeover;
-module_param_cb(takeover, &takeover_ops, &netmap_takeover, 0644);
-MODULE_PARM_DESC(takeover,
-		 "How queues are taken: hot, from the running driver; restart, around its stop and open; auto, the second where the first fails");
-
-bool netmap_e1000e_takeover;
-module_param_named(e1000e_takeover, netmap_e1000e_takeover, bool, 0644);
-MODULE_PARM_DESC(e1000e_takeover, "Take queues of 82574 and 82583 too: for virtual machines only");
-
-bool netmap_e1000_takeover;
-module_param_named(e1000_takeover, netmap_e1000_takeover, bool, 0644);
-MODULE_PARM_DESC(e1000_takeover, "Take queues of 8254x from the running driver outside of virtual machines too");

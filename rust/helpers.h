@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Shims for static inlines and macros of the kernel that Rust cannot call. No policy here. */
+/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c), redirect.c, parameters.c. */
 #ifndef NETMAP_HELPERS_H
 #define NETMAP_HELPERS_H
 
@@ -68,7 +68,6 @@ u16 netmap_rx_queues(struct net_device *dev);
 u16 netmap_channels(struct net_device *dev);
 int netmap_ring_sizes(struct net_device *dev, u32 *tx, u32 *rx);
 u32 netmap_link_speed(struct net_device *dev);
-bool netmap_may_bind(struct net_device *dev);
 bool netmap_tx_completed(struct net_device *dev, u16 queue);
 void netmap_napi_schedule(struct napi_struct *napi);
 struct napi_struct *netmap_queue_napi(struct net_device *dev, bool tx, u16 queue);
@@ -112,6 +111,9 @@ bool netmap_message_allowed(void);
 bool netmap_refusal_allowed(void);
 bool netmap_killed(void);
 void netmap_get_page(struct page *page);
+
+/* Whether the parameters, or its capabilities, let the current task bind a device. */
+bool netmap_may_bind(struct net_device *dev);
 
 /* Module parameters, as the C netmap names them. */
 extern unsigned int netmap_if_size;

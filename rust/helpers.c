@@ -261,6 +261,7 @@ bool netmap_is_foreign(struct pci_dev *pdev)
 	return driver && driver->owner && test_bit(TAINT_OOT_MODULE, &driver->owner->taints);
 }
 
+/* Says nothing of a card: a real one that is passed through to a guest cannot be told from an emulated one. */
 bool netmap_in_guest(void)
 {
 	return boot_cpu_has(X86_FEATURE_HYPERVISOR);

@@ -85,8 +85,9 @@ MODULE_PARM_DESC(takeover,
 
 bool netmap_e1000e_takeover;
 module_param_named(e1000e_takeover, netmap_e1000e_takeover, bool, 0644);
-MODULE_PARM_DESC(e1000e_takeover, "Take queues of 82574 and 82583 too: for virtual machines only");
+MODULE_PARM_DESC(e1000e_takeover, "Take queues of 82574 and 82583 too: for emulated ones, in virtual machines, only");
 
 bool netmap_e1000_takeover;
 module_param_named(e1000_takeover, netmap_e1000_takeover, bool, 0644);
-MODULE_PARM_DESC(e1000_takeover, "Take queues of 8254x from the running driver outside of virtual machines too");
+MODULE_PARM_DESC(e1000_takeover,
+		 "Take queues of 8254x from the running driver outside of virtual machines too; in them they are, even of a real one");

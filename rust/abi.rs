@@ -51,7 +51,7 @@ pub struct Ring {
     pub num_slots: u32,
     /// Size of a buffer in bytes.
     pub nr_buf_size: u32,
-    /// Index of the ring among the rings of its kind and direction.
+    /// Index of the ring among those of its direction, where host rings come after those of the NIC.
     pub ringid: u16,
     /// Direction: 0 transmits, 1 receives.
     pub dir: u16,
@@ -65,7 +65,7 @@ pub struct Ring {
     pub flags: u32,
     /// Padding.
     pub pad1: u32,
-    /// Time of the last sync.
+    /// Time of the last sync of a receive ring.
     pub ts: Timeval,
     /// Bits of `Slot::ptr` that hold an offset.
     pub offset_mask: u64,

@@ -2,7 +2,7 @@
 
 //! netmap: the rings of a NIC, shared between NIC, kernel and program.
 //!
-//! The parts, each depending only on those below it:
+//! The parts, each depending only on those below it, but for the krings, which [`nic`] and [`mem`] use, too:
 //!
 //! - [`dev`]: `/dev/netmap`, one binding per open file;
 //! - [`port`]: what a name can be bound to, and the krings;
@@ -16,17 +16,18 @@
 //!
 //! 1. `rtnl_mutex`: everything that binds, unbinds or changes a NIC port;
 //! 2. the registry's mutex ([`port::registry`]): the tables of ports and regions;
-//! 3. a kring, stopped ([`port::kring::Kring::stop`]) or held for a sync;
-//! 4. the mutex of a region ([`mem`]);
-//! 5. the mutex of redirected functions ([`nic`]), which nests in the RTNL mutex alone;
-//! 6. `netif_addr_lock`, `netif_tx_lock`, the queue lock of a host ring.
+//! 3. the mutex of a port ([`port`]): which of its rings are in use, and its device;
+//! 4. the mutex of the redirected functions, and that of a NIC's taken queues and, in it, of its RSS table ([`nic`]);
+//! 5. a kring, stopped ([`port::kring::Kring::stop`]) or held for a sync;
+//! 6. the mutex of a region ([`mem`]);
+//! 7. `netif_addr_lock`, `netif_tx_lock`, the queue lock and the device lock of host rings.
 //!
 //! A sync takes the busy flag of its own kring, and no mutex but, where buffers are exchanged for the first time, that of
 //! their region. One that forwards from a host ring has the flag of a transmit kring besides, one after the other, which
 //! it takes only where nobody else has it: so it waits for none while it holds another, and there is no order between
 //! them. A page fault on a mapped region takes that region's mutex, which nests in the program's own `mmap_lock`.
-//! Interrupts take only the queue lock of a host ring
-//! and find ports under RCU. User memory is never copied under a lock.
+//! Interrupts and the stack's transmit path take the queue lock of a host ring, wake wait queues, and find ports under RCU; an
+//! interrupt takes a kring's busy flag if it is free, and does not wait for it. User memory is never copied under a lock.
 
 #![allow(
     // Nobody links to this crate: `pub` marks what a module offers to the others, in `logic` also to its host tests.

@@ -152,6 +152,12 @@ TEST_F(unbound, legacy_commands)
 	legacy_init(&req, test_interface());
 	req.nr_cmd = 77;
 	EXPECT_EQ(EINVAL, errno_of(ioctl(self->fd, NIOCREGIF, &req)));
+	/* A question has one command. */
+	for (cmd = 0; cmd <= 12; cmd++) {
+		legacy_init(&req, "");
+		req.nr_cmd = cmd;
+		EXPECT_EQ(cmd == NETMAP_BDG_LIST ? EOPNOTSUPP : 0, errno_of(ioctl(self->fd, NIOCGINFO, &req)));
+	}
 }
 
 TEST_F(unbound, header_fields)

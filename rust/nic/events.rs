@@ -63,7 +63,8 @@ impl Vector<'_> {
 /// port's own. With those held a port has the driver restarted or the device taken down; it is not told what comes of that.
 /// None of the functions may drop the hooks, but for [`PortEvents::gone`], which has to.
 pub trait PortEvents: Send + Sync {
-    /// Takes a packet that the stack sends through TX queue `queue`: the queue is taken, or the host rings capture all.
+    /// Takes a packet that the stack sends through TX queue `queue`, whose gate is closed: the queue is taken, or is being taken
+    /// or given back at this moment.
     ///
     /// Runs under the queue's TX lock in an RCU read side, mostly in softirq, for netpoll with interrupts disabled.
     fn transmit(&self, skb: SentSkb, queue: u16);

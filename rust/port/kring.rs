@@ -10,9 +10,9 @@
 //! | state | who |
 //! |---|---|
 //! | cursors, ring memory, queue (`Inner`) | the holder of the busy flag ([`Held`]) |
-//! | attach, detach of ring memory and queue | the holder of the RTNL mutex, with the kring stopped |
+//! | attach, detach of ring memory and queue | the same, who has stopped the kring for it, with the RTNL mutex held |
 //! | list of the files to wake | readers under RCU, writers with the registry's mutex |
-//! | counters | anyone |
+//! | counters | anyone reads them; who writes is said at each ([`Counters`]) |
 
 use super::listeners::Listeners;
 use crate::{
@@ -378,7 +378,8 @@ impl Kring {
         }
     }
 
-    /// Takes the busy flag of a stopped kring, for attach, detach and reprogramming; waits for a sync under way.
+    /// Keeps syncs out until [`Self::start`] and takes the busy flag, for attach, detach and reprogramming; waits for a sync
+    /// under way. Of a kring that is stopped already it takes the flag alone.
     ///
     /// The caller holds the RTNL mutex, so that there is only one.
     pub fn stop(&self) -> Held<'_> {
@@ -401,8 +402,8 @@ impl Kring {
         self.wake();
     }
 
-    /// Makes a dead kring one that is stopped, for its next user. The caller holds the RTNL and the registry's mutex, under
-    /// which krings die, and nobody has the ring bound.
+    /// Makes a dead kring one that is stopped, for its next user. The caller holds the RTNL mutex, under which krings die, and
+    /// nobody has the ring bound.
     pub fn revive(&self) {
         self.busy.revive();
     }

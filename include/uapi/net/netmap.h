@@ -262,8 +262,8 @@ enum {
  * @nr_flags:	(in) NR_* below
  *
  * Errors: EAGAIN the queues could not be taken safely just now; EBUSY the file is bound, a ring is exclusively bound,
- * or (NR_EXCLUSIVE) bound at all; EINVAL no such ring or region, or a bad combination; ENETDOWN the interface is down;
- * ENOMEM region exhausted; ENXIO no such port; EOPNOTSUPP not possible on this port.
+ * or (NR_EXCLUSIVE) bound at all; EINVAL no such ring or region, or a bad combination; ENOMEM region exhausted; ENXIO no
+ * such port; EOPNOTSUPP not possible on this port.
  */
 struct nmreq_register {
 	uint64_t nr_offset _NETMAP_ALIGN64;

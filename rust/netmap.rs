@@ -2,11 +2,13 @@
 
 //! netmap: the rings of a NIC, shared between NIC, kernel and program.
 //!
-//! The parts, each depending only on those below it, but for the krings, which [`nic`] and [`mem`] use, too:
+//! The parts, each depending only on those below it:
 //!
 //! - [`dev`]: `/dev/netmap`, one binding per open file;
-//! - [`port`]: what a name can be bound to, and the krings;
-//! - [`nic`]: hardware queues of live stock drivers; [`mem`]: regions of buffers, rings and interfaces;
+//! - [`port`]: what a name can be bound to;
+//! - [`nic`]: hardware queues of live stock drivers;
+//! - [`ring`]: one ring, and how a system call goes through it;
+//! - [`mem`]: regions of buffers, rings and interfaces;
 //! - [`sys`]: wrappers over what the `kernel` crate lacks;
 //! - [`logic`] and [`abi`]: pure decisions and the user ABI, used by all; [`atomic`]: core's atomics, or slow ones for tests.
 //!
@@ -18,7 +20,7 @@
 //! 2. the registry's mutex ([`port::registry`]): the tables of ports and regions;
 //! 3. the mutex of a port ([`port`]): which of its rings are in use, and its device;
 //! 4. the mutex of the redirected functions, and that of a NIC's taken queues and, in it, of its RSS table ([`nic`]);
-//! 5. a kring, stopped ([`port::kring::Kring::stop`]) or held for a sync;
+//! 5. a kring, stopped ([`ring::kring::Kring::stop`]) or held for a sync;
 //! 6. the mutex of a region ([`mem`]);
 //! 7. `netif_addr_lock`, `netif_tx_lock`, the queue lock and the device lock of host rings.
 //!
@@ -43,6 +45,7 @@ mod mem;
 mod nic;
 mod port;
 mod prelude;
+mod ring;
 mod sys;
 
 use prelude::*;

@@ -5,11 +5,9 @@
 use super::{open_file, OpenFile};
 use crate::{
     atomic::{AtomicU64, Ordering},
-    port::{
-        kring::{Direction, Kring},
-        registry, //
-    },
+    port::registry,
     prelude::*,
+    ring::{kring::Kring, queue::Direction},
     sys::log::Shown, //
 };
 use core::fmt;

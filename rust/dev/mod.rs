@@ -38,9 +38,9 @@ use crate::{
         binding::Binding,
         forward::Forward,
         registry,
-        sync, //
     },
     prelude::*,
+    ring::sync,
     sys::{self, trace, wait::WaitQueue}, //
 };
 use core::ptr::null_mut;
@@ -321,7 +321,7 @@ fn sync_transmit(open: &OpenFile) -> Result {
     let binding = alive(open)?;
     let mut result = Ok(());
     for kring in binding.tx.iter() {
-        if let Err(failure) = sync::txsync(binding, kring, sync::FORCE) {
+        if let Err(failure) = sync::txsync(&binding.label, kring, sync::FORCE) {
             result = result.and(failure.to_ioctl());
         }
     }
@@ -334,13 +334,13 @@ fn sync_receive(open: &OpenFile) -> Result {
     let mut result = Ok(());
     let mut forward = Forward::new(binding);
     for kring in binding.rx.iter() {
-        if let Err(failure) = sync::rxsync(binding, kring, &mut forward, sync::FORCE) {
+        if let Err(failure) = sync::rxsync(&binding.label, kring, &mut forward, sync::FORCE) {
             result = result.and(failure.to_ioctl());
         }
     }
     if forward.finish() {
         for kring in binding.tx.iter() {
-            if let Err(failure) = sync::txflush(binding, kring, 0) {
+            if let Err(failure) = sync::txflush(&binding.label, kring, 0) {
                 result = result.and(failure.to_ioctl());
             }
         }

@@ -13,9 +13,9 @@ use super::{open_file, OpenFile};
 use crate::{
     port::{
         binding::Binding,
-        forward::Forward,
-        sync::{self, Failure}, //
+        forward::Forward, //
     },
+    ring::sync::{self, Failure},
     sys::poll::Poll, //
 };
 use kernel::{bindings, ffi::c_uint};
@@ -67,9 +67,9 @@ fn sync_rings(binding: &Binding, events: u32) -> u32 {
         for kring in binding.tx.iter() {
             // Once there is room somewhere, other rings are visited only if there is something to send.
             let result = if output != 0 {
-                sync::txsync(binding, kring, 0)
+                sync::txsync(&binding.label, kring, 0)
             } else {
-                sync::txflush(binding, kring, 0)
+                sync::txflush(&binding.label, kring, 0)
             };
             if found(result, &mut ready) {
                 ready |= output;
@@ -82,7 +82,7 @@ fn sync_rings(binding: &Binding, events: u32) -> u32 {
         // All of them, or the last ones starve.
         let mut forward = Forward::new(binding);
         for kring in binding.rx.iter() {
-            if found(sync::rxsync(binding, kring, &mut forward, 0), &mut ready) {
+            if found(sync::rxsync(&binding.label, kring, &mut forward, 0), &mut ready) {
                 ready |= input;
             }
         }
@@ -97,7 +97,7 @@ fn sync_rings(binding: &Binding, events: u32) -> u32 {
 #[cold]
 fn flush(binding: &Binding, ready: &mut u32) {
     for kring in binding.tx.iter() {
-        found(sync::txflush(binding, kring, 0), ready);
+        found(sync::txflush(&binding.label, kring, 0), ready);
     }
 }
 

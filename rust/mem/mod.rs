@@ -12,7 +12,9 @@ mod dma;
 mod group;
 mod page;
 mod region;
+mod shared_ring;
 
 pub(crate) use dma::DmaMap;
 pub(crate) use group::Group;
 pub(crate) use region::{InterfaceMemory, Region, RingMemory};
+pub(crate) use shared_ring::SharedRing;

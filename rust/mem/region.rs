@@ -7,7 +7,8 @@ use super::{
     buffers::{self, BufferMap, BufferPool, Devices},
     dma::{DmaMap, Mapping},
     group::{Group, Groups, Owners},
-    page::{Cluster, PAGE_SIZE}, //
+    page::{Cluster, PAGE_SIZE},
+    shared_ring::SharedRing, //
 };
 use crate::{
     abi,
@@ -17,7 +18,6 @@ use crate::{
         groups::NOBODY,
         pools::{Layout, Parameters}, //
     },
-    port::kring::SharedRing,
     prelude::*, //
 };
 use core::ptr::NonNull;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     bindings,
     mem::{DmaMap, Region},
-    port::kring::{Direction, Kring, Queue},
+    ring::{kring::Kring, queue::{Direction, Queue}},
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl}, //
 };

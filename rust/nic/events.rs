@@ -7,7 +7,7 @@ use crate::{
     abi::IFNAMSIZ,
     atomic::{AtomicBool, Ordering},
     bindings,
-    port::kring::Direction,
+    ring::queue::Direction,
     prelude::*,
     sys::{
         notifier::{NetdevEvent, NetdevNotifier, PmEvent, PmNotifier},

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     bindings,
     logic::owner::Owner,
-    port::kring::{Direction, Queue},
+    ring::queue::{Direction, Queue},
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl}, //
 };

@@ -18,7 +18,7 @@ use crate::{
     atomic::Ordering,
     bindings,
     logic::owner::Owner,
-    port::kring::{Direction, Kring, Queue},
+    ring::{kring::Kring, queue::{Direction, Queue}},
     prelude::*,
     sys::rtnl::Rtnl, //
 };

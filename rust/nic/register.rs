@@ -9,7 +9,7 @@
 use super::switch::Switch;
 use crate::{
     bindings,
-    port::kring::Direction,
+    ring::queue::Direction,
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl}, //
 };

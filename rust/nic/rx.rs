@@ -27,7 +27,7 @@ use crate::{
         slot::Slot, //
     },
     mem::Region,
-    port::kring::{Counters, Inner, Kring, Queue, SyncError},
+    ring::{counters::Counters, kring::Kring, queue::{Inner, Queue, SyncError}},
     prelude::*,
     sys::barrier, //
 };
@@ -420,7 +420,7 @@ impl<F: Family> RxQueue<F> {
         let Some(address) = self.line.dma.get(index) else {
             return false;
         };
-        if !held.accept(&self.region, slot, index) {
+        if !held.accept(slot, index) {
             return false;
         }
         if self.line.dma.need_sync() {
@@ -478,7 +478,7 @@ impl<F: Family> RxQueue<F> {
     }
 
     #[inline(always)]
-    fn sync<const SYNC: bool>(
+    fn run<const SYNC: bool>(
         &self,
         live: &mut Live,
         held: &mut Inner,
@@ -494,7 +494,7 @@ impl<F: Family> RxQueue<F> {
 }
 
 impl<F: Family> Queue for RxQueue<F> {
-    fn rxsync(
+    fn sync(
         &self,
         held: &mut Inner,
         kring: &Kring,
@@ -506,15 +506,12 @@ impl<F: Family> Queue for RxQueue<F> {
             return Err(SyncError::Gone);
         };
         if self.line.dma.need_sync() {
-            self.sync::<true>(live, held, kring, &span)
+            self.run::<true>(live, held, kring, &span)
         } else {
-            self.sync::<false>(live, held, kring, &span)
+            self.run::<false>(live, held, kring, &span)
         }
     }
 
-    fn txsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
-        Err(SyncError::Gone)
-    }
 
     fn has_news(&self, held: &Inner) -> bool {
         // SAFETY: We are called with the busy flag held.

@@ -35,7 +35,7 @@ use crate::{
         rewind::{Rewind, Stretch},
         ring::{add, distance, prev}, //
     },
-    port::kring::Direction,
+    ring::queue::Direction,
     prelude::*,
     sys::{barrier, rtnl::Rtnl, sched}, //
 };

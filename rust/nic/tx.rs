@@ -23,7 +23,7 @@ use crate::{
         slot::Slot, //
     },
     mem::Region,
-    port::kring::{Counters, Inner, Kring, Queue, SyncError},
+    ring::{counters::Counters, kring::Kring, queue::{Inner, Queue, SyncError}},
     prelude::*, //
 };
 use core::marker::PhantomData;
@@ -237,7 +237,7 @@ impl<F: Family> TxQueue<F> {
             bytes += u32::from(found.len);
             if u32::from(found.len) > held.buf_size
                 || bytes > F::Tx::MAX_FRAME
-                || !held.accept(&self.region, at, found.buf_idx)
+                || !held.accept(at, found.buf_idx)
             {
                 return Frame::Bad(at);
             }
@@ -545,7 +545,7 @@ impl<F: Family> TxQueue<F> {
 }
 
 impl<F: Family> Queue for TxQueue<F> {
-    fn txsync(
+    fn sync(
         &self,
         held: &mut Inner,
         kring: &Kring,
@@ -586,9 +586,6 @@ impl<F: Family> Queue for TxQueue<F> {
         result
     }
 
-    fn rxsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
-        Err(SyncError::Gone)
-    }
 
     fn has_news(&self, _: &Inner) -> bool {
         // SAFETY: We are called with the busy flag held.

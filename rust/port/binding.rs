@@ -2,7 +2,7 @@
 
 //! An open file bound to a subset of a port's rings.
 
-use super::{kring::Kring, listeners::Subscription, nic::NicPort};
+use super::nic::NicPort;
 use crate::{
     abi,
     logic::{
@@ -11,7 +11,8 @@ use crate::{
         selection::{RingCounts, Selection}, //
     },
     mem::{Group, InterfaceMemory, Region},
-    prelude::*, //
+    prelude::*,
+    ring::{kring::Kring, listeners::{Listeners, Subscription}}, //
 };
 
 /// What a successful register made. It does not change; [`super::registry::unbind`] undoes it.
@@ -46,8 +47,13 @@ impl Binding {
     }
 
     /// All rings bound.
-    pub(super) fn rings(&self) -> impl Iterator<Item = &Arc<Kring>> {
+    fn rings(&self) -> impl Iterator<Item = &Arc<Kring>> {
         Iterator::chain(self.tx.iter(), self.rx.iter())
+    }
+
+    /// Who is woken for each of them.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = &Listeners> {
+        self.rings().map(|kring| &kring.listeners)
     }
 }
 

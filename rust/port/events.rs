@@ -3,7 +3,6 @@
 //! What happens to the device of a port in netmap mode.
 
 use super::{
-    kring::Kring,
     nic::{each, Lost, NicPort},
     registry, //
 };
@@ -11,6 +10,7 @@ use crate::{
     abi,
     nic::events::{Loss, PortEvents, Vector},
     prelude::*,
+    ring::kring::Kring,
     sys::{netdev::NetDev, rtnl::Rtnl, skb::SentSkb, wait}, //
 };
 

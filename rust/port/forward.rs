@@ -10,14 +10,13 @@
 //!
 //! # Who holds what
 //!
-//! [`Forward::before_rxsync`] runs with the RX kring held, between its prologue and its rxsync. It takes NIC TX krings
+//! [`Released::before_sync`] runs with the RX kring held, between its prologue and its rxsync. It takes NIC TX krings
 //! one at a time, passes over those that others sync, and waits for none of them: so there is no order between them to
 //! keep. An interrupt that looks at one is no reason to pass over it. [`Forward::finish`] runs with no kring held.
 
 use super::{
     binding::Binding,
     host::{Frame, HostTx},
-    kring::{Inner, Kring, SharedRing},
 };
 use crate::{
     abi::{
@@ -30,8 +29,9 @@ use crate::{
         ring::{distance, is_passed, next, Span},
         slot::Slot, //
     },
-    mem::Region,
+    mem::{Region, SharedRing},
     prelude::*,
+    ring::{kring::Kring, queue::Inner, sync::Released},
     sys::{param, skb::SkbChain}, //
 };
 
@@ -45,6 +45,16 @@ pub(crate) struct Forward<'a> {
     down: bool,
 }
 
+impl Released for Forward<'_> {
+    /// Forwards what is marked in `span`, the slots that the program has released of the ring of `kring`.
+    #[inline]
+    fn before_sync(&mut self, kring: &Kring, held: &mut Inner, span: &Span) {
+        if !span.is_empty() && (self.all || held.ring.flags() & NR_FORWARD != 0) {
+            self.forward(kring, held, span);
+        }
+    }
+}
+
 impl<'a> Forward<'a> {
     /// For a system call on a bound file.
     #[inline]
@@ -55,14 +65,6 @@ impl<'a> Forward<'a> {
             all: param::forward_all(),
             up: SkbChain::new(),
             down: false,
-        }
-    }
-
-    /// Forwards what is marked in `span`, the slots that the program has released of the ring of `kring`.
-    #[inline]
-    pub(crate) fn before_rxsync(&mut self, kring: &Kring, held: &mut Inner, span: &Span) {
-        if !span.is_empty() && (self.all || flags(held.ring) & NR_FORWARD != 0) {
-            self.forward(kring, held, span);
         }
     }
 
@@ -190,14 +192,7 @@ impl Room {
     /// [`None`] if `head` is impossible, which the ring's own sync will find.
     fn of(tx: &Inner) -> Option<Self> {
         let (n, cursors) = (tx.ring.num_slots(), &tx.cursors);
-        let header = tx.ring.header();
-        // SAFETY: The header of a ring is valid; volatile because programs write it.
-        let (head, cur) = unsafe {
-            (
-                (&raw const (*header).head).read_volatile(),
-                (&raw const (*header).cur).read_volatile(),
-            )
-        };
+        let (head, cur, _) = tx.ring.user_cursors();
         let (low, high) = (cursors.rhead(), cursors.rtail());
         (head < n && distance(low, head, n) <= distance(low, high, n)).then(|| Self {
             seen: (head, cur),
@@ -220,8 +215,8 @@ impl Room {
                 let packet = Slot::from_raw(from.ring.read(index));
                 let free = Slot::from_raw(tx.ring.read(head));
                 if u32::from(packet.len) > region.buf_size()
-                    || !tx.accept(region, head, packet.buf_idx)
-                    || !from.accept(region, index, free.buf_idx)
+                    || !tx.accept(head, packet.buf_idx)
+                    || !from.accept(index, free.buf_idx)
                 {
                     return false;
                 }
@@ -259,11 +254,4 @@ impl Room {
         }
         true
     }
-}
-
-/// A ring's flags as the program wrote them.
-#[inline]
-fn flags(ring: SharedRing) -> u32 {
-    // SAFETY: The header of a ring is valid; volatile because programs write it.
-    unsafe { (&raw const (*ring.header()).flags).read_volatile() }
 }

@@ -7,7 +7,6 @@
 //! program sees what the wire would have shown. What the program puts in a host TX ring is copied and goes up the
 //! stack as if the device had received it.
 
-use super::kring::{Counters, Inner, Kring, Queue, SyncError};
 use crate::{
     abi::{slot_flags::NS_MOREFRAG, NETMAP_MAX_FRAGS},
     atomic::{AtomicU32, Ordering},
@@ -17,6 +16,7 @@ use crate::{
     },
     mem::Region,
     prelude::*,
+    ring::{counters::Counters, kring::Kring, queue::{Inner, Queue, SyncError}},
     sys::{
         netdev::NetDev,
         skb::{SentSkb, Skb, SkbChain, SkbQueue}, //
@@ -144,13 +144,10 @@ impl HostRx {
 }
 
 impl Queue for HostRx {
-    fn txsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
-        Ok(())
-    }
 
-    fn rxsync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
+    fn sync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
         let size = self.region.buf_size();
-        if let Err(at) = held.accept_span(&self.region, span, false) {
+        if let Err(at) = held.accept_span(span, false) {
             // It lies between `hwcur` and the program's head, where the span is.
             let _ = held.cursors.release(at.slot);
             return Err(SyncError::BadRing { at: Some(at) });
@@ -325,7 +322,7 @@ impl HostTx {
 }
 
 impl Queue for HostTx {
-    fn txsync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
+    fn sync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
         let dev = self.device().ok_or(SyncError::Gone)?;
         let mut chain = SkbChain::new();
         let mut frame = Frame::new(span.begin());
@@ -339,7 +336,7 @@ impl Queue for HostTx {
             let checked = self.region.buf_ptr(slot.buf_idx);
             let Some(buffer) = checked
                 .filter(|_| u32::from(slot.len) <= self.region.buf_size())
-                .filter(|_| held.accept(&self.region, index, slot.buf_idx))
+                .filter(|_| held.accept(index, slot.buf_idx))
             else {
                 let (slot, packet) = (index, frame.first);
                 result = Err(SyncError::BadRing {
@@ -386,9 +383,6 @@ impl Queue for HostTx {
         result
     }
 
-    fn rxsync(&self, _: &mut Inner, _: &Kring, _: Span, _: u32) -> Result<(), SyncError> {
-        Ok(())
-    }
 }
 
 /// Why a frame does not go up.

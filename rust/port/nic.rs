@@ -9,8 +9,6 @@
 use super::{
     binding::{new_interface, Binding},
     host::{HostRx, HostTx},
-    kring::{Direction, Inner, Kring, Queue, SyncError},
-    listeners::Subscription, //
 };
 use crate::{
     abi,
@@ -19,7 +17,6 @@ use crate::{
     logic::{
         pools::round_slots,
         request::{BindRequest, Geometry, Reply},
-        ring::Span,
         ringset::RingSet,
         selection::{RingCounts, Selection}, //
     },
@@ -32,6 +29,7 @@ use crate::{
         Refusal, //
     },
     prelude::*,
+    ring::{idle::Idle, kring::Kring, listeners::Subscription, queue::Direction},
     sys::{
         log::{self, Shown},
         netdev::NetDev,
@@ -55,7 +53,7 @@ pub(crate) struct NicPort {
     pub(super) rx: KVec<Arc<Kring>>,
     pub(super) host_rx: KVec<Arc<HostRx>>,
     pub(super) host_tx: Arc<HostTx>,
-    pub(super) idle: Arc<dyn Queue>,
+    pub(super) idle: Idle,
     pub(super) counts: RingCounts,
     pub(super) slots: (u32, u32),
     pub(super) region: Arc<Region>,
@@ -95,38 +93,6 @@ pub(super) struct RingUse {
     pub(super) memory: Option<RingMemory>,
     /// Whether a hardware queue is taken for it.
     pub(super) taken: bool,
-}
-
-/// What stands behind a ring while its queue is not ours: nothing moves. What the program hands over is read and checked as
-/// by a queue, and its buffers are noted: the hardware gets them when the queue is back.
-struct Idle(Arc<Region>);
-
-impl Queue for Idle {
-    fn txsync(&self, held: &mut Inner, _: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
-        // The slots stay handed over, and are sent when the queue is back; those of a packet that cannot be, and all behind it,
-        // become the program's again.
-        held.accept_span(&self.0, span, true)
-            .map_err(|at| SyncError::BadRing { at: Some(at) })
-    }
-
-    fn rxsync(&self, held: &mut Inner, _: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
-        match held.accept_span(&self.0, span, false) {
-            Ok(()) => {
-                // The slots are the kernel's again; they are filled when the queue is back.
-                held.cursors.release_all();
-                Ok(())
-            }
-            Err(at) => {
-                // It lies between `hwcur` and the program's head, where the span is.
-                let _ = held.cursors.release(at.slot);
-                Err(SyncError::BadRing { at: Some(at) })
-            }
-        }
-    }
-
-    fn has_news(&self, _: &Inner) -> bool {
-        false
-    }
 }
 
 /// A set of reasons why hardware queues are left to the driver for now.
@@ -286,7 +252,7 @@ impl NicPort {
             )?;
         }
         let host_tx = HostTx::new(dev.clone(), region.clone())?;
-        let idle: Arc<dyn Queue> = Arc::new(Idle(region.clone()), GFP_CHARGED)?;
+        let idle = Idle::new()?;
         let state = State {
             ids: KVec::with_capacity(tx.len() + rx.len(), GFP_CHARGED)?,
             tx: unused(tx.len())?,
@@ -524,7 +490,7 @@ impl NicPort {
         };
         let binding: Arc<Binding> = place.write(binding).into();
         // SAFETY: The registry's mutex is held, and `unbind` ends it.
-        unsafe { binding.subscription.begin(binding.rings()) };
+        unsafe { binding.subscription.begin(binding.listeners()) };
         if let (0, Some(live)) = (state.bindings, &state.live) {
             pr_info!(
                 "{}: native ({}), {} tx + {} rx queues, {} slots, buffers of {}\n",
@@ -562,7 +528,7 @@ impl NicPort {
         // Before the rings go: from now on the stack's packets for a host ring of the file take another queue, if there is one.
         // Who has already chosen the ring is done when the file is told of nothing any more, which waits for a grace period.
         self.set_hosted(state);
-        binding.subscription.end(binding.rings());
+        binding.subscription.end(binding.listeners());
         self.retire(state, last, rtnl);
         state.bindings = state.bindings.saturating_sub(1);
         self.region.leave(&binding.group, binding.extra);

@@ -3,7 +3,6 @@
 //! Taking rings of a network device into service and out of it again.
 
 use super::{
-    kring::{Attached, Direction, Inner, Kring, Queue},
     nic::{dma_device, each, refused, Lost, NicPort, State}, //
 };
 use crate::{
@@ -11,6 +10,7 @@ use crate::{
     mem::Group,
     nic::{intercept::Installed, Policy, QueueId, Refusal, Wanted},
     prelude::*,
+    ring::{kring::Kring, queue::{Attached, Direction, Inner, Queue}},
     sys::{rtnl::Rtnl, trace}, //
 };
 
@@ -49,7 +49,7 @@ impl NicPort {
             };
             let kring = self.krings(direction).get(ring as usize).ok_or(EINVAL)?;
             let queue: Arc<dyn Queue> = match (kring.host, direction) {
-                (false, _) => self.idle.clone(),
+                (false, _) => self.idle.queue(direction),
                 (true, Direction::Tx) => self.host_tx.clone(),
                 (true, Direction::Rx) => {
                     let host = self.host_rx.get(usize::from(kring.index)).ok_or(EINVAL)?;
@@ -67,13 +67,14 @@ impl NicPort {
             let inner = Inner {
                 cursors,
                 ring: memory.ring,
+                region: self.region.clone(),
                 shadow: core::mem::take(&mut memory.shadow),
                 group: group.clone(),
                 buf_size: self.region.buf_size(),
                 announced: cursors.hwtail(),
             };
             publish(&inner, kring, ring);
-            kring.stop().replace(Some(Attached { inner, queue }));
+            kring.stop().replace(Some(Attached { inner, base: queue }));
             // Whoever had the ring when it died has closed it.
             kring.revive();
             state.ring(direction, ring)?.memory = Some(memory);
@@ -157,7 +158,7 @@ impl NicPort {
         };
         for (wanted, queue) in wanted.iter().zip(queues) {
             if let Some(attached) = wanted.kring.stop().attached() {
-                attached.queue = queue;
+                attached.base = queue;
             }
             trace::takeover(
                 &state.name,
@@ -207,7 +208,7 @@ impl NicPort {
                 continue;
             }
             if let Some(attached) = held.attached() {
-                attached.queue = self.idle.clone();
+                attached.base = self.idle.queue(direction);
             }
             // There is room for all queues of the NIC.
             let _ = ids.push_within_capacity(QueueId {

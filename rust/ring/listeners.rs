@@ -7,7 +7,6 @@
 //!
 //! Interrupts walk the list in an RCU read side. The registry's mutex serialises those who change it.
 
-use super::kring::Kring;
 use crate::{
     atomic::{AtomicPtr, Ordering},
     bindings,
@@ -111,14 +110,14 @@ impl Listeners {
 }
 
 /// The entries of one file in the lists of all its rings.
-pub(super) struct Subscription {
+pub(crate) struct Subscription {
     /// An entry for each of the rings, in their order. Never reallocated, so that they stay where they are.
     entries: KVec<Listener>,
 }
 
 impl Subscription {
     /// Entries for as many rings, in no list yet.
-    pub(super) fn new(file: &Arc<WaitQueue>, rings: usize) -> Result<Self> {
+    pub(crate) fn new(file: &Arc<WaitQueue>, rings: usize) -> Result<Self> {
         let mut entries = KVec::with_capacity(rings, GFP_CHARGED)?;
         for _ in 0..rings {
             let listener = Listener {
@@ -136,18 +135,18 @@ impl Subscription {
     ///
     /// The caller holds the registry's mutex. The entries are in no list, and [`Self::end`] is called before the value is
     /// dropped.
-    pub(super) unsafe fn begin<'a>(&self, rings: impl Iterator<Item = &'a Arc<Kring>>) {
-        for (listener, kring) in self.entries.iter().zip(rings) {
+    pub(crate) unsafe fn begin<'a>(&self, rings: impl Iterator<Item = &'a Listeners>) {
+        for (listener, listeners) in self.entries.iter().zip(rings) {
             // SAFETY: By the requirement. The entries are in a vector that does not change any more, and `end` waits for a
             // grace period.
-            unsafe { kring.listeners.insert(listener) };
+            unsafe { listeners.insert(listener) };
         }
     }
 
     /// Has nobody woken for these rings any more, which are those of [`Self::begin`]. The caller holds the registry's mutex.
-    pub(super) fn end<'a>(&self, rings: impl Iterator<Item = &'a Arc<Kring>>) {
-        for (listener, kring) in self.entries.iter().zip(rings) {
-            kring.listeners.remove(listener);
+    pub(crate) fn end<'a>(&self, rings: impl Iterator<Item = &'a Listeners>) {
+        for (listener, listeners) in self.entries.iter().zip(rings) {
+            listeners.remove(listener);
         }
         // SAFETY: Process context, callable with mutexes held.
         unsafe { bindings::synchronize_net() };

@@ -9,18 +9,20 @@
 //! Counters: `syncs` and `reinits` are counted here, packets and all that is known about them by the queue.
 
 use super::{
-    binding::Binding,
-    forward::Forward,
-    kring::{Attached, Counters, Direction, Held, Inner, Kring, SharedRing, SyncError}, //
+    counters::Counters,
+    kring::{Held, Kring},
+    queue::{Attached, Inner, SyncError}, //
 };
 use crate::{
     abi,
-    atomic::{fence, Ordering},
+    atomic::Ordering,
     logic::{
         busy::NotHeld,
-        ring::{RingFault, Untaken},
+        name::Text,
+        ring::{RingFault, Span, Untaken},
         slot::Slot, //
     },
+    mem::SharedRing,
     prelude::*,
     sys::{
         self,
@@ -58,25 +60,37 @@ impl Failure {
     }
 }
 
+/// Who looks at what a program has released of a ring, before the ring's queue does.
+pub(crate) trait Released {
+    /// Runs with the kring's busy flag held. `span` is checked, the slots in it are not.
+    fn before_sync(&mut self, kring: &Kring, held: &mut Inner, span: &Span);
+}
+
+/// Nobody.
+impl Released for () {
+    #[inline]
+    fn before_sync(&mut self, _: &Kring, _: &mut Inner, _: &Span) {}
+}
+
 /// Syncs a transmit ring: sends what the program has released and returns what was sent.
 ///
 /// True if the program has slots that it has not seen yet, as poll reports it.
 #[inline]
-pub(crate) fn txsync(binding: &Binding, kring: &Kring, flags: u32) -> Result<bool, Failure> {
+pub(crate) fn txsync(label: &Text, kring: &Kring, flags: u32) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
     match held.as_mut().and_then(Held::attached) {
-        Some(attached) => run::<true>(binding, kring, None, attached, flags),
+        Some(attached) => run::<true>(label, kring, &mut (), attached, flags),
         None => Ok(false),
     }
 }
 
 /// [`txsync`], if the program has released something.
 #[inline]
-pub(crate) fn txflush(binding: &Binding, kring: &Kring, flags: u32) -> Result<bool, Failure> {
+pub(crate) fn txflush(label: &Text, kring: &Kring, flags: u32) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
     match held.as_mut().and_then(Held::attached) {
         Some(attached) if attached.inner.ring.head() != attached.inner.cursors.hwcur() => {
-            run::<true>(binding, kring, None, attached, flags)
+            run::<true>(label, kring, &mut (), attached, flags)
         }
         _ => Ok(false),
     }
@@ -84,31 +98,30 @@ pub(crate) fn txflush(binding: &Binding, kring: &Kring, flags: u32) -> Result<bo
 
 /// Syncs a receive ring: takes back what the program has released and returns what was received.
 ///
-/// True if there are packets that the program has not seen yet, as poll reports it. What it released to be forwarded
-/// goes to `forward`.
+/// True if there are packets that the program has not seen yet, as poll reports it.
 #[inline]
 pub(crate) fn rxsync(
-    binding: &Binding,
+    label: &Text,
     kring: &Kring,
-    forward: &mut Forward<'_>,
+    released: &mut impl Released,
     flags: u32,
 ) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
     match held.as_mut().and_then(Held::attached) {
-        Some(attached) => run::<false>(binding, kring, Some(forward), attached, flags),
+        Some(attached) => run::<false>(label, kring, released, attached, flags),
         None => Ok(false),
     }
 }
 
 #[inline(always)]
 fn run<const TX: bool>(
-    binding: &Binding,
+    label: &Text,
     kring: &Kring,
-    forward: Option<&mut Forward<'_>>,
+    released: &mut impl Released,
     attached: &mut Attached,
     flags: u32,
 ) -> Result<bool, Failure> {
-    let Attached { inner, queue } = attached;
+    let Attached { inner, base } = attached;
     let (head, cur, tail) = inner.ring.user_cursors();
     let prologue = if TX {
         inner.cursors.tx_prologue(head, cur, tail)
@@ -125,20 +138,14 @@ fn run<const TX: bool>(
         }
         Err(fault) => {
             let fault = Impossible::Cursor(fault);
-            return Err(reinit::<TX>(binding, kring, inner, (head, cur), fault));
+            return Err(reinit::<TX>(label, kring, inner, (head, cur), fault));
         }
     };
-    if let Some(forward) = forward {
-        forward.before_rxsync(kring, inner, &span);
-    }
-    let result = if TX {
-        queue.txsync(inner, kring, span, flags)
-    } else {
-        queue.rxsync(inner, kring, span, flags)
-    };
+    released.before_sync(kring, inner, &span);
+    let result = base.sync(inner, kring, span, flags);
     Counters::add(&kring.counters.syncs, 1);
     trace::sync(|| trace::Sync {
-        port: &binding.label,
+        port: label,
         transmit: TX,
         host: kring.host,
         ring: kring.index,
@@ -158,7 +165,7 @@ fn run<const TX: bool>(
         }
         Err(SyncError::BadRing { at }) => {
             let fault = Impossible::Slot(at);
-            Err(reinit::<TX>(binding, kring, inner, (head, cur), fault))
+            Err(reinit::<TX>(label, kring, inner, (head, cur), fault))
         }
         Err(SyncError::Gone) => Err(Failure::Gone),
     }
@@ -236,14 +243,14 @@ impl fmt::Display for Impossible {
 /// stays, and is judged by the next sync.
 #[cold]
 fn reinit<const TX: bool>(
-    binding: &Binding,
+    label: &Text,
     kring: &Kring,
     inner: &mut Inner,
     seen: (u32, u32),
     fault: Impossible,
 ) -> Failure {
     kring.counters.reinits.fetch_add(1, Ordering::Relaxed);
-    let region = &binding.region;
+    let region = &inner.region;
     for (index, &known) in (0u32..inner.ring.num_slots()).zip(inner.shadow.iter()) {
         // SAFETY: The index is below the number of slots.
         let raw = unsafe { inner.ring.read(index) };
@@ -273,7 +280,7 @@ fn reinit<const TX: bool>(
     if log::allowed() {
         pr_warn!(
             "{}: {}{} ring {}: {}, reinitialised\n",
-            Shown(binding.label),
+            Shown(*label),
             if kring.host { "host " } else { "" },
             Shown(kring.direction),
             kring.index,
@@ -281,61 +288,4 @@ fn reinit<const TX: bool>(
         );
     }
     Failure::Reinit
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tx => "tx",
-            Self::Rx => "rx",
-        })
-    }
-}
-
-impl SharedRing {
-    /// What the program last wrote to `head`; may be anything.
-    #[inline]
-    fn head(self) -> u32 {
-        // SAFETY: By the type's invariant the header is valid; volatile because programs write it.
-        unsafe { (&raw const (*self.header()).head).read_volatile() }
-    }
-
-    /// `head`, `cur` and `tail` as the program wrote them; may be anything.
-    #[inline]
-    fn user_cursors(self) -> (u32, u32, u32) {
-        let header = self.header();
-        // SAFETY: As above.
-        let cursors = unsafe {
-            (
-                (&raw const (*header).head).read_volatile(),
-                (&raw const (*header).cur).read_volatile(),
-                (&raw const (*header).tail).read_volatile(),
-            )
-        };
-        // The slots that another thread filled before it moved `head` are read after it.
-        fence(Ordering::Acquire);
-        cursors
-    }
-
-    /// The ring's flags as the program wrote them.
-    #[inline]
-    fn flags(self) -> u32 {
-        // SAFETY: As above.
-        unsafe { (&raw const (*self.header()).flags).read_volatile() }
-    }
-
-    /// Publishes `tail`, and with it the slots before it.
-    #[inline]
-    fn publish(self, tail: u32) {
-        // A program that sees the new tail must see the slots.
-        fence(Ordering::Release);
-        // SAFETY: As above.
-        unsafe { (&raw mut (*self.header()).tail).write_volatile(tail) };
-    }
-
-    #[inline]
-    fn set_time(self, time: abi::Timeval) {
-        // SAFETY: As above.
-        unsafe { (&raw mut (*self.header()).ts).write_volatile(time) };
-    }
 }

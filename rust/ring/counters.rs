@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is counted of a ring.
+
+use crate::atomic::{AtomicU64, Ordering};
+
+/// Counters of a ring. One writer at a time (the holder of the busy flag) unless said otherwise.
+#[derive(Default)]
+pub struct Counters {
+    /// Packets sent or received, however many slots each of them has.
+    pub packets: AtomicU64,
+    /// Their bytes.
+    pub bytes: AtomicU64,
+    /// Calls of txsync or rxsync.
+    pub syncs: AtomicU64,
+    /// Times that the ring had news for somebody who slept; written by interrupts.
+    pub wakeups: AtomicU64,
+    /// Packets lost here; written by interrupts and the transmit path too.
+    pub drops: AtomicU64,
+    /// Packets with errors, dropped by the hardware or by us.
+    pub errors: AtomicU64,
+    /// Times the ring was reinitialised because of an impossible value.
+    pub reinits: AtomicU64,
+}
+
+impl Counters {
+    /// Adds to a counter that only the holder of the busy flag writes.
+    #[inline]
+    pub fn add(counter: &AtomicU64, n: u64) {
+        counter.store(
+            counter.load(Ordering::Relaxed).wrapping_add(n),
+            Ordering::Relaxed,
+        );
+    }
+}

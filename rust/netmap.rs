@@ -63,7 +63,7 @@ struct Netmap {
     #[pin]
     device: dev::Device,
     // After the device: there is nobody left to notify when it goes.
-    _notifiers: nic::events::Notifiers,
+    _notifiers: nic::driver::events::Notifiers,
 }
 
 impl kernel::InPlaceModule for Netmap {
@@ -74,7 +74,7 @@ impl kernel::InPlaceModule for Netmap {
             port::registry::init();
         }
         try_pin_init!(Self {
-            _notifiers: nic::events::Notifiers::register()?,
+            _notifiers: nic::driver::events::Notifiers::register()?,
             device <- dev::Device::register(),
         })
     }

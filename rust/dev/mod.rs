@@ -34,11 +34,7 @@ mod user;
 use crate::{
     abi::ioctl,
     atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
-    port::{
-        binding::Binding,
-        forward::Forward,
-        registry,
-    },
+    port::{binding::Binding, forward::Forward, registry},
     prelude::*,
     ring::sync,
     sys::{self, trace, wait::WaitQueue}, //

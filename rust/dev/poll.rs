@@ -82,7 +82,10 @@ fn sync_rings(binding: &Binding, events: u32) -> u32 {
         // All of them, or the last ones starve.
         let mut forward = Forward::new(binding);
         for kring in binding.rx.iter() {
-            if found(sync::rxsync(&binding.label, kring, &mut forward, 0), &mut ready) {
+            if found(
+                sync::rxsync(&binding.label, kring, &mut forward, 0),
+                &mut ready,
+            ) {
                 ready |= input;
             }
         }

@@ -12,7 +12,10 @@ use crate::{
     },
     mem::{Group, InterfaceMemory, Region},
     prelude::*,
-    ring::{kring::Kring, listeners::{Listeners, Subscription}}, //
+    ring::{
+        kring::Kring,
+        listeners::{Listeners, Subscription},
+    }, //
 };
 
 /// What a successful register made. It does not change; [`super::registry::unbind`] undoes it.

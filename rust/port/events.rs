@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     abi,
-    nic::events::{Loss, PortEvents, Vector},
+    nic::driver::events::{Loss, PortEvents, Vector},
     prelude::*,
     ring::kring::Kring,
     sys::{netdev::NetDev, rtnl::Rtnl, skb::SentSkb, wait}, //

@@ -16,7 +16,11 @@ use crate::{
     },
     mem::Region,
     prelude::*,
-    ring::{counters::Counters, kring::Kring, queue::{Inner, Queue, SyncError}},
+    ring::{
+        counters::Counters,
+        kring::Kring,
+        queue::{Inner, Queue, SyncError},
+    },
     sys::{
         netdev::NetDev,
         skb::{SentSkb, Skb, SkbChain, SkbQueue}, //
@@ -144,7 +148,6 @@ impl HostRx {
 }
 
 impl Queue for HostRx {
-
     fn sync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
         let size = self.region.buf_size();
         if let Err(at) = held.accept_span(span, false) {
@@ -382,7 +385,6 @@ impl Queue for HostTx {
         chain.receive(&dev);
         result
     }
-
 }
 
 /// Why a frame does not go up.

@@ -22,8 +22,10 @@ use crate::{
     },
     mem::{DmaMap, Group, Region, RingMemory},
     nic::{
-        events::{self, Loss},
-        intercept::Installed,
+        driver::{
+            events::{self, Loss},
+            intercept::Installed,
+        },
         Adapter,
         QueueId,
         Refusal, //
@@ -614,7 +616,7 @@ impl NicPort {
     /// Ends the port, whose users keep it until they close it, and lets go of the device. Not to be called from the
     /// device's hooks, but for [`PortEvents::gone`].
     ///
-    /// [`PortEvents::gone`]: crate::nic::events::PortEvents::gone
+    /// [`PortEvents::gone`]: crate::nic::driver::events::PortEvents::gone
     pub(super) fn end(&self, answers: bool, rtnl: &Rtnl) {
         self.kill();
         let live = {

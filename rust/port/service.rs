@@ -8,9 +8,12 @@ use super::{
 use crate::{
     logic::{ring::Cursors, ringset::RingSet},
     mem::Group,
-    nic::{intercept::Installed, Policy, QueueId, Refusal, Wanted},
+    nic::{driver::intercept::Installed, Policy, QueueId, Refusal, Wanted},
     prelude::*,
-    ring::{kring::Kring, queue::{Attached, Direction, Inner, Queue}},
+    ring::{
+        kring::Kring,
+        queue::{Attached, Direction, Inner, Queue},
+    },
     sys::{rtnl::Rtnl, trace}, //
 };
 

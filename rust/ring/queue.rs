@@ -53,7 +53,13 @@ pub trait Queue: Send + Sync {
     /// - A transmit queue sends the slots of `span` and reclaims what is complete. On return `hwcur` is the end of what was
     ///   consumed, and `hwtail` the end of the program's free slots.
     /// - A receive queue publishes what was received by moving `hwtail`, and takes back the slots of `span` by moving `hwcur`.
-    fn sync(&self, held: &mut Inner, kring: &Kring, span: Span, flags: u32) -> Result<(), SyncError>;
+    fn sync(
+        &self,
+        held: &mut Inner,
+        kring: &Kring,
+        span: Span,
+        flags: u32,
+    ) -> Result<(), SyncError>;
 
     /// Whether the next sync would find something new. To be true if that is not known.
     ///
@@ -103,11 +109,7 @@ impl Inner {
     /// Reads the slots of `span`, which the program has handed over, and notes their buffers. Stops at the first slot that
     /// is impossible, and returns it: nobody has its buffer or, if the slots are to be sent by a NIC, its length or that of
     /// its packet cannot be.
-    pub fn accept_span(
-        &mut self,
-        span: Span,
-        to_send: bool,
-    ) -> Result<(), Untaken> {
+    pub fn accept_span(&mut self, span: Span, to_send: bool) -> Result<(), Untaken> {
         let mut packets = Packets::new(span.begin(), span.num_slots());
         for index in span {
             // SAFETY: Indices of a span of this ring are below its number of slots.

@@ -30,7 +30,7 @@ use kernel::{
 };
 
 /// A table that is never written.
-pub(super) struct Constant(net_device_ops);
+pub(in crate::nic) struct Constant(net_device_ops);
 
 // SAFETY: Shared to be read only; the functions that its pointers lead to may be called from anywhere.
 unsafe impl Sync for Constant {}
@@ -44,7 +44,7 @@ impl Deref for Constant {
 }
 
 /// What stands in.
-pub(super) static STAND_INS: Constant = Constant(net_device_ops {
+pub(in crate::nic) static STAND_INS: Constant = Constant(net_device_ops {
     ndo_start_xmit: Some(start_xmit),
     ndo_select_queue: Some(select_queue),
     ndo_fix_features: Some(fix_features),
@@ -62,7 +62,7 @@ pub(super) static STAND_INS: Constant = Constant(net_device_ops {
 });
 
 /// A copy of a driver's operations in which ours stand in.
-pub(super) fn stand_in(original: &net_device_ops) -> net_device_ops {
+pub(in crate::nic) fn stand_in(original: &net_device_ops) -> net_device_ops {
     let mut ops = *original;
     ops.ndo_start_xmit = STAND_INS.ndo_start_xmit;
     // These have a default that is not enough.
@@ -86,14 +86,20 @@ pub(super) fn stand_in(original: &net_device_ops) -> net_device_ops {
 /// # Safety
 ///
 /// The calling thread must hold the RTNL mutex for `'a`.
-pub(super) unsafe fn under_rtnl<'a>(dev: *const net_device) -> Option<(&'a Hooks, &'a Rtnl)> {
+pub(in crate::nic) unsafe fn under_rtnl<'a>(
+    dev: *const net_device,
+) -> Option<(&'a Hooks, &'a Rtnl)> {
     // SAFETY: By the function's requirement.
     let rtnl = unsafe { Rtnl::assume() };
     Some((table::find_locked(dev, rtnl)?, rtnl))
 }
 
 /// Refuses a request while rings of the NIC are bound, telling why to whoever can hear it; `None` if it may go on.
-pub(super) fn refuse(hooks: &Hooks, extack: *mut netlink_ext_ack, reason: &CStr) -> Option<c_int> {
+pub(in crate::nic) fn refuse(
+    hooks: &Hooks,
+    extack: *mut netlink_ext_ack,
+    reason: &CStr,
+) -> Option<c_int> {
     hooks.is_bound().then(|| {
         // SAFETY: The core's, or null; the reason is copied.
         unsafe { bindings::netmap_refuse(hooks.device().as_ptr(), extack, reason.as_char_ptr()) };
@@ -102,7 +108,7 @@ pub(super) fn refuse(hooks: &Hooks, extack: *mut netlink_ext_ack, reason: &CStr)
 }
 
 /// Runs `request`, by which the driver re-programs its rings, with queues that are taken given back before and taken after.
-pub(super) fn around(hooks: &Hooks, rtnl: &Rtnl, request: impl FnOnce() -> c_int) -> c_int {
+pub(in crate::nic) fn around(hooks: &Hooks, rtnl: &Rtnl, request: impl FnOnce() -> c_int) -> c_int {
     if !hooks.is_bound() {
         return request();
     }

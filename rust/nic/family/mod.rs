@@ -2,15 +2,30 @@
 
 //! What differs between families of controllers.
 
-use super::{
-    intercept::Means,
-    register::{Block, Hardware, Reg, Settings, RCTL_DTYP, RCTL_EN},
-    switch::Switch, //
+pub(in crate::nic) mod e1000;
+pub(in crate::nic) mod e1000e;
+pub(in crate::nic) mod enable;
+pub(in crate::nic) mod igb;
+pub(in crate::nic) mod ixgbe;
+pub(in crate::nic) mod register;
+
+use self::{
+    enable::Switch,
+    register::{Block, Hardware, Reg, Settings, RCTL_DTYP, RCTL_EN}, //
 };
 use crate::{
     logic::desc::{Receive, Transmit},
     prelude::*, //
 };
+
+/// How the network core's calls into a driver are brought to us.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// The device has copies of its operation tables.
+    Tables,
+    /// The driver's functions are redirected. Of its tables, only that for ethtool is a copy.
+    Functions,
+}
 
 /// A family of controllers with the same registers and descriptors, and the rules of its stock driver's rings.
 pub trait Family: Send + Sync + Sized + 'static {

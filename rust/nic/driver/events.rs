@@ -2,13 +2,17 @@
 
 //! What happens to a network device, told to the port that has it in netmap mode.
 
-use super::{intercept, redirect, table};
+use super::{
+    intercept,
+    redirect,
+    table, //
+};
 use crate::{
     abi::IFNAMSIZ,
     atomic::{AtomicBool, Ordering},
     bindings,
-    ring::queue::Direction,
     prelude::*,
+    ring::queue::Direction,
     sys::{
         notifier::{NetdevEvent, NetdevNotifier, PmEvent, PmNotifier},
         rtnl::Rtnl,
@@ -38,7 +42,7 @@ impl Vector<'_> {
     /// # Safety
     ///
     /// The instance is valid during the value's life, and so is its device.
-    pub(super) unsafe fn new(napi: *mut bindings::napi_struct) -> Self {
+    pub(in crate::nic) unsafe fn new(napi: *mut bindings::napi_struct) -> Self {
         Self {
             napi,
             _valid: PhantomData,

@@ -3,7 +3,11 @@
 //! How a hardware queue is stopped and started.
 
 use super::register::{Block, Hardware, Reg, RCTL_EN, TCTL_EN};
-use crate::{ring::queue::Direction, prelude::*, sys::sched};
+use crate::{
+    prelude::*,
+    ring::queue::Direction,
+    sys::sched, //
+};
 
 /// A way to stop and start a queue.
 pub trait Switch: Send + Sync + 'static {

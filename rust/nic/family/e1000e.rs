@@ -4,9 +4,9 @@
 
 use super::{
     e1000,
-    family::Family,
-    register::{Block, Hardware, Reg, Setting, Settings},
-    switch::Unit, //
+    enable::Unit,
+    register::{Block, Hardware, Reg, Setting, Settings}, //
+    Family,
 };
 use crate::{
     bindings,

@@ -15,7 +15,6 @@
 //!   one without a byte, or with more in a buffer than that has: no program reads beyond a buffer, whatever the NIC says.
 
 use super::{
-    family::Family,
     line::{Armed, Line},
     rings::Descriptors, //
 };
@@ -27,8 +26,13 @@ use crate::{
         slot::Slot, //
     },
     mem::Region,
-    ring::{counters::Counters, kring::Kring, queue::{Inner, Queue, SyncError}},
+    nic::family::Family,
     prelude::*,
+    ring::{
+        counters::Counters,
+        kring::Kring,
+        queue::{Inner, Queue, SyncError}, //
+    },
     sys::barrier, //
 };
 use core::{
@@ -511,7 +515,6 @@ impl<F: Family> Queue for RxQueue<F> {
             self.run::<false>(live, held, kring, &span)
         }
     }
-
 
     fn has_news(&self, held: &Inner) -> bool {
         // SAFETY: We are called with the busy flag held.

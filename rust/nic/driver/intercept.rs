@@ -35,6 +35,7 @@ use crate::{
     abi::IFNAMSIZ,
     atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
     bindings,
+    nic::family::Means,
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl, skb::SentSkb}, //
 };
@@ -56,15 +57,6 @@ type SelectQueue = Option<
 
 /// Most TX queues of a device that can be told apart; those beyond can not be taken.
 pub const MAX_QUEUES: u16 = 128;
-
-/// How the network core's calls into a driver are brought to us.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Means {
-    /// The device has copies of its operation tables.
-    Tables,
-    /// The driver's functions are redirected. Of its tables, only that for ethtool is a copy.
-    Functions,
-}
 
 /// What in place is for the means.
 enum Standing {
@@ -116,7 +108,7 @@ pub struct Hooks {
     /// A bit per TX queue: the host ring that its packets go to while it is closed is bound.
     hosted: [AtomicU64; MAX_QUEUES as usize / 64],
     /// Of the table.
-    pub(super) next: AtomicPtr<Hooks>,
+    pub(in crate::nic) next: AtomicPtr<Hooks>,
 }
 
 // SAFETY: What the pointers lead to is shared and never written through them; a port is `Send` and `Sync`, and when the
@@ -142,7 +134,7 @@ impl Hooks {
     /// The driver's operations. If its functions are redirected, they do not pass through us as long as nothing asks
     /// for that, see [`super::redirect`].
     #[inline]
-    pub(super) fn original_ops(&self) -> &bindings::net_device_ops {
+    pub(in crate::nic) fn original_ops(&self) -> &bindings::net_device_ops {
         // SAFETY: Constant data of the driver, which stays while the device has an owner of it.
         unsafe { self.original_ops.as_ref() }
     }
@@ -156,7 +148,7 @@ impl Hooks {
     }
 
     /// Whether the driver is asked something at this moment, for those who hold the RTNL mutex.
-    pub(super) fn is_asking(&self) -> bool {
+    pub(in crate::nic) fn is_asking(&self) -> bool {
         self.asking.load(Ordering::Relaxed)
     }
 
@@ -179,12 +171,12 @@ impl Hooks {
     }
 
     /// As [`Self::is_stopped`]; from now on the core's calls are the driver's again.
-    pub(super) fn end_stopped(&self, _rtnl: &Rtnl) -> bool {
+    pub(in crate::nic) fn end_stopped(&self, _rtnl: &Rtnl) -> bool {
         self.stopped.swap(false, Ordering::Relaxed)
     }
 
     /// Has `port` give all queues back before the core, which is closing the device, asks the driver to stop.
-    pub(super) fn release_to_close(&self, port: &dyn PortEvents, rtnl: &Rtnl) {
+    pub(in crate::nic) fn release_to_close(&self, port: &dyn PortEvents, rtnl: &Rtnl) {
         self.closing.store(true, Ordering::Relaxed);
         port.release(rtnl, Loss::Down);
         self.closing.store(false, Ordering::Relaxed);
@@ -199,7 +191,7 @@ impl Hooks {
     /// The driver's own choice of a queue, if it has one that can be called. (That of a driver whose functions are
     /// redirected would call us again; it is for protocols and offloads that go with no queue taken.)
     #[inline]
-    pub(super) fn original_select_queue(&self) -> SelectQueue {
+    pub(in crate::nic) fn original_select_queue(&self) -> SelectQueue {
         match self.standing {
             Standing::Table(_) => self.original_ops().ndo_select_queue,
             Standing::Functions(_) => None,
@@ -208,19 +200,19 @@ impl Hooks {
 
     /// The driver's ethtool operations.
     #[inline]
-    pub(super) fn original_ethtool(&self) -> &bindings::ethtool_ops {
+    pub(in crate::nic) fn original_ethtool(&self) -> &bindings::ethtool_ops {
         // SAFETY: As above.
         unsafe { self.original_ethtool.as_ref() }
     }
 
     #[inline]
-    pub(super) fn original_poll(&self) -> Poll {
+    pub(in crate::nic) fn original_poll(&self) -> Poll {
         self.original_poll
     }
 
     /// The port. Only for those who found the hooks in the table.
     #[inline]
-    pub(super) fn events(&self) -> &dyn PortEvents {
+    pub(in crate::nic) fn events(&self) -> &dyn PortEvents {
         if self.orphan.load(Ordering::Relaxed) {
             return &Nobody;
         }
@@ -232,13 +224,13 @@ impl Hooks {
     }
 
     /// A reference to the port, for those who may cause the hooks' removal.
-    pub(super) fn share_events(&self, _rtnl: &Rtnl) -> Option<Arc<dyn PortEvents>> {
+    pub(in crate::nic) fn share_events(&self, _rtnl: &Rtnl) -> Option<Arc<dyn PortEvents>> {
         // SAFETY: Changed only under the RTNL mutex.
         unsafe { (*self.events.get()).clone() }
     }
 
     #[inline]
-    pub(super) fn policy(&self) -> &Policy {
+    pub(in crate::nic) fn policy(&self) -> &Policy {
         &self.policy
     }
 
@@ -290,7 +282,7 @@ impl Hooks {
     }
 
     /// Whether the masked features are to be off.
-    pub(super) fn is_masking(&self) -> bool {
+    pub(in crate::nic) fn is_masking(&self) -> bool {
         self.masking.load(Ordering::Relaxed)
     }
 
@@ -314,7 +306,7 @@ impl Hooks {
     /// The queue to use in place of `queue` among the device's `count`, which may be `queue` itself: an open one, unless
     /// the packet is for a host ring.
     #[inline]
-    pub(super) fn steer(&self, queue: u16, count: u16) -> u16 {
+    pub(in crate::nic) fn steer(&self, queue: u16, count: u16) -> u16 {
         if !self.is_closed(queue) || has_bit(&self.hosted, queue) {
             return queue;
         }
@@ -530,7 +522,7 @@ impl Installed {
 
 /// A device is unregistered, or leaves its namespace: hooks of it that could not be removed are not found any more if it is
 /// gone for good. Its driver has stopped, so that nobody comes through them for anything that it would have to do.
-pub(super) fn forget(dev: *const bindings::net_device, rtnl: &Rtnl) {
+pub(in crate::nic) fn forget(dev: *const bindings::net_device, rtnl: &Rtnl) {
     let Some(hooks) = table::find_locked(dev, rtnl) else {
         return;
     };

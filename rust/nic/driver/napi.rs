@@ -5,15 +5,21 @@
 //! The poll function of each of the device's NAPI instances is replaced by one that wakes the sleepers and goes on to
 //! the driver's own. That one function is all that is remembered: instances come and go with the driver's vectors.
 
-use super::{events::Vector, table};
-use crate::{bindings, sys::netdev::NetDev};
+use super::{
+    events::Vector,
+    table, //
+};
+use crate::{
+    bindings,
+    sys::netdev::NetDev, //
+};
 use kernel::{container_of, ffi::c_int, sync::rcu};
 
 /// A driver's NAPI poll function.
-pub(super) type Poll = unsafe extern "C" fn(*mut bindings::napi_struct, c_int) -> c_int;
+pub(in crate::nic) type Poll = unsafe extern "C" fn(*mut bindings::napi_struct, c_int) -> c_int;
 
 /// What stands in for the driver's. A static, so that it has one address.
-pub(super) static POLL: Poll = poll;
+pub(in crate::nic) static POLL: Poll = poll;
 
 /// # Safety
 ///
@@ -53,7 +59,7 @@ fn for_each(dev: &NetDev, mut f: impl FnMut(*mut bindings::napi_struct)) {
 }
 
 /// The poll function that the device's instances have, if any and if it is the same in all.
-pub(super) fn common_poll(dev: &NetDev) -> Option<Poll> {
+pub(in crate::nic) fn common_poll(dev: &NetDev) -> Option<Poll> {
     let mut common: Option<Poll> = None;
     let mut mixed = false;
     for_each(dev, |napi| {
@@ -66,7 +72,7 @@ pub(super) fn common_poll(dev: &NetDev) -> Option<Poll> {
 }
 
 /// Replaces `from` by `to` in all instances that have it.
-pub(super) fn replace_poll(dev: &NetDev, from: Poll, to: Poll) {
+pub(in crate::nic) fn replace_poll(dev: &NetDev, from: Poll, to: Poll) {
     for_each(dev, |napi| {
         // SAFETY: A valid instance; who reads its poll function gets either, whole.
         unsafe {
@@ -83,7 +89,7 @@ fn address(poll: Option<Poll>) -> usize {
 }
 
 /// Has all instances polled soon.
-pub(super) fn schedule(dev: &NetDev) {
+pub(in crate::nic) fn schedule(dev: &NetDev) {
     for_each(dev, |napi| {
         // SAFETY: A valid instance, as long as the list is walked.
         unsafe { bindings::netmap_napi_schedule(napi) };

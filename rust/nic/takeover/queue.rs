@@ -3,44 +3,51 @@
 //! A queue that is ours: its kring, what moves the packets, and what its driver had.
 
 use super::{
-    adapter::{QueueId, Refusal, Wanted},
-    family::Family,
     gate::Gate,
-    intercept::Hooks,
     line::Line,
-    register::{Hardware, Meanwhile},
     rings::Descriptors,
     rx::RxQueue,
-    takeover::{self, Stock, Stuck, Taken},
+    stages::{self, Stock, Stuck, Taken},
     tx::TxQueue, //
 };
 use crate::{
     atomic::Ordering,
     bindings,
     logic::owner::Owner,
-    ring::{kring::Kring, queue::{Direction, Queue}},
+    nic::{
+        device::{QueueId, Refusal, Wanted},
+        driver::intercept::Hooks,
+        family::{
+            register::{Hardware, Meanwhile},
+            Family,
+        }, //
+    },
     prelude::*,
+    ring::{
+        kring::Kring,
+        queue::{Direction, Queue},
+    },
     sys::rtnl::Rtnl, //
 };
 
 /// The queue behind a kring.
-pub(super) enum Side<F: Family> {
+pub(in crate::nic) enum Side<F: Family> {
     Tx(Arc<TxQueue<F>>),
     Rx(Arc<RxQueue<F>>),
 }
 
 /// A queue that is ours, or was until the driver or its restart took it away.
-pub(super) struct Ours<F: Family> {
-    pub(super) id: QueueId,
-    pub(super) kring: Arc<Kring>,
-    pub(super) side: Side<F>,
-    pub(super) state: Option<Taken<F>>,
+pub(in crate::nic) struct Ours<F: Family> {
+    pub(in crate::nic) id: QueueId,
+    pub(in crate::nic) kring: Arc<Kring>,
+    pub(in crate::nic) side: Side<F>,
+    pub(in crate::nic) state: Option<Taken<F>>,
     /// Where the device sees the ring that the hardware was given last, if it was given one.
     address: Option<u64>,
     /// Bytes of a buffer.
-    pub(super) buf_size: u32,
+    pub(in crate::nic) buf_size: u32,
     /// To be forgotten, as soon as the hardware surely has not got its ring.
-    pub(super) leaving: bool,
+    pub(in crate::nic) leaving: bool,
 }
 
 /// A tail of ours in the driver's ring has the hardware go where the driver does not stand.
@@ -50,7 +57,7 @@ const STRAYED: Stuck = Stuck {
 };
 
 impl<F: Family> Side<F> {
-    pub(super) fn queue(&self) -> Arc<dyn Queue> {
+    pub(in crate::nic) fn queue(&self) -> Arc<dyn Queue> {
         match self {
             Side::Tx(queue) => queue.clone(),
             Side::Rx(queue) => queue.clone(),
@@ -103,14 +110,18 @@ impl<F: Family> Side<F> {
 }
 
 impl<F: Family> Ours<F> {
-    pub(super) fn new(hw: &Arc<Hardware>, gate: &Arc<Gate>, wanted: &Wanted) -> Result<Self> {
+    pub(in crate::nic) fn new(
+        hw: &Arc<Hardware>,
+        gate: &Arc<Gate>,
+        wanted: &Wanted,
+    ) -> Result<Self> {
         let Wanted {
             id,
             kring,
             dma,
             region,
         } = wanted;
-        let block = takeover::block::<F>(*id);
+        let block = stages::block::<F>(*id);
         let side = match id.direction {
             Direction::Tx => {
                 let line = Line::new(hw, gate, dma, block);
@@ -133,11 +144,11 @@ impl<F: Family> Ours<F> {
     }
 
     /// Takes the queue from the driver. Its kring is stopped, and a transmit queue's gate closed.
-    pub(super) fn take(&mut self, hw: &Arc<Hardware>, rtnl: &Rtnl) -> Result<(), Stuck> {
+    pub(in crate::nic) fn take(&mut self, hw: &Arc<Hardware>, rtnl: &Rtnl) -> Result<(), Stuck> {
         let mut held = self.kring.stop();
         let inner = &mut held.attached().ok_or(EINVAL)?.inner;
         let count = inner.cursors.num_slots();
-        let ring = takeover::ring(hw, count)?;
+        let ring = stages::ring(hw, count)?;
         let (address, bytes) = (ring.address(), ring.bytes());
         let mut lost = 0;
         // SAFETY: We hold the stopped kring.
@@ -193,7 +204,7 @@ impl<F: Family> Ours<F> {
 
     /// Gives the queue back, if the driver does not have it already. Its kring is stopped. If the result is an error, the
     /// ring's memory is kept until [`Self::clear`] is called, after a restart.
-    pub(super) fn give_back(&mut self, rtnl: &Rtnl) -> Result<(), Stuck> {
+    pub(in crate::nic) fn give_back(&mut self, rtnl: &Rtnl) -> Result<(), Stuck> {
         let held = self.kring.stop();
         if let Some(taken) = self.state.take() {
             if taken.owner(rtnl) == Owner::Driver && self.side.has_strayed() {
@@ -207,7 +218,7 @@ impl<F: Family> Ours<F> {
     }
 
     /// Frees the memory of the ring, which the hardware does not have. The kring is stopped.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::nic) fn clear(&mut self) {
         let held = self.kring.stop();
         self.state = None;
         self.address = None;
@@ -218,9 +229,9 @@ impl<F: Family> Ours<F> {
 
     /// The queue of a device that its driver has detached is let go: the hardware is made to leave our ring alone, and the ring
     /// is freed. A queue that does not run our ring stays as it is. The kring is stopped.
-    pub(super) fn abandon(&mut self, hw: &Hardware) {
+    pub(in crate::nic) fn abandon(&mut self, hw: &Hardware) {
         if let Some(address) = self.address {
-            takeover::halt::<F>(hw, self.id, address);
+            stages::halt::<F>(hw, self.id, address);
         }
         self.clear();
     }
@@ -230,7 +241,11 @@ impl<F: Family> Ours<F> {
     /// # Errors
     ///
     /// Why the driver must be restarted, if it must.
-    pub(super) fn check(&mut self, hw: &Hardware, rtnl: &Rtnl) -> Result<Owner, &'static CStr> {
+    pub(in crate::nic) fn check(
+        &mut self,
+        hw: &Hardware,
+        rtnl: &Rtnl,
+    ) -> Result<Owner, &'static CStr> {
         let held = self.kring.stop();
         let owner = match &self.state {
             Some(taken) => taken.owner(rtnl),
@@ -250,24 +265,24 @@ impl<F: Family> Ours<F> {
             Owner::Driver | Owner::Nobody | Owner::Gone => self.clear(),
         }
         match owner {
-            Owner::Nobody => Err(takeover::RESET_UNKNOWN),
+            Owner::Nobody => Err(stages::RESET_UNKNOWN),
             Owner::Driver if self.side.has_strayed() => Err(STRAYED.refusal.reason),
             _ => Ok(owner),
         }
     }
 
     /// How many slots were handed over for transmission and have not left.
-    pub(super) fn pending(&self) -> u32 {
+    pub(in crate::nic) fn pending(&self) -> u32 {
         self.state.as_ref().map_or(0, Taken::pending)
     }
 
-    pub(super) fn close_gate(&self, hooks: &Hooks) {
+    pub(in crate::nic) fn close_gate(&self, hooks: &Hooks) {
         if self.id.direction == Direction::Tx {
             hooks.close_gate(self.id.index);
         }
     }
 
-    pub(super) fn open_gate(&self, hooks: &Hooks) {
+    pub(in crate::nic) fn open_gate(&self, hooks: &Hooks) {
         if self.id.direction == Direction::Tx {
             hooks.open_gate(self.id.index);
         }
@@ -275,7 +290,7 @@ impl<F: Family> Ours<F> {
 }
 
 /// How many descriptors the driver says its rings have: transmit, receive.
-pub(super) fn ring_sizes(hw: &Hardware) -> Result<(u32, u32), Stuck> {
+pub(in crate::nic) fn ring_sizes(hw: &Hardware) -> Result<(u32, u32), Stuck> {
     let (mut tx, mut rx) = (0, 0);
     // SAFETY: The device is valid and the RTNL mutex held.
     kernel::error::to_result(unsafe {

@@ -6,13 +6,17 @@
 //! queues that are taken, which he has kept free of them.
 
 use super::intercept::Hooks;
-use crate::{bindings, prelude::*, sys::rtnl::Rtnl};
+use crate::{
+    bindings,
+    prelude::*,
+    sys::rtnl::Rtnl, //
+};
 
 /// The most entries that a NIC of our families has: the X550's.
 const ENTRIES: usize = 512;
 
 /// A user's table.
-pub(super) struct Rss {
+pub(in crate::nic) struct Rss {
     /// Room for the largest, so that a restart needs no memory.
     entries: KVec<u32>,
     /// How many are in use; none if the user has set no table.
@@ -21,14 +25,14 @@ pub(super) struct Rss {
 
 impl Rss {
     /// An empty one; `ENOMEM`.
-    pub(super) fn new() -> Result<Self> {
+    pub(in crate::nic) fn new() -> Result<Self> {
         let mut entries = KVec::with_capacity(ENTRIES, GFP_CHARGED)?;
         entries.extend_with(ENTRIES, 0, GFP_CHARGED)?;
         Ok(Self { entries, size: 0 })
     }
 
     /// Reads the table that the user has set, if any.
-    pub(super) fn read(&mut self, hooks: &Hooks, _rtnl: &Rtnl) {
+    pub(in crate::nic) fn read(&mut self, hooks: &Hooks, _rtnl: &Rtnl) {
         // SAFETY: The device is valid, the RTNL mutex held, and the operations are the driver's own. There is room for as
         // many entries.
         self.size = unsafe {
@@ -42,7 +46,7 @@ impl Rss {
     }
 
     /// Gives the driver the table back that was read.
-    pub(super) fn write(&mut self, hooks: &Hooks, rtnl: &Rtnl) {
+    pub(in crate::nic) fn write(&mut self, hooks: &Hooks, rtnl: &Rtnl) {
         if self.size == 0 {
             return;
         }

@@ -6,11 +6,11 @@
 //! written. Base, length and modes can be written through a [`Stopped`] alone, which only the stop of the queue gives.
 //! A head cannot be written at all but to be set to zero.
 
-use super::switch::Switch;
+use super::enable::Switch;
 use crate::{
     bindings,
-    ring::queue::Direction,
     prelude::*,
+    ring::queue::Direction,
     sys::{netdev::NetDev, rtnl::Rtnl}, //
 };
 use core::{
@@ -187,7 +187,7 @@ impl Hardware {
     }
 
     /// Writes a register of the whole device.
-    pub(super) fn write(&self, reg: Reg, value: u32) {
+    pub(in crate::nic) fn write(&self, reg: Reg, value: u32) {
         self.mmio.write(reg.0, value);
     }
 
@@ -202,7 +202,7 @@ impl Hardware {
     }
 
     /// Runs `access`, a short one, under the lock that the driver's own changes of control registers are made under.
-    pub(super) fn locked<T>(&self, access: impl FnOnce() -> T) -> T {
+    pub(in crate::nic) fn locked<T>(&self, access: impl FnOnce() -> T) -> T {
         // SAFETY: The device is valid.
         unsafe { bindings::netmap_addr_lock(self.dev.as_ptr()) };
         let result = access();
@@ -212,12 +212,12 @@ impl Hardware {
     }
 
     /// Changes the bits `mask` of a register, under that lock.
-    pub(super) fn update(&self, reg: Reg, mask: u32, bits: u32) {
+    pub(in crate::nic) fn update(&self, reg: Reg, mask: u32, bits: u32) {
         self.locked(|| self.write(reg, (self.read(reg) & !mask) | (bits & mask)));
     }
 
     /// Has the bits of a setting as it says, with the queue that it is about running or not.
-    pub(super) fn put(&self, setting: &Setting) {
+    pub(in crate::nic) fn put(&self, setting: &Setting) {
         self.update(setting.reg, setting.mask, setting.bits);
     }
 }
@@ -372,12 +372,12 @@ impl Block {
     }
 
     /// The register at `offset` of the block.
-    pub(super) const fn reg(self, offset: u32) -> Reg {
+    pub(in crate::nic) const fn reg(self, offset: u32) -> Reg {
         Reg(self.0 + offset)
     }
 
     /// The queue's own control: thresholds, on some an enable bit.
-    pub(super) const fn control(self) -> Reg {
+    pub(in crate::nic) const fn control(self) -> Reg {
         self.reg(0x28)
     }
 }

@@ -3,10 +3,10 @@
 //! 82599 and its successors, the stock driver `ixgbe`: many queues, advanced descriptors, 10 Gbit/s.
 
 use super::{
-    family::Family,
-    intercept::Means,
+    enable::PerQueue,
     register::{Block, Hardware, Reg, Setting, Settings},
-    switch::PerQueue, //
+    Family,
+    Means, //
 };
 use crate::{
     logic::desc::{Advanced, Extended10G},

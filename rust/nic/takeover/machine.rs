@@ -3,21 +3,27 @@
 //! The queues of one device that are taken, and how they come and go together.
 
 use super::{
-    adapter::{conflict, Device, Limits, Policy, QueueId, Refusal, Wanted},
     backlog,
-    family::Family,
     gate::Gate,
-    intercept::{self, Hooks},
     queue::{ring_sizes, Ours},
-    register::{Awake, Hardware},
-    rss::Rss,
-    takeover::Stuck, //
+    stages::Stuck, //
 };
 use crate::{
     bindings,
     logic::owner::Owner,
-    ring::queue::{Direction, Queue},
+    nic::{
+        device::{conflict, Device, Limits, Policy, QueueId, Refusal, Wanted},
+        driver::{
+            intercept::{self, Hooks},
+            rss::Rss,
+        },
+        family::{
+            register::{Awake, Hardware},
+            Family,
+        }, //
+    },
     prelude::*,
+    ring::queue::{Direction, Queue},
     sys::{netdev::NetDev, rtnl::Rtnl}, //
 };
 use core::marker::PhantomData;
@@ -50,7 +56,7 @@ enum Restart {
 
 /// A device of family `F`.
 #[pin_data]
-pub(super) struct Machine<F: Family> {
+pub(in crate::nic) struct Machine<F: Family> {
     hw: Arc<Hardware>,
     /// As long as something is bound: also while no queue is taken, for a driver may free its NAPI instances when it suspends
     /// the device.
@@ -67,7 +73,7 @@ pub(super) struct Machine<F: Family> {
 
 impl<F: Family> Machine<F> {
     /// Opens the device; see [`super::Adapter::open`].
-    pub(super) fn open(dev: &NetDev, _rtnl: &Rtnl) -> Result<KBox<dyn Device>, Refusal> {
+    pub(in crate::nic) fn open(dev: &NetDev, _rtnl: &Rtnl) -> Result<KBox<dyn Device>, Refusal> {
         if let Some(reason) = F::CONDITION.and_then(|condition| condition()) {
             return Err(Refusal::new(EOPNOTSUPP, reason));
         }

@@ -36,12 +36,7 @@ use super::{
 };
 use crate::{
     atomic::{AtomicUsize, Ordering},
-    bindings::{
-        self,
-        net_device,
-        net_device_ops,
-        sk_buff, //
-    },
+    bindings::{self, net_device, net_device_ops, sk_buff},
     prelude::*,
     sys::rtnl::Rtnl, //
 };
@@ -76,7 +71,7 @@ const LINGER_MS: u32 = 1000;
 /// # Safety
 ///
 /// To be called once, when the module is loaded.
-pub(super) unsafe fn init() {
+pub(in crate::nic) unsafe fn init() {
     // SAFETY: By the function's requirement.
     unsafe { STATE.init() };
 }
@@ -212,7 +207,7 @@ impl State {
 }
 
 /// A device is about to go: its functions are not redirected any more, unless another one needs it.
-pub(super) fn leaves(device: *const net_device, _rtnl: &Rtnl) {
+pub(in crate::nic) fn leaves(device: *const net_device, _rtnl: &Rtnl) {
     // SAFETY: The device is valid, and its tables change only under the RTNL mutex.
     let table = unsafe { (*device).netdev_ops };
     let mut state = STATE.lock();
@@ -222,7 +217,7 @@ pub(super) fn leaves(device: *const net_device, _rtnl: &Rtnl) {
 }
 
 /// The module goes: nothing is redirected any more. Nobody needs it, for nothing is bound.
-pub(super) fn end() {
+pub(in crate::nic) fn end() {
     STATE.lock().end();
     // SAFETY: Process context, and the mutex is not held.
     unsafe { bindings::netmap_redirect_expire_cancel() };
@@ -236,7 +231,7 @@ unsafe extern "C" fn expire() {
 }
 
 /// The functions of a driver are redirected as long as there is one of these.
-pub(super) struct Redirected(());
+pub(in crate::nic) struct Redirected(());
 
 impl Redirected {
     /// Redirects the functions of a table, which stays where it is until its last device has gone through [`leaves`].
@@ -262,7 +257,7 @@ impl Redirected {
 impl Redirected {
     /// Lets the functions go, which stay redirected if another device needs them. For [`Self::drop`], or for one that is not
     /// dropped.
-    pub(super) fn put(&self) {
+    pub(in crate::nic) fn put(&self) {
         let mut state = STATE.lock();
         state.users -= 1;
         if state.users == 0 {

@@ -3,7 +3,7 @@
 //! What stands in for a driver's `ethtool_ops`: requests by which it would re-program its rings.
 //!
 //! All are called with the RTNL mutex held: the core calls these operations without it only on devices that opt in to
-//! a lock of their own (`netdev_need_ops_lock()`), and such devices are refused ([`super::adapter::conflict`]).
+//! a lock of their own (`netdev_need_ops_lock()`), and such devices are refused ([`crate::nic::device::conflict`]).
 
 use super::ops::{around, refuse, under_rtnl};
 use crate::{
@@ -21,13 +21,13 @@ use crate::{
         net_device,
         netlink_ext_ack, //
     },
-    prelude::*,
+    prelude::*, //
 };
 use core::ptr::null_mut;
 use kernel::ffi::c_int;
 
 /// A copy of a driver's operations in which ours stand in, for what is there.
-pub(super) fn stand_in(original: &bindings::ethtool_ops) -> bindings::ethtool_ops {
+pub(in crate::nic) fn stand_in(original: &bindings::ethtool_ops) -> bindings::ethtool_ops {
     let mut ops = *original;
     ops.set_ringparam = ops.set_ringparam.and(Some(set_ringparam));
     ops.set_channels = ops.set_channels.and(Some(set_channels));

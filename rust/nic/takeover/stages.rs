@@ -19,14 +19,7 @@
 //! ([`crate::logic::owner`]). All of this runs under the RTNL mutex, and the drivers free rings and program queues with that
 //! mutex held, or while the device is detached. So what is found at the beginning of a step holds to its end.
 
-use super::{
-    adapter::{QueueId, Refusal},
-    family::Family,
-    napi,
-    register::{Block, Hardware, Meanwhile, Settings, Stopped},
-    rings::{Descriptors, DriverRing, DESCRIPTOR},
-    switch::Switch, //
-};
+use super::rings::{Descriptors, DriverRing, DESCRIPTOR};
 use crate::{
     bindings,
     logic::{
@@ -35,8 +28,17 @@ use crate::{
         rewind::{Rewind, Stretch},
         ring::{add, distance, prev}, //
     },
-    ring::queue::Direction,
+    nic::{
+        device::{QueueId, Refusal},
+        driver::napi,
+        family::{
+            enable::Switch,
+            register::{Block, Hardware, Meanwhile, Settings, Stopped}, //
+            Family,
+        }, //
+    },
     prelude::*,
+    ring::queue::Direction,
     sys::{barrier, rtnl::Rtnl, sched}, //
 };
 use core::marker::PhantomData;

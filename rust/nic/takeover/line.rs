@@ -4,13 +4,13 @@
 
 use super::{
     gate::Gate,
-    register::{Block, Hardware},
     rings::Descriptors, //
 };
 use crate::{
     atomic::{AtomicBool, Ordering},
     logic::gate::Passed,
     mem::DmaMap,
+    nic::family::register::{Block, Hardware},
     prelude::*, //
 };
 use core::cell::UnsafeCell;
@@ -32,7 +32,7 @@ pub trait Armed: Send {
 pub struct Line<L> {
     hw: Arc<Hardware>,
     gate: Arc<Gate>,
-    pub(super) dma: Arc<DmaMap>,
+    pub(in crate::nic) dma: Arc<DmaMap>,
     block: Block,
     /// Whether a tail may have been written to the driver's ring, as the gate closed at the same time.
     strayed: AtomicBool,

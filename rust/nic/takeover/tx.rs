@@ -11,20 +11,31 @@
 //! seen in the head register, and nobody is told by an interrupt: a program that would sleep for that looks again.
 
 use super::{
-    family::Family,
     line::{Armed, Line},
     rings::Descriptors, //
 };
 use crate::{
     abi::slot_flags::{NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT},
     logic::{
-        desc::{Offset, Transmit, TX_DONE, TX_LEAST, TX_MIN_FRAME, TX_REPORT},
+        desc::{
+            Offset,
+            Transmit, //
+            TX_DONE,
+            TX_LEAST,
+            TX_MIN_FRAME,
+            TX_REPORT,
+        },
         ring::{self, Cursors, Span, Untaken},
         slot::Slot, //
     },
     mem::Region,
-    ring::{counters::Counters, kring::Kring, queue::{Inner, Queue, SyncError}},
-    prelude::*, //
+    nic::family::Family,
+    prelude::*,
+    ring::{
+        counters::Counters,
+        kring::Kring,
+        queue::{Inner, Queue, SyncError}, //
+    }, //
 };
 use core::marker::PhantomData;
 
@@ -585,7 +596,6 @@ impl<F: Family> Queue for TxQueue<F> {
         }
         result
     }
-
 
     fn has_news(&self, _: &Inner) -> bool {
         // SAFETY: We are called with the busy flag held.

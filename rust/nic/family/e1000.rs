@@ -3,11 +3,15 @@
 //! 8254x, the stock driver `e1000`: one queue each way, legacy descriptors.
 
 use super::{
-    family::Family,
-    register::{Block, Hardware, Reg, Setting, Settings, RCTL_SECRC},
-    switch::Unit, //
+    enable::Unit,
+    register::{Block, Hardware, Reg, Setting, Settings, RCTL_SECRC}, //
+    Family,
 };
-use crate::{bindings, logic::desc::Legacy, prelude::*};
+use crate::{
+    bindings,
+    logic::desc::Legacy,
+    prelude::*, //
+};
 
 /// 82540, 82545, 82546 and 82541. Not the 82542 to 82544, and not the 82547 with its FIFO workaround.
 pub struct E1000;
@@ -29,7 +33,7 @@ const BSEX: u32 = 1 << 25;
 const RCTL_MASK: u32 = BSEX | (3 << 16) | RCTL_SECRC;
 
 /// The setting for buffers of `size` bytes, and as how large the hardware then takes them.
-pub(super) fn rctl(size: u32) -> Option<(Setting, u32)> {
+pub(in crate::nic) fn rctl(size: u32) -> Option<(Setting, u32)> {
     let (taken, bits) = BSIZE.into_iter().find(|&(taken, _)| taken <= size)?;
     Some((Setting::new(Reg::RCTL, RCTL_MASK, RCTL_SECRC | bits), taken))
 }

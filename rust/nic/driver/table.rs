@@ -48,7 +48,7 @@ unsafe fn search<'a>(dev: *const bindings::net_device) -> Option<&'a Hooks> {
 
 /// The hooks of `dev`, if it has any, as seen under RCU.
 #[inline]
-pub(super) fn find<'a>(
+pub(in crate::nic) fn find<'a>(
     dev: *const bindings::net_device,
     _rcu: &'a rcu::Guard,
 ) -> Option<&'a Hooks> {
@@ -57,7 +57,7 @@ pub(super) fn find<'a>(
 }
 
 /// The hooks of `dev`, if it has any, as seen under the RTNL mutex.
-pub(super) fn find_locked<'a>(
+pub(in crate::nic) fn find_locked<'a>(
     dev: *const bindings::net_device,
     _rtnl: &'a Rtnl,
 ) -> Option<&'a Hooks> {
@@ -66,7 +66,7 @@ pub(super) fn find_locked<'a>(
 }
 
 /// Calls `f` with the hooks of every device that has some; `f` must not add nor remove any.
-pub(super) fn for_each(rtnl: &Rtnl, mut f: impl FnMut(&Hooks, &Rtnl)) {
+pub(in crate::nic) fn for_each(rtnl: &Rtnl, mut f: impl FnMut(&Hooks, &Rtnl)) {
     for head in &TABLE {
         let mut link = head.load(Ordering::Acquire);
         // SAFETY: What is linked is valid, and stays linked while the RTNL mutex is held and `f` removes none.
@@ -82,7 +82,7 @@ pub(super) fn for_each(rtnl: &Rtnl, mut f: impl FnMut(&Hooks, &Rtnl)) {
 /// # Safety
 ///
 /// `hooks` must stay valid until [`remove`] was called with it and an RCU grace period has passed.
-pub(super) unsafe fn insert(hooks: &Hooks, rtnl: &Rtnl) -> Result {
+pub(in crate::nic) unsafe fn insert(hooks: &Hooks, rtnl: &Rtnl) -> Result {
     let dev = hooks.device().as_ptr();
     if find_locked(dev, rtnl).is_some() {
         return Err(EBUSY);
@@ -97,7 +97,7 @@ pub(super) unsafe fn insert(hooks: &Hooks, rtnl: &Rtnl) -> Result {
 }
 
 /// Takes hooks out. Readers may see them until a grace period has passed.
-pub(super) fn remove(hooks: &Hooks, _rtnl: &Rtnl) {
+pub(in crate::nic) fn remove(hooks: &Hooks, _rtnl: &Rtnl) {
     let target = core::ptr::from_ref(hooks).cast_mut();
     let mut link = bucket(hooks.device().as_ptr());
     loop {

@@ -2,17 +2,18 @@
 
 //! Letting frames leave before their queues are given back.
 
-use super::{family::Family, queue::Ours, register::Hardware};
+use super::queue::Ours;
 use crate::{
     bindings,
     logic::backlog::Backlog,
-    sys::{rtnl::Rtnl, sched},
+    nic::family::{register::Hardware, Family},
+    sys::{rtnl::Rtnl, sched}, //
 };
 use kernel::time::{Instant, Monotonic};
 
 /// Waits until nothing is pending in `queues`, whose krings are stopped and whose slots are of up to `size` bytes each; not
 /// longer than the link may need for that, and not for one that stands still.
-pub(super) fn drain<'a, F: Family>(
+pub(in crate::nic) fn drain<'a, F: Family>(
     hw: &Hardware,
     size: u32,
     queues: impl Iterator<Item = &'a Ours<F>> + Clone,

@@ -2,8 +2,11 @@
 
 //! Memory of descriptor rings: ours, and a driver's.
 
-use super::register::Hardware;
-use crate::{bindings, prelude::*};
+use crate::{
+    bindings,
+    nic::family::register::Hardware,
+    prelude::*, //
+};
 use core::ptr::NonNull;
 use kernel::page::PAGE_SIZE;
 

@@ -3,9 +3,9 @@
 //! 82575 and its successors, the stock driver `igb`: several queues, advanced descriptors.
 
 use super::{
-    family::Family,
-    register::{Block, Hardware, Reg, Setting, Settings, RCTL_DTYP, RCTL_SECRC},
-    switch::PerQueue, //
+    enable::PerQueue,
+    register::{Block, Hardware, Reg, Setting, Settings, RCTL_DTYP, RCTL_SECRC}, //
+    Family,
 };
 use crate::{
     logic::desc::{Advanced, Extended},

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Taking hardware queues from a live driver, moving packets through them, and giving them back.
+
+pub(in crate::nic) mod backlog;
+pub(in crate::nic) mod gate;
+pub(in crate::nic) mod line;
+pub(in crate::nic) mod machine;
+pub(in crate::nic) mod queue;
+pub(in crate::nic) mod rings;
+pub(in crate::nic) mod rx;
+pub(in crate::nic) mod stages;
+pub(in crate::nic) mod tx;

@@ -61,7 +61,7 @@ module! {
 #[pin_data]
 struct Netmap {
     #[pin]
-    device: dev::Device,
+    device: dev::CharDevice,
     // After the device: there is nobody left to notify when it goes.
     _notifiers: nic::driver::events::Notifiers,
 }
@@ -75,7 +75,7 @@ impl kernel::InPlaceModule for Netmap {
         }
         try_pin_init!(Self {
             _notifiers: nic::driver::events::Notifiers::register()?,
-            device <- dev::Device::register(),
+            device <- dev::CharDevice::register(),
         })
     }
 }

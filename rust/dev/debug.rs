@@ -8,7 +8,7 @@ use crate::{
     port::registry,
     prelude::*,
     ring::{kring::Kring, queue::Direction},
-    sys::log::Shown, //
+    sys::log::Displayed, //
 };
 use core::fmt;
 use kernel::{
@@ -160,5 +160,5 @@ pub(super) unsafe extern "C" fn show_fdinfo(m: *mut bindings::seq_file, file: *m
     let open = unsafe { open_file(file) };
     // SAFETY: The caller lets us write to it.
     let m = unsafe { SeqFile::from_raw(m) };
-    seq_print!(m, "{}", Shown(Description(open)));
+    seq_print!(m, "{}", Displayed(Description(open)));
 }

@@ -26,7 +26,7 @@ use kernel::{
 /// Size of a large mapping in bytes.
 const HUGE: u64 = 1 << 21;
 /// Order of a page of that size.
-const HUGE_ORDER: u32 = HUGE.trailing_zeros() - PAGE_SHIFT as u32;
+const HUGE_PAGE_ORDER: u32 = HUGE.trailing_zeros() - PAGE_SHIFT as u32;
 
 static OPERATIONS: Constant<bindings::vm_operations_struct> =
     Constant(bindings::vm_operations_struct {
@@ -168,7 +168,7 @@ unsafe extern "C" fn huge_fault(
     vmf: *mut bindings::vm_fault,
     order: c_uint,
 ) -> bindings::vm_fault_t {
-    if order != HUGE_ORDER {
+    if order != HUGE_PAGE_ORDER {
         return bindings::vm_fault_reason_VM_FAULT_FALLBACK;
     }
     // SAFETY: This is a fault handler of these operations.

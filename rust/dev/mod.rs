@@ -158,7 +158,7 @@ impl Drop for Pending<'_> {
 ///
 /// `misc` is registered.
 #[pin_data(PinnedDrop)]
-pub(crate) struct Device {
+pub(crate) struct CharDevice {
     #[pin]
     misc: Opaque<bindings::miscdevice>,
     #[pin]
@@ -166,11 +166,11 @@ pub(crate) struct Device {
 }
 
 // SAFETY: The device is registered and deregistered only, by the module's loader.
-unsafe impl Send for Device {}
+unsafe impl Send for CharDevice {}
 // SAFETY: As above.
-unsafe impl Sync for Device {}
+unsafe impl Sync for CharDevice {}
 
-impl Device {
+impl CharDevice {
     /// Makes the device and its files in debugfs appear.
     pub(crate) fn register() -> impl PinInit<Self, Error> {
         // Poll works without it, if slower, so a failure is none of the device's.
@@ -196,7 +196,7 @@ impl Device {
 }
 
 #[pinned_drop]
-impl PinnedDrop for Device {
+impl PinnedDrop for CharDevice {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: It is registered, by the type's invariant.
         unsafe { bindings::misc_deregister(self.misc.get()) };

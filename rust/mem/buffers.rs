@@ -8,18 +8,18 @@
 //! Who has the region mapped can read all of it, also what nobody holds. So buffers are zeroed when they are taken back:
 //! what a program has left behind is not to be found by the next one, whether that gets these buffers or not.
 
-use super::page::{Cluster, HUGE_ORDER, PAGE_SIZE};
+use super::page::{Cluster, CLUSTER_ORDER, PAGE_SIZE};
 use crate::{
     atomic::{AtomicPtr, Ordering},
     bindings,
-    logic::bitmap::{words_for, Bitmap},
+    logic::{
+        bitmap::{words_for, Bitmap},
+        slot::RESERVED_BUFFERS, //
+    },
     prelude::*,
     sys::sched, //
 };
 use core::ptr::NonNull;
-
-/// Buffers 0 and 1 are nobody's: 0 ends lists.
-pub(super) const RESERVED: u32 = 2;
 
 /// Where the kernel sees each buffer. Readable without a lock.
 ///
@@ -105,7 +105,7 @@ fn new_cluster(map: &BufferMap, first: u32, largest: usize) -> Result<Cluster> {
     let most = ((room as usize).min(largest) / PAGE_SIZE)
         .checked_ilog2()
         .unwrap_or(0)
-        .min(HUGE_ORDER);
+        .min(CLUSTER_ORDER);
     (least..=most.max(least))
         .rev()
         .find_map(|order| Cluster::new(order).ok())
@@ -136,7 +136,7 @@ impl BufferMap {
 
 /// Bytes of a block.
 fn block_size() -> u64 {
-    (PAGE_SIZE as u64) << HUGE_ORDER
+    (PAGE_SIZE as u64) << CLUSTER_ORDER
 }
 
 /// A pool of `total` buffers of `buf_size` bytes, a power of two up to the size of a block.
@@ -168,13 +168,17 @@ pub(super) fn new(total: u32, buf_size: u32) -> Result<(BufferPool, BufferMap)> 
 impl BufferPool {
     /// Buffers that could be handed out now or after taking more memory.
     pub(super) fn free_count(&self, map: &BufferMap) -> u32 {
-        self.used.free_count() + map.table.total().saturating_sub(self.backed.max(RESERVED))
+        self.used.free_count()
+            + map
+                .table
+                .total()
+                .saturating_sub(self.backed.max(RESERVED_BUFFERS))
     }
 
     /// Buffers handed out.
     pub(super) fn used_count(&self) -> u32 {
         self.backed
-            .saturating_sub(RESERVED)
+            .saturating_sub(RESERVED_BUFFERS)
             .saturating_sub(self.used.free_count())
     }
 
@@ -183,7 +187,7 @@ impl BufferPool {
         let huge = self
             .clusters
             .iter()
-            .filter(|(cluster, _)| cluster.order() == HUGE_ORDER)
+            .filter(|(cluster, _)| cluster.order() == CLUSTER_ORDER)
             .count();
         (self.clusters.len(), huge)
     }
@@ -211,10 +215,10 @@ impl BufferPool {
             return Err(ENOSPC);
         }
         let free = self.used.free_count();
-        let before = self.backed.max(RESERVED);
+        let before = self.backed.max(RESERVED_BUFFERS);
         // The reserved ones are counted among the free ones nowhere.
         self.grow(map, largest, devices, |backed| {
-            free + backed.max(RESERVED) - before >= count
+            free + backed.max(RESERVED_BUFFERS) - before >= count
         })?;
         self.used.alloc_many(count, &mut take);
         Ok(())
@@ -294,7 +298,7 @@ impl BufferPool {
                 entry.store(address, Ordering::Release);
             }
         }
-        if cluster.order() == HUGE_ORDER {
+        if cluster.order() == CLUSTER_ORDER {
             let at = u64::from(first) * size as u64;
             if let Some(entry) = map.huge.get((at / block_size()) as usize) {
                 entry.store(cluster.page(), Ordering::Release);
@@ -305,14 +309,14 @@ impl BufferPool {
         let _ = self.clusters.push_within_capacity((cluster, first));
         let _ = self.used.grow(backed);
         self.backed = backed;
-        if first < RESERVED {
-            self.used.alloc_many(RESERVED - first, |_| ());
+        if first < RESERVED_BUFFERS {
+            self.used.alloc_many(RESERVED_BUFFERS - first, |_| ());
         }
     }
 
     /// Takes a buffer that was handed out back and zeroes it. No device may write to it any more.
     pub(super) fn free(&mut self, map: &BufferMap, index: u32) {
-        if index < RESERVED || self.used.free(index).is_err() {
+        if index < RESERVED_BUFFERS || self.used.free(index).is_err() {
             return;
         }
         if let Some(buffer) = map.table.get(index) {

@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 pub(crate) const PAGE_SIZE: usize = kernel::page::PAGE_SIZE;
 
 /// Order of the largest cluster, 2 MiB on x86: what one page table entry of the second level maps.
-pub(crate) const HUGE_ORDER: u32 = 9;
+pub(crate) const CLUSTER_ORDER: u32 = 9;
 
 /// `2^order` physically contiguous pages, zeroed when they were taken.
 ///

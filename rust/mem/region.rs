@@ -16,7 +16,8 @@ use crate::{
     bindings,
     logic::{
         groups::NOBODY,
-        pools::{Layout, Parameters}, //
+        pools::{Layout, Parameters},
+        slot::RESERVED_BUFFERS, //
     },
     prelude::*, //
 };
@@ -170,7 +171,7 @@ impl Region {
     /// The kernel's address of a buffer; [`None`] for an index without a buffer or of a reserved one.
     #[inline]
     pub(crate) fn buf_ptr(&self, index: u32) -> Option<NonNull<u8>> {
-        if index < buffers::RESERVED {
+        if index < RESERVED_BUFFERS {
             return None;
         }
         self.buffers.table.get(index)
@@ -316,7 +317,7 @@ impl Region {
             })
             .inspect_err(|error| {
                 if *error == ENOSPC {
-                    let need = buffers.used_count() + count + buffers::RESERVED;
+                    let need = buffers.used_count() + count + RESERVED_BUFFERS;
                     pr_err!(
                         "buf_num={} is too small, {} would do\n",
                         self.buffers.table.total(),

@@ -3,7 +3,7 @@
 //! A network device whose hardware queues can be taken.
 
 use super::{
-    device::{Device, Limits, Policy, QueueId, Refusal, Wanted},
+    device::{Device, Limits, QueueId, Refusal, TakeoverPolicy, Wanted},
     driver::intercept::{self, Hooks},
     family::{e1000::E1000, e1000e::E1000e, igb::Igb, ixgbe::Ixgbe, Family},
     takeover::machine::Machine, //
@@ -30,15 +30,15 @@ impl Adapter {
     /// `EBUSY` if something else than the driver has its rings; `ENODEV` if it does not answer; `ENOMEM`.
     pub fn open(dev: &NetDev, rtnl: &Rtnl) -> Result<Arc<Self>, Refusal> {
         let device = match Self::identify(dev)? {
-            Known::E1000 => Machine::<E1000>::open(dev, rtnl)?,
-            Known::E1000e => Machine::<E1000e>::open(dev, rtnl)?,
-            Known::Igb => Machine::<Igb>::open(dev, rtnl)?,
-            Known::Ixgbe => Machine::<Ixgbe>::open(dev, rtnl)?,
+            KnownFamily::E1000 => Machine::<E1000>::open(dev, rtnl)?,
+            KnownFamily::E1000e => Machine::<E1000e>::open(dev, rtnl)?,
+            KnownFamily::Igb => Machine::<Igb>::open(dev, rtnl)?,
+            KnownFamily::Ixgbe => Machine::<Ixgbe>::open(dev, rtnl)?,
         };
         Arc::new(Self { device }, GFP_CHARGED).map_err(|_| Refusal::new(ENOMEM, c"out of memory"))
     }
 
-    fn identify(dev: &NetDev) -> Result<Known, Refusal> {
+    fn identify(dev: &NetDev) -> Result<KnownFamily, Refusal> {
         const UNKNOWN: Refusal = Refusal::new(
             EOPNOTSUPP,
             c"not a NIC whose queues netmap knows how to take",
@@ -68,13 +68,13 @@ impl Adapter {
             F::DEVICES.contains(&device) && driver == F::NAME
         }
         let known = if is::<E1000>(device, driver) {
-            Known::E1000
+            KnownFamily::E1000
         } else if is::<E1000e>(device, driver) {
-            Known::E1000e
+            KnownFamily::E1000e
         } else if is::<Igb>(device, driver) {
-            Known::Igb
+            KnownFamily::Igb
         } else if is::<Ixgbe>(device, driver) {
-            Known::Ixgbe
+            KnownFamily::Ixgbe
         } else {
             return Err(UNKNOWN);
         };
@@ -107,8 +107,8 @@ impl Adapter {
     }
 
     /// What the driver must not be asked for while its queues are taken, with buffers of `buf_size` bytes.
-    pub fn hook_policy(&self, buf_size: u32) -> intercept::Policy {
-        self.device.hook_policy(buf_size)
+    pub fn restrictions(&self, buf_size: u32) -> intercept::Restrictions {
+        self.device.restrictions(buf_size)
     }
 
     /// Whether queues could be taken, receive queues among them or not, for buffers of `buf_size` bytes: what is impossible
@@ -129,11 +129,11 @@ impl Adapter {
     /// # Errors
     ///
     /// `EBUSY` as for [`Self::open`], `ENETDOWN` if the interface is down, `ENOMEM`; `EAGAIN` if the driver could not be brought to rest, and then, unless `policy` is
-    /// [`Policy::Hot`], not by a restart either. The device is as it was.
+    /// [`TakeoverPolicy::Hot`], not by a restart either. The device is as it was.
     pub fn take(
         &self,
         wanted: &[Wanted],
-        policy: Policy,
+        policy: TakeoverPolicy,
         hooks: &Hooks,
         rtnl: &Rtnl,
     ) -> Result<KVec<Arc<dyn Queue>>, Refusal> {
@@ -161,7 +161,7 @@ impl Adapter {
 }
 
 /// The families.
-enum Known {
+enum KnownFamily {
     E1000,
     E1000e,
     Igb,

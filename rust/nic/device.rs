@@ -62,7 +62,7 @@ pub struct Limits {
 
 /// How queues may be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Policy {
+pub enum TakeoverPolicy {
     /// From the running driver, or not at all.
     Hot,
     /// Around a stop and an open of the driver: one link flap.
@@ -71,14 +71,14 @@ pub enum Policy {
     Auto,
 }
 
-impl Policy {
+impl TakeoverPolicy {
     /// What the module's parameter says now.
     pub fn current() -> Self {
         // SAFETY: A word that is written through sysfs.
         match unsafe { (&raw const bindings::netmap_takeover).read_volatile() } {
-            1 => Policy::Hot,
-            2 => Policy::Restart,
-            _ => Policy::Auto,
+            1 => TakeoverPolicy::Hot,
+            2 => TakeoverPolicy::Restart,
+            _ => TakeoverPolicy::Auto,
         }
     }
 }
@@ -100,12 +100,12 @@ pub(in crate::nic) trait Device: Send + Sync {
     fn limits(&self, rtnl: &Rtnl) -> Limits;
     fn family(&self) -> &'static CStr;
     fn no_hot_takeover(&self) -> Option<&'static CStr>;
-    fn hook_policy(&self, buf_size: u32) -> intercept::Policy;
+    fn restrictions(&self, buf_size: u32) -> intercept::Restrictions;
     fn admits(&self, receives: bool, buf_size: u32, rtnl: &Rtnl) -> Result<(), Refusal>;
     fn take(
         &self,
         wanted: &[Wanted],
-        policy: Policy,
+        policy: TakeoverPolicy,
         hooks: &Hooks,
         rtnl: &Rtnl,
     ) -> Result<KVec<Arc<dyn Queue>>, Refusal>;

@@ -10,7 +10,7 @@ mod takeover;
 
 pub(crate) use {
     adapter::Adapter,
-    device::{Policy, QueueId, Refusal, Wanted},
+    device::{QueueId, Refusal, TakeoverPolicy, Wanted},
     family::register::Awake, //
 };
 

@@ -3,12 +3,12 @@
 //! What happens to the device of a port in netmap mode.
 
 use super::{
-    nic::{each, Lost, NicPort},
+    nic::{each, LossReasons, NicPort},
     registry, //
 };
 use crate::{
     abi,
-    nic::driver::events::{Loss, PortEvents, Vector},
+    nic::driver::events::{LossReason, PortEvents, Vector},
     prelude::*,
     ring::kring::Kring,
     sys::{netdev::NetDev, rtnl::Rtnl, skb::SentSkb, wait}, //
@@ -31,7 +31,7 @@ impl PortEvents for NicPort {
         }
     }
 
-    fn release(&self, rtnl: &Rtnl, why: Loss) {
+    fn release(&self, rtnl: &Rtnl, why: LossReason) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.lost.insert(why.into());
@@ -40,14 +40,14 @@ impl PortEvents for NicPort {
         self.start(list);
     }
 
-    fn retake(&self, rtnl: &Rtnl, why: Loss) {
+    fn retake(&self, rtnl: &Rtnl, why: LossReason) {
         // Only an interface that comes up has just been opened.
-        self.regain(rtnl, why.into(), why != Loss::Down);
+        self.regain(rtnl, why.into(), why != LossReason::Down);
     }
 
     fn carrier(&self, rtnl: &Rtnl, up: bool) {
         if up {
-            self.regain(rtnl, Lost::NO_CARRIER, true);
+            self.regain(rtnl, LossReasons::NO_CARRIER, true);
         }
         let guard = self.state.lock();
         if let Some(live) = &guard.live {
@@ -96,7 +96,7 @@ impl NicPort {
     /// A reason why queues are not ours is gone: takes those that are not, if it was the last one.
     ///
     /// Without a carrier some may be taken already, and others wait. `running` is as for [`Self::take`].
-    fn regain(&self, rtnl: &Rtnl, why: Lost, running: bool) {
+    fn regain(&self, rtnl: &Rtnl, why: LossReasons, running: bool) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if !state.lost.remove(why) || state.live.is_none() {

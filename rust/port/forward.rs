@@ -16,7 +16,7 @@
 
 use super::{
     binding::Binding,
-    host::{Frame, HostTx},
+    host::{HostFrame, HostTx},
 };
 use crate::{
     abi::{
@@ -78,7 +78,7 @@ impl<'a> Forward<'a> {
         if kring.host {
             self.send_down(kring, held, frames);
         } else if let Some(dev) = self.stack.device() {
-            let mut frame = Frame::new(0);
+            let mut frame = HostFrame::new(0);
             while frames.next(&mut frame, self.all) {
                 unmark(held.ring, frame.first);
                 match frame.copy(&dev) {
@@ -92,7 +92,7 @@ impl<'a> Forward<'a> {
     }
 
     fn send_down(&mut self, kring: &Kring, held: &mut Inner, mut frames: Frames<'_>) {
-        let mut frame = Frame::new(0);
+        let mut frame = HostFrame::new(0);
         let mut more = frames.next(&mut frame, self.all);
         for to in self.tx.iter().filter(|to| !to.host) {
             if !more {
@@ -141,7 +141,7 @@ struct Frames<'a> {
 
 impl Frames<'_> {
     /// Puts the next frame that is marked, or just the next one if `all`, into `frame`; false if there is none.
-    fn next(&mut self, frame: &mut Frame, all: bool) -> bool {
+    fn next(&mut self, frame: &mut HostFrame, all: bool) -> bool {
         frame.restart(self.slots.begin());
         let mut wanted = all;
         while let Some(index) = self.slots.next() {
@@ -204,7 +204,13 @@ impl Room {
 
     /// Swaps the buffers of `frame`, which are in the host ring `from`, with those at `head`. False if there is no room
     /// or a slot is impossible; slots before that one are swapped, but not released to be sent.
-    fn swap(&mut self, region: &Region, tx: &mut Inner, from: &mut Inner, frame: &Frame) -> bool {
+    fn swap(
+        &mut self,
+        region: &Region,
+        tx: &mut Inner,
+        from: &mut Inner,
+        frame: &HostFrame,
+    ) -> bool {
         if frame.count > self.left {
             return false;
         }

@@ -328,7 +328,7 @@ impl Queue for HostTx {
     fn sync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
         let dev = self.device().ok_or(SyncError::Gone)?;
         let mut chain = SkbChain::new();
-        let mut frame = Frame::new(span.begin());
+        let mut frame = HostFrame::new(span.begin());
         let (mut packets, mut bytes) = (0, 0);
         let mut result = Ok(());
         // A frame without an end would stop the ring.
@@ -396,7 +396,7 @@ pub(super) enum Rejected {
 }
 
 /// A frame in one or more buffers.
-pub(super) struct Frame {
+pub(super) struct HostFrame {
     /// Its first slot.
     pub(super) first: u32,
     /// Its slots.
@@ -406,7 +406,7 @@ pub(super) struct Frame {
     parts: [(*const u8, u16); NETMAP_MAX_FRAGS as usize],
 }
 
-impl Frame {
+impl HostFrame {
     pub(super) fn new(first: u32) -> Self {
         Self {
             first,

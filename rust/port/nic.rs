@@ -23,7 +23,7 @@ use crate::{
     mem::{DmaMap, Group, Region, RingMemory},
     nic::{
         driver::{
-            events::{self, Loss},
+            events::{self, LossReason},
             intercept::Installed,
         },
         Adapter,
@@ -33,7 +33,7 @@ use crate::{
     prelude::*,
     ring::{idle::Idle, kring::Kring, listeners::Subscription, queue::Direction},
     sys::{
-        log::{self, Shown},
+        log::{self, Displayed},
         netdev::NetDev,
         rtnl::Rtnl,
         wait::WaitQueue, //
@@ -72,7 +72,7 @@ pub(super) struct State {
     pub(super) rx: KVec<RingUse>,
     pub(super) bindings: u32,
     /// Why queues are not taken that have users.
-    pub(super) lost: Lost,
+    pub(super) lost: LossReasons,
     pub(super) name: [u8; abi::IFNAMSIZ],
     /// Room for the queues to give back, since that must not fail for want of memory.
     pub(super) ids: KVec<QueueId>,
@@ -99,9 +99,9 @@ pub(super) struct RingUse {
 
 /// A set of reasons why hardware queues are left to the driver for now.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lost(u32);
+pub(super) struct LossReasons(u32);
 
-impl Lost {
+impl LossReasons {
     /// No reason: queues can be taken.
     pub(super) const NONE: Self = Self(0);
     /// The driver has queues off that it turns on when the carrier comes. Those that are taken stay so.
@@ -120,24 +120,24 @@ impl Lost {
     }
 }
 
-impl From<Loss> for Lost {
-    fn from(why: Loss) -> Self {
+impl From<LossReason> for LossReasons {
+    fn from(why: LossReason) -> Self {
         Self(match why {
-            Loss::Down => 1 << 0,
-            Loss::Reinit => 1 << 1,
-            Loss::Suspend => 1 << 2,
+            LossReason::Down => 1 << 0,
+            LossReason::Reinit => 1 << 1,
+            LossReason::Suspend => 1 << 2,
         })
     }
 }
 
 /// Why the queues of a new port cannot be taken yet.
-fn lost_from_the_start(dev: &NetDev, rtnl: &Rtnl) -> Lost {
-    let mut lost = Lost::NONE;
+fn lost_from_the_start(dev: &NetDev, rtnl: &Rtnl) -> LossReasons {
+    let mut lost = LossReasons::NONE;
     if !dev.is_running(rtnl) {
-        lost.insert(Loss::Down.into());
+        lost.insert(LossReason::Down.into());
     }
     if events::is_sleeping(rtnl) {
-        lost.insert(Loss::Suspend.into());
+        lost.insert(LossReason::Suspend.into());
     }
     lost
 }
@@ -390,7 +390,7 @@ impl NicPort {
                         pr_err!(
                             "{}: the {} ring {} is lost until all who have it bound have closed it\n",
                             name_of(&state.name),
-                            Shown(direction),
+                            Displayed(direction),
                             ring
                         );
                     }

@@ -3,12 +3,12 @@
 //! Taking rings of a network device into service and out of it again.
 
 use super::{
-    nic::{dma_device, each, refused, Lost, NicPort, State}, //
+    nic::{dma_device, each, refused, LossReasons, NicPort, State}, //
 };
 use crate::{
     logic::{ring::Cursors, ringset::RingSet},
     mem::Group,
-    nic::{driver::intercept::Installed, Policy, QueueId, Refusal, Wanted},
+    nic::{driver::intercept::Installed, QueueId, Refusal, TakeoverPolicy, Wanted},
     prelude::*,
     ring::{
         kring::Kring,
@@ -32,7 +32,7 @@ impl NicPort {
         if self.has_nic_ring(fresh) {
             let receives = self.nic_rings(fresh).any(|of| of == Direction::Rx);
             let hot = live.adapter.no_hot_takeover();
-            let hot = hot.filter(|_| Policy::current() == Policy::Hot);
+            let hot = hot.filter(|_| TakeoverPolicy::current() == TakeoverPolicy::Hot);
             hot.map_or(Ok(()), |reason| Err(Refusal::new(EOPNOTSUPP, reason)))
                 .and_then(|()| {
                     let size = self.region.buf_size();
@@ -87,13 +87,13 @@ impl NicPort {
         }
         let live = state.live.as_mut().ok_or(ENXIO)?;
         if live.hooks.is_none() {
-            let policy = live.adapter.hook_policy(self.region.buf_size());
+            let policy = live.adapter.restrictions(self.region.buf_size());
             live.hooks = Some(Installed::new(rtnl, &live.dev, this.clone(), policy)?);
         }
         if let Some(hooks) = live.hooks.as_ref().filter(|_| self.has_nic_ring(fresh)) {
             hooks.set_bound(true, rtnl);
         }
-        if state.lost == Lost::NONE {
+        if state.lost == LossReasons::NONE {
             self.take(state, fresh, true, rtnl)?;
         }
         self.start(fresh);
@@ -140,19 +140,19 @@ impl NicPort {
         }
         let carrier = live.dev.carrier();
         let policy = if (running || carrier) && live.adapter.no_hot_takeover().is_some() {
-            Policy::Restart
+            TakeoverPolicy::Restart
         } else if carrier {
-            Policy::current()
+            TakeoverPolicy::current()
         } else {
             // A restart brings no carrier.
-            Policy::Hot
+            TakeoverPolicy::Hot
         };
         let queues = match live.adapter.take(&wanted, policy, hooks, rtnl) {
             Ok(queues) => queues,
             Err(refusal) => {
                 let wait = !carrier && refusal.errno == EAGAIN;
                 return if wait {
-                    state.lost.insert(Lost::NO_CARRIER);
+                    state.lost.insert(LossReasons::NO_CARRIER);
                     Ok(())
                 } else {
                     Err(refused(&live.dev, refusal, rtnl))

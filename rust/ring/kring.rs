@@ -9,7 +9,7 @@
 //!
 //! | state | who |
 //! |---|---|
-//! | cursors, ring memory, queue (`Inner`) | the holder of the busy flag ([`Held`]) |
+//! | cursors, ring memory, queue (`Inner`) | the holder of the busy flag ([`HeldKring`]) |
 //! | attach, detach of ring memory and queue | the same, who has stopped the kring for it, with the RTNL mutex held |
 //! | list of the files to wake | readers under RCU, writers with the registry's mutex |
 //! | counters | anyone reads them; who writes is said at each ([`Counters`]) |
@@ -68,22 +68,22 @@ impl Kring {
 
     /// Takes the busy flag, unless the kring is busy, stopped or dead.
     #[inline]
-    pub fn try_hold(&self) -> Result<Held<'_>, NotHeld> {
+    pub fn try_hold(&self) -> Result<HeldKring<'_>, NotHeld> {
         self.busy.try_hold()?;
         // INVARIANT: The flag was clear and is ours now.
-        Ok(Held { kring: self })
+        Ok(HeldKring { kring: self })
     }
 
     /// [`Self::try_hold`], for an interrupt that looks and waits for nothing.
     #[inline]
-    fn try_look(&self) -> Result<Held<'_>, NotHeld> {
+    fn try_look(&self) -> Result<HeldKring<'_>, NotHeld> {
         self.busy.try_look()?;
         // INVARIANT: The flag was clear and is ours now.
-        Ok(Held { kring: self })
+        Ok(HeldKring { kring: self })
     }
 
     /// [`Self::try_hold`], but an interrupt that looks at the ring is waited for, which waits for nobody. In process context.
-    pub fn try_hold_after_look(&self) -> Result<Held<'_>, NotHeld> {
+    pub fn try_hold_after_look(&self) -> Result<HeldKring<'_>, NotHeld> {
         /// Rounds of waiting without sleep, longer than a look.
         const SPINS: u32 = 200;
         for _ in 0..SPINS {
@@ -105,11 +105,11 @@ impl Kring {
     /// under way. Of a kring that is stopped already it takes the flag alone.
     ///
     /// The caller holds the RTNL mutex, so that there is only one.
-    pub fn stop(&self) -> Held<'_> {
+    pub fn stop(&self) -> HeldKring<'_> {
         // A sync is bounded by the ring's size, and its holder may need this CPU.
         self.busy.stop(sched::yield_now);
         // INVARIANT: The flag was clear and is ours now.
-        Held { kring: self }
+        HeldKring { kring: self }
     }
 
     /// Lets syncs in again; the opposite of [`Self::stop`]. Wakes the ring's sleepers, for what was behind the ring may be
@@ -183,11 +183,11 @@ impl Kring {
 /// # Invariants
 ///
 /// The flag is set and nobody else acts as its holder.
-pub struct Held<'a> {
+pub struct HeldKring<'a> {
     kring: &'a Kring,
 }
 
-impl<'a> Held<'a> {
+impl<'a> HeldKring<'a> {
     /// What is attached, if anything.
     #[inline]
     pub fn attached(&mut self) -> Option<&mut Attached> {
@@ -202,7 +202,7 @@ impl<'a> Held<'a> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for HeldKring<'_> {
     #[inline]
     fn drop(&mut self) {
         self.kring.busy.release();

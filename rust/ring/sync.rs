@@ -10,7 +10,7 @@
 
 use super::{
     counters::Counters,
-    kring::{Held, Kring},
+    kring::{HeldKring, Kring},
     queue::{Attached, Inner, SyncError}, //
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     prelude::*,
     sys::{
         self,
-        log::{self, Shown},
+        log::{self, Displayed},
         trace, //
     }, //
 };
@@ -78,7 +78,7 @@ impl Released for () {
 #[inline]
 pub(crate) fn txsync(label: &Text, kring: &Kring, flags: u32) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
-    match held.as_mut().and_then(Held::attached) {
+    match held.as_mut().and_then(HeldKring::attached) {
         Some(attached) => run::<true>(label, kring, &mut (), attached, flags),
         None => Ok(false),
     }
@@ -88,7 +88,7 @@ pub(crate) fn txsync(label: &Text, kring: &Kring, flags: u32) -> Result<bool, Fa
 #[inline]
 pub(crate) fn txflush(label: &Text, kring: &Kring, flags: u32) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
-    match held.as_mut().and_then(Held::attached) {
+    match held.as_mut().and_then(HeldKring::attached) {
         Some(attached) if attached.inner.ring.head() != attached.inner.cursors.hwcur() => {
             run::<true>(label, kring, &mut (), attached, flags)
         }
@@ -107,7 +107,7 @@ pub(crate) fn rxsync(
     flags: u32,
 ) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
-    match held.as_mut().and_then(Held::attached) {
+    match held.as_mut().and_then(HeldKring::attached) {
         Some(attached) => run::<false>(label, kring, released, attached, flags),
         None => Ok(false),
     }
@@ -184,7 +184,7 @@ fn stamp(ring: SharedRing) {
 
 /// Holds a ring, waiting for another thread's sync, which is bounded by the size of the ring. [`None`] if it is stopped.
 #[inline]
-fn hold(kring: &Kring) -> Result<Option<Held<'_>>, Failure> {
+fn hold(kring: &Kring) -> Result<Option<HeldKring<'_>>, Failure> {
     match kring.try_hold() {
         Ok(held) => Ok(Some(held)),
         Err(why) => hold_slow(kring, why),
@@ -192,7 +192,7 @@ fn hold(kring: &Kring) -> Result<Option<Held<'_>>, Failure> {
 }
 
 #[cold]
-fn hold_slow(kring: &Kring, mut why: NotHeld) -> Result<Option<Held<'_>>, Failure> {
+fn hold_slow(kring: &Kring, mut why: NotHeld) -> Result<Option<HeldKring<'_>>, Failure> {
     /// Rounds of waiting without sleep, enough for most syncs.
     const SPINS: u32 = 200;
     let mut round = 0u32;
@@ -280,11 +280,11 @@ fn reinit<const TX: bool>(
     if log::allowed() {
         pr_warn!(
             "{}: {}{} ring {}: {}, reinitialised\n",
-            Shown(*label),
+            Displayed(*label),
             if kring.host { "host " } else { "" },
-            Shown(kring.direction),
+            Displayed(kring.direction),
             kring.index,
-            Shown(fault)
+            Displayed(fault)
         );
     }
     Failure::Reinit

@@ -5,9 +5,9 @@
 use crate::bindings;
 
 /// Lets the kernel's macros print what only `core` knows how to print, as all of [`crate::logic`] does.
-pub(crate) struct Shown<T>(pub(crate) T);
+pub(crate) struct Displayed<T>(pub(crate) T);
 
-impl<T: core::fmt::Display> kernel::fmt::Display for Shown<T> {
+impl<T: core::fmt::Display> kernel::fmt::Display for Displayed<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         self.0.fmt(f)
     }

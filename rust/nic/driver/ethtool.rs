@@ -96,7 +96,7 @@ unsafe extern "C" fn set_coalesce(
     let Some((hooks, _)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
-    if hooks.policy().coalesce {
+    if hooks.restrictions().coalesce {
         let reason = c"netmap: interrupt coalescing cannot change while its rings are bound";
         if let Some(refusal) = refuse(hooks, extack, reason) {
             return refusal;

@@ -23,7 +23,7 @@ use core::marker::PhantomData;
 
 /// Why the driver is about to lose or to re-program its rings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Loss {
+pub enum LossReason {
     /// The interface is being set down. It may come up again.
     Down,
     /// The driver re-initialises its rings for an ethtool or MTU request, and is done when the request is.
@@ -81,13 +81,13 @@ pub trait PortEvents: Send + Sync {
     /// The driver is about to lose its rings: gives all queues back, now. After it returns nothing is taken.
     ///
     /// More than one may come before a [`PortEvents::retake`]: to do nothing, if nothing is taken.
-    fn release(&self, rtnl: &Rtnl, why: Loss);
+    fn release(&self, rtnl: &Rtnl, why: LossReason);
 
     /// What was announced by [`PortEvents::release`] is over, and the device works again: takes the queues back.
     ///
     /// May come twice, and without a release before it: to do nothing, if nothing is to be taken.
-    /// NAPI is hooked anew already. With [`Loss::Down`] the carrier is mostly not up yet.
-    fn retake(&self, rtnl: &Rtnl, why: Loss);
+    /// NAPI is hooked anew already. With [`LossReason::Down`] the carrier is mostly not up yet.
+    fn retake(&self, rtnl: &Rtnl, why: LossReason);
 
     /// The carrier changed, or the device's flags did. May be late by a second and may miss short changes.
     fn carrier(&self, rtnl: &Rtnl, up: bool);
@@ -154,7 +154,7 @@ fn tell_port(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
         NetdevEvent::Up => {
             // Mostly done when the driver's open returned.
             hooks.hook_napi(rtnl);
-            port.retake(rtnl, Loss::Down);
+            port.retake(rtnl, LossReason::Down);
         }
         NetdevEvent::Change => port.carrier(rtnl, hooks.device().carrier()),
         NetdevEvent::ChangeName => port.renamed(rtnl, &hooks.device().name(rtnl)),
@@ -176,11 +176,11 @@ fn on_pm(event: PmEvent) {
     let rtnl = Rtnl::lock();
     SLEEPING.store(event == PmEvent::Prepare, Ordering::Relaxed);
     table::for_each(&rtnl, |hooks, rtnl| match event {
-        PmEvent::Prepare => hooks.events().release(rtnl, Loss::Suspend),
+        PmEvent::Prepare => hooks.events().release(rtnl, LossReason::Suspend),
         PmEvent::Post => {
             // Some drivers free their vectors when they go to sleep.
             hooks.hook_napi(rtnl);
-            hooks.events().retake(rtnl, Loss::Suspend);
+            hooks.events().retake(rtnl, LossReason::Suspend);
         }
     });
 }

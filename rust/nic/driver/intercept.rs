@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Standing between the network core and a driver.
+//! Interposed between the network core and a driver.
 //!
 //! While a port has a device in netmap mode, the device's operation tables are copies in which [`super::ops`] stands
 //! in for what concerns us, and its NAPI instances call us before the driver. No driver's private data is touched, and
@@ -25,7 +25,7 @@
 
 use super::{
     ethtool,
-    events::{Loss, PortEvents, Vector},
+    events::{LossReason, PortEvents, Vector},
     napi::{self, Poll},
     ops,
     redirect::Redirected,
@@ -35,7 +35,7 @@ use crate::{
     abi::IFNAMSIZ,
     atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
     bindings,
-    nic::family::Means,
+    nic::family::Interposition,
     prelude::*,
     sys::{netdev::NetDev, rtnl::Rtnl, skb::SentSkb}, //
 };
@@ -56,19 +56,19 @@ type SelectQueue = Option<
 >;
 
 /// Most TX queues of a device that can be told apart; those beyond can not be taken.
-pub const MAX_QUEUES: u16 = 128;
+pub const MAX_TX_QUEUES: u16 = 128;
 
-/// What in place is for the means.
-enum Standing {
+/// What in place is for the interposition.
+enum Interposed {
     Table(KBox<bindings::net_device_ops>),
     Functions(Redirected),
 }
 
 /// What a driver of a family must not be asked for while rings of its NIC are bound.
 #[derive(Clone, Copy)]
-pub struct Policy {
+pub struct Restrictions {
     /// How we learn of it.
-    pub means: Means,
+    pub interposition: Interposition,
     /// Features (`NETIF_F_*`) that are off meanwhile.
     pub masked: u64,
     /// Features whose change makes the driver re-program its rings: not changed meanwhile.
@@ -85,12 +85,12 @@ pub struct Hooks {
     dev: ManuallyDrop<NetDev>,
     /// Taken away when the hooks are removed, after the last who may read it has left.
     events: UnsafeCell<Option<Arc<dyn PortEvents>>>,
-    policy: Policy,
+    restrictions: Restrictions,
     /// The driver's tables. They live as long as the driver, which lives as long as the device.
     original_ops: NonNull<bindings::net_device_ops>,
     original_ethtool: NonNull<bindings::ethtool_ops>,
     original_poll: Poll,
-    standing: Standing,
+    standing: Interposed,
     /// Our copy.
     ethtool: KBox<bindings::ethtool_ops>,
     /// Whether [`Hooks::ask`] is under way.
@@ -100,13 +100,13 @@ pub struct Hooks {
     /// Whether the core is about to ask the driver to stop.
     closing: AtomicBool,
     /// A bit per TX queue: the driver must not get to see packets.
-    closed: [AtomicU64; MAX_QUEUES as usize / 64],
+    diverted: [AtomicU64; MAX_TX_QUEUES as usize / 64],
     bound: AtomicBool,
     /// Whether the hooks cannot be removed, and there is no port any more.
     orphan: AtomicBool,
     masking: AtomicBool,
-    /// A bit per TX queue: the host ring that its packets go to while it is closed is bound.
-    hosted: [AtomicU64; MAX_QUEUES as usize / 64],
+    /// A bit per TX queue: the host ring that its packets go to while it is diverted is bound.
+    hosted: [AtomicU64; MAX_TX_QUEUES as usize / 64],
     /// Of the table.
     pub(in crate::nic) next: AtomicPtr<Hooks>,
 }
@@ -178,7 +178,7 @@ impl Hooks {
     /// Has `port` give all queues back before the core, which is closing the device, asks the driver to stop.
     pub(in crate::nic) fn release_to_close(&self, port: &dyn PortEvents, rtnl: &Rtnl) {
         self.closing.store(true, Ordering::Relaxed);
-        port.release(rtnl, Loss::Down);
+        port.release(rtnl, LossReason::Down);
         self.closing.store(false, Ordering::Relaxed);
     }
 
@@ -193,8 +193,8 @@ impl Hooks {
     #[inline]
     pub(in crate::nic) fn original_select_queue(&self) -> SelectQueue {
         match self.standing {
-            Standing::Table(_) => self.original_ops().ndo_select_queue,
-            Standing::Functions(_) => None,
+            Interposed::Table(_) => self.original_ops().ndo_select_queue,
+            Interposed::Functions(_) => None,
         }
     }
 
@@ -230,26 +230,26 @@ impl Hooks {
     }
 
     #[inline]
-    pub(in crate::nic) fn policy(&self) -> &Policy {
-        &self.policy
+    pub(in crate::nic) fn restrictions(&self) -> &Restrictions {
+        &self.restrictions
     }
 
     /// Closes TX queue `queue` to the driver. When it returns, no transmit of the driver runs on that queue, nor will.
     ///
     /// Packets of the stack go to [`PortEvents::transmit`] then; unless the queue has a host ring that is bound, flows
     /// are steered to queues still open. The queue stays started, so that the watchdog sees nothing wrong. `queue` is
-    /// below [`MAX_QUEUES`].
-    pub fn close_gate(&self, queue: u16) {
-        self.gate(queue, |word, bit| word.fetch_or(bit, Ordering::Relaxed));
+    /// below [`MAX_TX_QUEUES`].
+    pub fn divert(&self, queue: u16) {
+        self.set_diverted(queue, |word, bit| word.fetch_or(bit, Ordering::Relaxed));
     }
 
     /// Opens TX queue `queue` to the driver again.
-    pub fn open_gate(&self, queue: u16) {
-        self.gate(queue, |word, bit| word.fetch_and(!bit, Ordering::Relaxed));
+    pub fn admit(&self, queue: u16) {
+        self.set_diverted(queue, |word, bit| word.fetch_and(!bit, Ordering::Relaxed));
     }
 
-    fn gate(&self, queue: u16, change: impl FnOnce(&AtomicU64, u64) -> u64) {
-        let Some(word) = self.closed.get(usize::from(queue / 64)) else {
+    fn set_diverted(&self, queue: u16, change: impl FnOnce(&AtomicU64, u64) -> u64) {
+        let Some(word) = self.diverted.get(usize::from(queue / 64)) else {
             return;
         };
         // SAFETY: The device is valid, and the shim checks the index.
@@ -259,10 +259,10 @@ impl Hooks {
         unsafe { bindings::netmap_tx_unlock(queue_lock) };
     }
 
-    /// Whether TX queue `queue` is closed to the driver.
+    /// Whether TX queue `queue` is diverted from the driver.
     #[inline]
-    pub fn is_closed(&self, queue: u16) -> bool {
-        has_bit(&self.closed, queue)
+    pub fn is_diverted(&self, queue: u16) -> bool {
+        has_bit(&self.diverted, queue)
     }
 
     /// Says whether any ring of the NIC is bound: from then on the driver is kept from re-programming its rings.
@@ -293,9 +293,9 @@ impl Hooks {
     }
 
     /// Says which TX queues have a host ring that is bound: what the stack sends on such a queue stays there when the
-    /// queue is closed.
+    /// queue is diverted.
     pub fn set_hosted(&self, is_hosted: impl Fn(u16) -> bool) {
-        for (first, word) in (0..MAX_QUEUES).step_by(64).zip(&self.hosted) {
+        for (first, word) in (0..MAX_TX_QUEUES).step_by(64).zip(&self.hosted) {
             let bits = (0..64)
                 .filter(|bit| is_hosted(first + bit))
                 .fold(0, |bits, bit| bits | (1 << bit));
@@ -307,13 +307,13 @@ impl Hooks {
     /// the packet is for a host ring.
     #[inline]
     pub(in crate::nic) fn steer(&self, queue: u16, count: u16) -> u16 {
-        if !self.is_closed(queue) || has_bit(&self.hosted, queue) {
+        if !self.is_diverted(queue) || has_bit(&self.hosted, queue) {
             return queue;
         }
-        let open = (0..count).filter(|&q| !self.is_closed(q)).count();
+        let open = (0..count).filter(|&q| !self.is_diverted(q)).count();
         match usize::from(queue).checked_rem(open) {
             Some(nth) => (0..count)
-                .filter(|&q| !self.is_closed(q))
+                .filter(|&q| !self.is_diverted(q))
                 .nth(nth)
                 .unwrap_or(queue),
             None => queue,
@@ -333,8 +333,8 @@ impl Hooks {
         *const bindings::ethtool_ops,
     ) {
         let ops = match &self.standing {
-            Standing::Table(ops) => &raw const **ops,
-            Standing::Functions(_) => self.original_ops.as_ptr(),
+            Interposed::Table(ops) => &raw const **ops,
+            Interposed::Functions(_) => self.original_ops.as_ptr(),
         };
         (ops, &raw const *self.ethtool)
     }
@@ -367,7 +367,7 @@ impl Hooks {
         self.bound.store(false, Ordering::Relaxed);
         self.masking.store(false, Ordering::Relaxed);
         self.orphan.store(true, Ordering::Relaxed);
-        if let Standing::Functions(redirected) = &self.standing {
+        if let Interposed::Functions(redirected) = &self.standing {
             // The driver's own module may go.
             redirected.put();
         }
@@ -395,7 +395,7 @@ impl Hooks {
 
 /// Whether the bit of a TX queue is set.
 #[inline]
-fn has_bit(words: &[AtomicU64; MAX_QUEUES as usize / 64], queue: u16) -> bool {
+fn has_bit(words: &[AtomicU64; MAX_TX_QUEUES as usize / 64], queue: u16) -> bool {
     words
         .get(usize::from(queue / 64))
         .is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (queue % 64)) != 0)
@@ -407,8 +407,8 @@ struct Nobody;
 impl PortEvents for Nobody {
     fn transmit(&self, _skb: SentSkb, _queue: u16) {}
     fn interrupt(&self, _vector: &Vector<'_>) {}
-    fn release(&self, _rtnl: &Rtnl, _why: Loss) {}
-    fn retake(&self, _rtnl: &Rtnl, _why: Loss) {}
+    fn release(&self, _rtnl: &Rtnl, _why: LossReason) {}
+    fn retake(&self, _rtnl: &Rtnl, _why: LossReason) {}
     fn carrier(&self, _rtnl: &Rtnl, _up: bool) {}
     fn renamed(&self, _rtnl: &Rtnl, _name: &[u8; IFNAMSIZ]) {}
     fn gone(&self, _rtnl: &Rtnl) {}
@@ -428,7 +428,7 @@ impl Installed {
         rtnl: &Rtnl,
         dev: &NetDev,
         events: Arc<dyn PortEvents>,
-        policy: Policy,
+        restrictions: Restrictions,
     ) -> Result<Self> {
         // SAFETY: The device is valid, and its tables change only under the RTNL mutex.
         let (original_ops, original_ethtool) = unsafe {
@@ -447,9 +447,9 @@ impl Installed {
         // SAFETY: The driver's constant tables.
         let (theirs, ethtool) = unsafe { (original_ops.as_ref(), original_ethtool.as_ref()) };
         let ethtool = KBox::new(ethtool::stand_in(ethtool), GFP_CHARGED)?;
-        let standing = match policy.means {
-            Means::Tables => Standing::Table(KBox::new(ops::stand_in(theirs), GFP_CHARGED)?),
-            Means::Functions => Standing::Functions(Redirected::new(theirs, rtnl).inspect_err(
+        let standing = match restrictions.interposition {
+            Interposition::Tables => Interposed::Table(KBox::new(ops::stand_in(theirs), GFP_CHARGED)?),
+            Interposition::Functions => Interposed::Functions(Redirected::new(theirs, rtnl).inspect_err(
                 |_| {
                     pr_err!(
                         "{}: the driver's functions cannot be redirected (function tracer off, or a live patch)\n",
@@ -462,7 +462,7 @@ impl Installed {
             Hooks {
                 dev: ManuallyDrop::new(dev.clone()),
                 events: UnsafeCell::new(Some(events)),
-                policy,
+                restrictions,
                 original_ops,
                 original_ethtool,
                 original_poll,
@@ -471,11 +471,11 @@ impl Installed {
                 asking: AtomicBool::new(false),
                 stopped: AtomicBool::new(false),
                 closing: AtomicBool::new(false),
-                closed: [const { AtomicU64::new(0) }; MAX_QUEUES as usize / 64],
+                diverted: [const { AtomicU64::new(0) }; MAX_TX_QUEUES as usize / 64],
                 bound: AtomicBool::new(false),
                 orphan: AtomicBool::new(false),
                 masking: AtomicBool::new(false),
-                hosted: [const { AtomicU64::new(0) }; MAX_QUEUES as usize / 64],
+                hosted: [const { AtomicU64::new(0) }; MAX_TX_QUEUES as usize / 64],
                 next: AtomicPtr::new(null_mut()),
             },
             GFP_CHARGED,

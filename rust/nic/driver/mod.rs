@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Standing between a driver and the network core.
+//! Interposed between a driver and the network core.
 
 pub(in crate::nic) mod ethtool;
 pub(crate) mod events;

@@ -3,7 +3,7 @@
 //! What stands in for a driver's `net_device_ops`.
 
 use super::{
-    events::Loss,
+    events::LossReason,
     intercept::Hooks,
     table, //
 };
@@ -112,10 +112,10 @@ pub(in crate::nic) fn around(hooks: &Hooks, rtnl: &Rtnl, request: impl FnOnce() 
     if !hooks.is_bound() {
         return request();
     }
-    hooks.events().release(rtnl, Loss::Reinit);
+    hooks.events().release(rtnl, LossReason::Reinit);
     let result = request();
     hooks.hook_napi(rtnl);
-    hooks.events().retake(rtnl, Loss::Reinit);
+    hooks.events().retake(rtnl, LossReason::Reinit);
     result
 }
 
@@ -132,7 +132,7 @@ unsafe extern "C" fn start_xmit(skb: *mut sk_buff, dev: *mut net_device) -> netd
     };
     if let Some(hooks) = table::find(dev, &rcu) {
         let queue = packet.queue();
-        if hooks.is_closed(queue) {
+        if hooks.is_diverted(queue) {
             hooks.events().transmit(packet, queue);
         } else if let Some(original) = hooks.original_ops().ndo_start_xmit {
             // SAFETY: The driver's own function with what the core gave us.
@@ -183,7 +183,7 @@ unsafe extern "C" fn open(dev: *mut net_device) -> c_int {
     });
     if result == 0 {
         hooks.hook_napi(rtnl);
-        hooks.events().retake(rtnl, Loss::Down);
+        hooks.events().retake(rtnl, LossReason::Down);
         // The driver was restarted for that and did not open again: for the core the device is not up yet.
         if hooks.end_stopped(rtnl) {
             return EIO.to_errno();
@@ -226,7 +226,7 @@ unsafe extern "C" fn tx_timeout(dev: *mut net_device, queue: c_uint) {
         return;
     };
     // A queue that the driver does not have is none that hangs.
-    if u16::try_from(queue).is_ok_and(|queue| hooks.is_closed(queue)) {
+    if u16::try_from(queue).is_ok_and(|queue| hooks.is_diverted(queue)) {
         return;
     }
     if let Some(original) = hooks.original_ops().ndo_tx_timeout {
@@ -243,7 +243,7 @@ unsafe extern "C" fn change_mtu(dev: *mut net_device, mtu: c_int) -> c_int {
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
-    if i64::from(mtu) > i64::from(hooks.policy().max_mtu) {
+    if i64::from(mtu) > i64::from(hooks.restrictions().max_mtu) {
         let reason = c"netmap: a packet of this MTU does not fit the buffers";
         if let Some(refusal) = refuse(hooks, null_mut(), reason) {
             return refusal;
@@ -269,8 +269,12 @@ unsafe extern "C" fn fix_features(
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return wanted;
     };
-    let policy = hooks.policy();
-    let off = if hooks.is_masking() { policy.masked } else { 0 };
+    let restrictions = hooks.restrictions();
+    let off = if hooks.is_masking() {
+        restrictions.masked
+    } else {
+        0
+    };
     // The driver may derive other features from those that are off.
     let mut features = hooks.ask(rtnl, |ops| match ops.ndo_fix_features {
         // SAFETY: The driver's own function, with a set of features that the core might give it.
@@ -282,7 +286,7 @@ unsafe extern "C" fn fix_features(
         // Left as it is, and done when the queues are given back: the core keeps what is wanted.
         // SAFETY: The device is valid; its features change under the RTNL mutex.
         let now = unsafe { bindings::netmap_features(dev) };
-        features = (features & !policy.frozen) | (now & policy.frozen);
+        features = (features & !restrictions.frozen) | (now & restrictions.frozen);
     }
     features
 }
@@ -297,7 +301,7 @@ unsafe extern "C" fn set_features(dev: *mut net_device, features: netdev_feature
     };
     // SAFETY: The device is valid; its features change under the RTNL mutex.
     let changed = features ^ unsafe { bindings::netmap_features(dev) };
-    if changed & hooks.policy().frozen != 0 {
+    if changed & hooks.restrictions().frozen != 0 {
         // The core changed more than `fix_features` allowed.
         if let Some(refusal) = refuse(
             hooks,
@@ -389,7 +393,7 @@ unsafe extern "C" fn xdp_xmit(
                 None => EOPNOTSUPP.to_errno(),
             }
         }
-        // It would go by the gates. The caller frees and counts the frames.
+        // It would pass by what diverts packets. The caller frees and counts the frames.
         _ => EBUSY.to_errno(),
     }
 }

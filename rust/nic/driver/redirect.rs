@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Standing between the network core and a driver whose operations cannot be replaced: its functions are redirected.
+//! Interposed between the network core and a driver whose operations cannot be replaced: its functions are redirected.
 //!
 //! A driver may know its devices by the address of their operation table, as `ixgbe` does. Then the table stays, and the
 //! kernel's function tracer is asked to call us at the entry of the functions in it, as live patching does. For a
@@ -13,7 +13,7 @@
 //! does not stay so: the driver wakes all its queues when the link comes up, before anybody is told. From then on, until
 //! somebody stops it again, the driver would write its tail to a queue that runs our ring. (It would also need the
 //! watchdog to be kept quiet for all queues.) At the entry of the driver's transmit function everything comes by, under
-//! the queue's lock, whatever the state of the queue; so the gates of [`super::intercept`] close it as they do
+//! the queue's lock, whatever the state of the queue; so [`super::intercept`] diverts it as it does
 //! elsewhere.
 //!
 //! # The end
@@ -142,10 +142,10 @@ impl Function {
             Self::StartXmit => {
                 // SAFETY: The core calls the function with a packet as its first argument.
                 let queue = unsafe { bindings::netmap_skb_queue(first as *mut sk_buff) };
-                hooks.is_closed(queue)
+                hooks.is_diverted(queue)
             }
             Self::SelectQueue => hooks.is_bound(),
-            Self::TxTimeout => u16::try_from(second).is_ok_and(|queue| hooks.is_closed(queue)),
+            Self::TxTimeout => u16::try_from(second).is_ok_and(|queue| hooks.is_diverted(queue)),
             Self::XdpXmit | Self::XskWakeup => hooks.is_bound(),
             _ => !hooks.is_asking(),
         }

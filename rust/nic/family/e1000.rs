@@ -61,7 +61,7 @@ impl Family for E1000 {
         )
     }
 
-    type Switch = Unit;
+    type Enable = Unit;
     type Tx = Legacy;
     type Rx = Legacy;
 

@@ -42,7 +42,7 @@ impl Family for E1000e {
     const MAX_QUEUES: u16 = 1;
     const FREE_TAGS: bool = false;
 
-    type Switch = Unit;
+    type Enable = Unit;
     type Tx = Legacy;
     type Rx = Extended;
 

@@ -10,22 +10,22 @@ use crate::{
 };
 
 /// A way to stop and start a queue.
-pub trait Switch: Send + Sync + 'static {
+pub trait Enable: Send + Sync + 'static {
     /// Whether a queue goes on where it was when it is started again. If not, its head and tail are 0 then, and a tail
     /// written while it is stopped is lost.
     const RESUMES: bool;
 
     /// Stops a queue. `ETIMEDOUT` if the hardware does not confirm.
-    fn stop(hw: &Hardware, block: Block, side: Direction) -> Result;
+    fn stop(hw: &Hardware, block: Block, direction: Direction) -> Result;
 
     /// Starts a queue. `ETIMEDOUT` if the hardware does not confirm.
-    fn start(hw: &Hardware, block: Block, side: Direction) -> Result;
+    fn start(hw: &Hardware, block: Block, direction: Direction) -> Result;
 
     /// Has the hardware write back what it is done with of a transmit queue that runs, where it may keep that for a while.
     fn write_back(_hw: &Hardware, _block: Block) {}
 
     /// Whether the queue is on.
-    fn is_on(hw: &Hardware, block: Block, side: Direction) -> bool;
+    fn is_on(hw: &Hardware, block: Block, direction: Direction) -> bool;
 }
 
 /// One switch for the receiver, one for the transmitter: NICs with a single queue.
@@ -35,19 +35,19 @@ pub trait Switch: Send + Sync + 'static {
 pub struct Unit;
 
 impl Unit {
-    const fn of(side: Direction) -> (Reg, u32) {
-        match side {
+    const fn of(direction: Direction) -> (Reg, u32) {
+        match direction {
             Direction::Rx => (Reg::RCTL, RCTL_EN),
             Direction::Tx => (Reg::TCTL, TCTL_EN),
         }
     }
 }
 
-impl Switch for Unit {
+impl Enable for Unit {
     const RESUMES: bool = true;
 
-    fn stop(hw: &Hardware, _block: Block, side: Direction) -> Result {
-        let (reg, bit) = Self::of(side);
+    fn stop(hw: &Hardware, _block: Block, direction: Direction) -> Result {
+        let (reg, bit) = Self::of(direction);
         // When the link comes up, drivers turn the transmitter on. That happens once.
         for _ in 0..3 {
             hw.update(reg, bit, 0);
@@ -60,15 +60,15 @@ impl Switch for Unit {
         Err(ETIMEDOUT)
     }
 
-    fn start(hw: &Hardware, _block: Block, side: Direction) -> Result {
-        let (reg, bit) = Self::of(side);
+    fn start(hw: &Hardware, _block: Block, direction: Direction) -> Result {
+        let (reg, bit) = Self::of(direction);
         hw.update(reg, bit, bit);
         hw.flush();
         Ok(())
     }
 
-    fn is_on(hw: &Hardware, _block: Block, side: Direction) -> bool {
-        let (reg, bit) = Self::of(side);
+    fn is_on(hw: &Hardware, _block: Block, direction: Direction) -> bool {
+        let (reg, bit) = Self::of(direction);
         hw.read(reg) & bit != 0
     }
 }
@@ -88,10 +88,10 @@ impl<const FLUSH: u32> PerQueue<FLUSH> {
     const PATIENCE_MS: u32 = 100;
 }
 
-impl<const FLUSH: u32> Switch for PerQueue<FLUSH> {
+impl<const FLUSH: u32> Enable for PerQueue<FLUSH> {
     const RESUMES: bool = false;
 
-    fn stop(hw: &Hardware, block: Block, side: Direction) -> Result {
+    fn stop(hw: &Hardware, block: Block, direction: Direction) -> Result {
         let control = block.control();
         let off = || hw.read(control) & ENABLE == 0;
         // A driver that sets its address filters may write the register of all queues as it has read them, with the
@@ -100,7 +100,7 @@ impl<const FLUSH: u32> Switch for PerQueue<FLUSH> {
         for _ in 0..3 {
             hw.update(control, ENABLE | FLUSH, FLUSH);
             if sched::wait_until(Self::PATIENCE_MS, off) && hw.locked(off) {
-                if side == Direction::Rx {
+                if direction == Direction::Rx {
                     // Data of a frame under way.
                     sched::sleep_us(200);
                 }
@@ -110,9 +110,9 @@ impl<const FLUSH: u32> Switch for PerQueue<FLUSH> {
         Err(ETIMEDOUT)
     }
 
-    fn start(hw: &Hardware, block: Block, side: Direction) -> Result {
+    fn start(hw: &Hardware, block: Block, direction: Direction) -> Result {
         hw.update(block.control(), ENABLE | FLUSH, ENABLE);
-        if sched::wait_until(Self::PATIENCE_MS, || Self::is_on(hw, block, side)) {
+        if sched::wait_until(Self::PATIENCE_MS, || Self::is_on(hw, block, direction)) {
             Ok(())
         } else {
             Err(ETIMEDOUT)

@@ -56,7 +56,7 @@ impl Family for Igb {
     const MAX_QUEUES: u16 = 16;
     const FREE_TAGS: bool = true;
 
-    type Switch = PerQueue<0>;
+    type Enable = PerQueue<0>;
     type Tx = Advanced;
     type Rx = Extended;
 

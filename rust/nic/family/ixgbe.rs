@@ -6,7 +6,7 @@ use super::{
     enable::PerQueue,
     register::{Block, Hardware, Reg, Setting, Settings},
     Family,
-    Means, //
+    Interposition, //
 };
 use crate::{
     logic::desc::{Advanced, Extended10G},
@@ -74,13 +74,13 @@ impl Family for Ixgbe {
     ];
     const MAX_QUEUES: u16 = 128;
 
-    type Switch = PerQueue<FLUSH>;
+    type Enable = PerQueue<FLUSH>;
     type Tx = Advanced;
     type Rx = Extended10G;
 
     // The driver knows its devices by the address of their operations (`netif_is_ixgbe`). With others in their place it
     // takes what it receives for a macvlan's, and counts in memory that is not a counter.
-    const MEANS: Means = Means::Functions;
+    const INTERPOSITION: Interposition = Interposition::Functions;
     const FREE_TAGS: bool = true;
     const QUEUE_LRO: bool = true;
     const COALESCING_RESTARTS: bool = true;

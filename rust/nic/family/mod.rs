@@ -10,7 +10,7 @@ pub(in crate::nic) mod ixgbe;
 pub(in crate::nic) mod register;
 
 use self::{
-    enable::Switch,
+    enable::Enable,
     register::{Block, Hardware, Reg, Settings, RCTL_DTYP, RCTL_EN}, //
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 
 /// How the network core's calls into a driver are brought to us.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Means {
+pub enum Interposition {
     /// The device has copies of its operation tables.
     Tables,
     /// The driver's functions are redirected. Of its tables, only that for ethtool is a copy.
@@ -45,14 +45,14 @@ pub trait Family: Send + Sync + Sized + 'static {
     }
 
     /// How a queue is stopped.
-    type Switch: Switch;
+    type Enable: Enable;
     /// The transmit descriptors.
     type Tx: Transmit;
     /// The receive descriptors.
     type Rx: Receive;
 
     /// How calls of the network core into the driver are brought to us.
-    const MEANS: Means = Means::Tables;
+    const INTERPOSITION: Interposition = Interposition::Tables;
     /// Whether the driver turns its treatment of VLAN tags on and off without a restart. Then it is off while queues are
     /// taken, and the NIC leaves tags where they are.
     const FREE_TAGS: bool;

@@ -6,7 +6,7 @@
 //! written. Base, length and modes can be written through a [`Stopped`] alone, which only the stop of the queue gives.
 //! A head cannot be written at all but to be set to zero.
 
-use super::enable::Switch;
+use super::enable::Enable;
 use crate::{
     bindings,
     prelude::*,
@@ -386,14 +386,14 @@ impl Block {
 ///
 /// There is one way to get it, [`Stopped::stop`], and none to forget it silently but to let the driver reset all.
 #[must_use]
-pub struct Stopped<S: Switch> {
+pub struct Stopped<S: Enable> {
     hw: Arc<Hardware>,
     block: Block,
     side: Direction,
     switch: PhantomData<S>,
 }
 
-impl<S: Switch> Stopped<S> {
+impl<S: Enable> Stopped<S> {
     /// Stops a queue and waits until the hardware says that it has; `ETIMEDOUT` if it does not in time.
     pub fn stop(hw: &Arc<Hardware>, block: Block, side: Direction) -> Result<Self> {
         S::stop(hw, block, side)?;

@@ -2,7 +2,7 @@
 
 //! Letting frames leave before their queues are given back.
 
-use super::queue::Ours;
+use super::queue::TakenQueue;
 use crate::{
     bindings,
     logic::backlog::Backlog,
@@ -16,10 +16,10 @@ use kernel::time::{Instant, Monotonic};
 pub(in crate::nic) fn drain<'a, F: Family>(
     hw: &Hardware,
     size: u32,
-    queues: impl Iterator<Item = &'a Ours<F>> + Clone,
+    queues: impl Iterator<Item = &'a TakenQueue<F>> + Clone,
     _rtnl: &Rtnl,
 ) {
-    let slots = queues.clone().map(Ours::pending).sum();
+    let slots = queues.clone().map(TakenQueue::pending).sum();
     if slots == 0 || !hw.dev().carrier() {
         return;
     }
@@ -39,7 +39,7 @@ pub(in crate::nic) fn drain<'a, F: Family>(
         let now_ms = u32::try_from(start.elapsed().as_millis()).unwrap_or(u32::MAX);
         if now_ms != counted_ms {
             counted_ms = now_ms;
-            let left = queues.clone().map(Ours::pending).sum();
+            let left = queues.clone().map(TakenQueue::pending).sum();
             if !backlog.goes_on(now_ms, left) {
                 return;
             }

@@ -5,14 +5,14 @@
 use super::{
     backlog,
     gate::Gate,
-    queue::{ring_sizes, Ours},
-    stages::Stuck, //
+    queue::{ring_sizes, TakenQueue},
+    stages::StepFailure, //
 };
 use crate::{
     bindings,
     logic::owner::Owner,
     nic::{
-        device::{conflict, Device, Limits, Policy, QueueId, Refusal, Wanted},
+        device::{conflict, Device, Limits, QueueId, Refusal, TakeoverPolicy, Wanted},
         driver::{
             intercept::{self, Hooks},
             rss::Rss,
@@ -64,7 +64,7 @@ pub(in crate::nic) struct Machine<F: Family> {
     gate: Arc<Gate>,
     /// What is taken. Its lock nests inside a port's, and krings are stopped inside it.
     #[pin]
-    taken: Mutex<KVec<Ours<F>>>,
+    taken: Mutex<KVec<TakenQueue<F>>>,
     /// Its lock nests inside that.
     #[pin]
     rss: Mutex<Rss>,
@@ -94,7 +94,7 @@ impl<F: Family> Machine<F> {
         let hw = Arc::new(hw, GFP_CHARGED)?;
         let rss = Rss::new()?;
         let machine = KBox::new(
-            Held(Arc::pin_init(
+            SharedMachine(Arc::pin_init(
                 pin_init!(Self {
                     hw,
                     _awake: awake,
@@ -113,7 +113,7 @@ impl<F: Family> Machine<F> {
     fn all_queues(
         &self,
         wanted: &[Wanted],
-        policy: Policy,
+        policy: TakeoverPolicy,
         hooks: &Hooks,
         rtnl: &Rtnl,
     ) -> Result<KVec<Arc<dyn Queue>>, Refusal> {
@@ -129,9 +129,9 @@ impl<F: Family> Machine<F> {
         let mut queues = KVec::with_capacity(wanted.len(), GFP_CHARGED).map_err(|_| MEMORY)?;
         let mut fresh = KVec::with_capacity(wanted.len(), GFP_CHARGED).map_err(|_| MEMORY)?;
         for wanted in wanted {
-            let ours = Ours::new(&self.hw, &self.gate, wanted).map_err(|_| MEMORY)?;
+            let ours = TakenQueue::new(&self.hw, &self.gate, wanted).map_err(|_| MEMORY)?;
             queues
-                .push(ours.side.queue(), GFP_CHARGED)
+                .push(ours.queue.queue(), GFP_CHARGED)
                 .map_err(|_| MEMORY)?;
             fresh.push(ours, GFP_CHARGED).map_err(|_| MEMORY)?;
         }
@@ -144,10 +144,10 @@ impl<F: Family> Machine<F> {
         // The driver may have made new ones since it was last asked to do something.
         hooks.hook_napi(rtnl);
         for ours in fresh.iter() {
-            ours.close_gate(hooks);
+            ours.divert(hooks);
         }
         let mut result = match policy {
-            Policy::Restart => Err(Stuck {
+            TakeoverPolicy::Restart => Err(StepFailure {
                 refusal: Refusal::new(
                     EAGAIN,
                     F::no_hot_takeover().unwrap_or(c"as takeover=restart asks"),
@@ -159,7 +159,7 @@ impl<F: Family> Machine<F> {
                 .try_for_each(|ours| ours.take(&self.hw, rtnl)),
         };
         if let Err(stuck) = &result {
-            let retry = policy != Policy::Hot && stuck.refusal.errno == EAGAIN;
+            let retry = policy != TakeoverPolicy::Hot && stuck.refusal.errno == EAGAIN;
             let reason = stuck.refusal.reason;
             let mut spoilt = stuck.spoilt;
             Self::abandon(&mut fresh, &mut spoilt, rtnl);
@@ -181,7 +181,7 @@ impl<F: Family> Machine<F> {
             Err(stuck) => {
                 for ours in fresh.iter_mut() {
                     ours.clear();
-                    ours.open_gate(hooks);
+                    ours.admit(hooks);
                 }
                 Err(stuck.refusal)
             }
@@ -190,7 +190,7 @@ impl<F: Family> Machine<F> {
 
     /// Gives back those of `fresh` that are ours, until the driver has to be restarted anyway: what is left then is stopped
     /// by that.
-    fn abandon(fresh: &mut [Ours<F>], spoilt: &mut bool, rtnl: &Rtnl) {
+    fn abandon(fresh: &mut [TakenQueue<F>], spoilt: &mut bool, rtnl: &Rtnl) {
         for ours in fresh.iter_mut().filter(|ours| ours.state.is_some()) {
             *spoilt = *spoilt || ours.give_back(rtnl).is_err();
         }
@@ -203,12 +203,12 @@ impl<F: Family> Machine<F> {
     /// If the fresh ones could not be taken; they are the driver's then.
     fn restart(
         &self,
-        taken: &mut KVec<Ours<F>>,
-        fresh: &mut [Ours<F>],
+        taken: &mut KVec<TakenQueue<F>>,
+        fresh: &mut [TakenQueue<F>],
         hooks: &Hooks,
         reason: &CStr,
         rtnl: &Rtnl,
-    ) -> Result<(), Stuck> {
+    ) -> Result<(), StepFailure> {
         self.bounce(taken, fresh, hooks, reason, rtnl)?;
         let result = fresh
             .iter_mut()
@@ -236,12 +236,12 @@ impl<F: Family> Machine<F> {
     /// when there is a carrier.
     fn bounce(
         &self,
-        taken: &mut KVec<Ours<F>>,
-        fresh: &mut [Ours<F>],
+        taken: &mut KVec<TakenQueue<F>>,
+        fresh: &mut [TakenQueue<F>],
         hooks: &Hooks,
         reason: &CStr,
         rtnl: &Rtnl,
-    ) -> Result<(), Stuck> {
+    ) -> Result<(), StepFailure> {
         let dev = self.hw.dev();
         if !dev.is_attached() {
             return Err(self.let_go(taken, fresh, hooks));
@@ -317,7 +317,7 @@ impl<F: Family> Machine<F> {
                 // What is taken is given up here: the port, which waits for us, need not be told.
                 hooks.take_down(rtnl);
                 self.give_up(taken, hooks);
-                return Err(Stuck {
+                return Err(StepFailure {
                     refusal: Refusal::new(EIO, c"the driver does not open the device again"),
                     spoilt: false,
                 });
@@ -342,12 +342,17 @@ impl<F: Family> Machine<F> {
     }
 
     /// Lets all rings go of a device that its driver has detached, and says so.
-    fn let_go(&self, taken: &mut KVec<Ours<F>>, fresh: &mut [Ours<F>], hooks: &Hooks) -> Stuck {
+    fn let_go(
+        &self,
+        taken: &mut KVec<TakenQueue<F>>,
+        fresh: &mut [TakenQueue<F>],
+        hooks: &Hooks,
+    ) -> StepFailure {
         for ours in Iterator::chain(taken.iter_mut(), fresh.iter_mut()) {
             ours.abandon(&self.hw);
         }
         Self::forget_leaving(taken, hooks);
-        Stuck {
+        StepFailure {
             refusal: DETACHED,
             spoilt: false,
         }
@@ -355,7 +360,7 @@ impl<F: Family> Machine<F> {
 
     /// Takes those queues again that are not ours any more, and lets programs go on. What cannot be taken is given up.
     /// Returns false if the hardware may have the ring of one of those: the driver must be restarted.
-    fn take_again(&self, taken: &mut KVec<Ours<F>>, hooks: &Hooks, rtnl: &Rtnl) -> bool {
+    fn take_again(&self, taken: &mut KVec<TakenQueue<F>>, hooks: &Hooks, rtnl: &Rtnl) -> bool {
         let mut clean = true;
         taken.retain(|ours| {
             if ours.state.is_some() || ours.leaving {
@@ -374,7 +379,7 @@ impl<F: Family> Machine<F> {
                     );
                     true
                 }
-                Err(Stuck { refusal, spoilt }) => {
+                Err(StepFailure { refusal, spoilt }) => {
                     pr_err!(
                         "{}: {:?} queue {} is lost: {}\n",
                         label,
@@ -384,11 +389,11 @@ impl<F: Family> Machine<F> {
                     );
                     ours.kring.kill();
                     ours.leaving = true;
-                    // The hardware may run our ring: the gate stays closed until the driver has been restarted.
+                    // The hardware may run our ring: the queue stays diverted until the driver has been restarted.
                     if spoilt {
                         clean = false;
                     } else {
-                        ours.open_gate(hooks);
+                        ours.admit(hooks);
                     }
                     spoilt
                 }
@@ -400,29 +405,29 @@ impl<F: Family> Machine<F> {
     }
 
     /// Forgets the queues that are leaving, which the hardware does not run any more.
-    fn forget_leaving(taken: &mut KVec<Ours<F>>, hooks: &Hooks) {
+    fn forget_leaving(taken: &mut KVec<TakenQueue<F>>, hooks: &Hooks) {
         taken.retain(|ours| {
             if ours.leaving {
-                ours.open_gate(hooks);
+                ours.admit(hooks);
             }
             !ours.leaving
         });
     }
 
     /// Forgets all queues. The hardware runs none of their rings any more.
-    fn give_up(&self, taken: &mut KVec<Ours<F>>, hooks: &Hooks) {
+    fn give_up(&self, taken: &mut KVec<TakenQueue<F>>, hooks: &Hooks) {
         for ours in taken.iter_mut() {
             ours.kring.kill();
-            ours.open_gate(hooks);
+            ours.admit(hooks);
         }
         taken.clear();
     }
 }
 
 /// A machine behind the trait that all families share.
-struct Held<F: Family>(Arc<Machine<F>>);
+struct SharedMachine<F: Family>(Arc<Machine<F>>);
 
-impl<F: Family> Device for Held<F> {
+impl<F: Family> Device for SharedMachine<F> {
     fn limits(&self, rtnl: &Rtnl) -> Limits {
         let (tx_queues, rx_queues) = self.0.hw.dev().queues(rtnl);
         let (tx_slots, rx_slots) = ring_sizes(&self.0.hw).unwrap_or((256, 256));
@@ -445,7 +450,7 @@ impl<F: Family> Device for Held<F> {
         F::no_hot_takeover()
     }
 
-    fn hook_policy(&self, buf_size: u32) -> intercept::Policy {
+    fn restrictions(&self, buf_size: u32) -> intercept::Restrictions {
         /// Ethernet header, VLAN tag, FCS.
         const OVERHEAD: u32 = 14 + 4 + 4;
         const fn bit(bit: u32) -> u64 {
@@ -463,8 +468,8 @@ impl<F: Family> Device for Held<F> {
             bindings::NETIF_F_HW_TC_BIT,
             bindings::NETIF_F_HW_L2FW_DOFFLOAD_BIT,
         ];
-        intercept::Policy {
-            means: F::MEANS,
+        intercept::Restrictions {
+            interposition: F::INTERPOSITION,
             masked: if F::FREE_TAGS { tags } else { 0 } | if F::QUEUE_LRO { 0 } else { lro },
             frozen: frozen
                 .into_iter()
@@ -487,7 +492,7 @@ impl<F: Family> Device for Held<F> {
     fn take(
         &self,
         wanted: &[Wanted],
-        policy: Policy,
+        policy: TakeoverPolicy,
         hooks: &Hooks,
         rtnl: &Rtnl,
     ) -> Result<KVec<Arc<dyn Queue>>, Refusal> {
@@ -524,7 +529,7 @@ impl<F: Family> Device for Held<F> {
         }
         taken.retain(|ours| !ours.leaving);
         for id in ids.iter().filter(|id| id.direction == Direction::Tx) {
-            hooks.open_gate(id.index);
+            hooks.admit(id.index);
         }
     }
 

@@ -4,7 +4,7 @@
 
 pub(in crate::nic) mod backlog;
 pub(in crate::nic) mod gate;
-pub(in crate::nic) mod line;
+pub(in crate::nic) mod hardware_queue;
 pub(in crate::nic) mod machine;
 pub(in crate::nic) mod queue;
 pub(in crate::nic) mod rings;

@@ -4,10 +4,10 @@
 
 use super::{
     gate::Gate,
-    line::Line,
+    hardware_queue::HardwareQueue,
     rings::Descriptors,
     rx::RxQueue,
-    stages::{self, Stock, Stuck, Taken},
+    stages::{self, StepFailure, Stock, Taken},
     tx::TxQueue, //
 };
 use crate::{
@@ -31,16 +31,16 @@ use crate::{
 };
 
 /// The queue behind a kring.
-pub(in crate::nic) enum Side<F: Family> {
+pub(in crate::nic) enum DirectedQueue<F: Family> {
     Tx(Arc<TxQueue<F>>),
     Rx(Arc<RxQueue<F>>),
 }
 
 /// A queue that is ours, or was until the driver or its restart took it away.
-pub(in crate::nic) struct Ours<F: Family> {
+pub(in crate::nic) struct TakenQueue<F: Family> {
     pub(in crate::nic) id: QueueId,
     pub(in crate::nic) kring: Arc<Kring>,
-    pub(in crate::nic) side: Side<F>,
+    pub(in crate::nic) queue: DirectedQueue<F>,
     pub(in crate::nic) state: Option<Taken<F>>,
     /// Where the device sees the ring that the hardware was given last, if it was given one.
     address: Option<u64>,
@@ -51,24 +51,24 @@ pub(in crate::nic) struct Ours<F: Family> {
 }
 
 /// A tail of ours in the driver's ring has the hardware go where the driver does not stand.
-const STRAYED: Stuck = Stuck {
+const STRAYED: StepFailure = StepFailure {
     refusal: Refusal::new(EAGAIN, c"a tail was written as the driver reset the device"),
     spoilt: true,
 };
 
-impl<F: Family> Side<F> {
+impl<F: Family> DirectedQueue<F> {
     pub(in crate::nic) fn queue(&self) -> Arc<dyn Queue> {
         match self {
-            Side::Tx(queue) => queue.clone(),
-            Side::Rx(queue) => queue.clone(),
+            DirectedQueue::Tx(queue) => queue.clone(),
+            DirectedQueue::Rx(queue) => queue.clone(),
         }
     }
 
     /// Whether a tail of ours may have been written to the driver's ring.
     fn has_strayed(&self) -> bool {
         match self {
-            Side::Tx(queue) => queue.line().has_strayed(),
-            Side::Rx(queue) => queue.line().has_strayed(),
+            DirectedQueue::Tx(queue) => queue.hardware().has_strayed(),
+            DirectedQueue::Rx(queue) => queue.hardware().has_strayed(),
         }
     }
 
@@ -81,13 +81,13 @@ impl<F: Family> Side<F> {
         // SAFETY: The same requirement.
         unsafe {
             match self {
-                Side::Tx(queue) => {
-                    queue.line().forget_strayed();
-                    queue.line().kick();
+                DirectedQueue::Tx(queue) => {
+                    queue.hardware().forget_strayed();
+                    queue.hardware().kick();
                 }
-                Side::Rx(queue) => {
-                    queue.line().forget_strayed();
-                    queue.line().kick();
+                DirectedQueue::Rx(queue) => {
+                    queue.hardware().forget_strayed();
+                    queue.hardware().kick();
                 }
             }
         }
@@ -102,14 +102,14 @@ impl<F: Family> Side<F> {
         // SAFETY: The same requirement.
         unsafe {
             match self {
-                Side::Tx(queue) => queue.line().disarm(),
-                Side::Rx(queue) => queue.line().disarm(),
+                DirectedQueue::Tx(queue) => queue.hardware().disarm(),
+                DirectedQueue::Rx(queue) => queue.hardware().disarm(),
             }
         }
     }
 }
 
-impl<F: Family> Ours<F> {
+impl<F: Family> TakenQueue<F> {
     pub(in crate::nic) fn new(
         hw: &Arc<Hardware>,
         gate: &Arc<Gate>,
@@ -122,20 +122,20 @@ impl<F: Family> Ours<F> {
             region,
         } = wanted;
         let block = stages::block::<F>(*id);
-        let side = match id.direction {
+        let queue = match id.direction {
             Direction::Tx => {
-                let line = Line::new(hw, gate, dma, block);
-                Side::Tx(Arc::new(TxQueue::new(line, region), GFP_CHARGED)?)
+                let hardware = HardwareQueue::new(hw, gate, dma, block);
+                DirectedQueue::Tx(Arc::new(TxQueue::new(hardware, region), GFP_CHARGED)?)
             }
             Direction::Rx => {
-                let line = Line::new(hw, gate, dma, block);
-                Side::Rx(Arc::new(RxQueue::new(line, region), GFP_CHARGED)?)
+                let hardware = HardwareQueue::new(hw, gate, dma, block);
+                DirectedQueue::Rx(Arc::new(RxQueue::new(hardware, region), GFP_CHARGED)?)
             }
         };
         Ok(Self {
             id: *id,
             kring: kring.clone(),
-            side,
+            queue,
             state: None,
             address: None,
             buf_size: region.buf_size(),
@@ -143,8 +143,12 @@ impl<F: Family> Ours<F> {
         })
     }
 
-    /// Takes the queue from the driver. Its kring is stopped, and a transmit queue's gate closed.
-    pub(in crate::nic) fn take(&mut self, hw: &Arc<Hardware>, rtnl: &Rtnl) -> Result<(), Stuck> {
+    /// Takes the queue from the driver. Its kring is stopped, and a transmit queue is diverted.
+    pub(in crate::nic) fn take(
+        &mut self,
+        hw: &Arc<Hardware>,
+        rtnl: &Rtnl,
+    ) -> Result<(), StepFailure> {
         let mut held = self.kring.stop();
         let inner = &mut held.attached().ok_or(EINVAL)?.inner;
         let count = inner.cursors.num_slots();
@@ -153,12 +157,12 @@ impl<F: Family> Ours<F> {
         let mut lost = 0;
         // SAFETY: We hold the stopped kring.
         unsafe {
-            match &self.side {
-                Side::Tx(queue) => {
+            match &self.queue {
+                DirectedQueue::Tx(queue) => {
                     lost = inner.cursors.in_flight().len();
                     queue.arm(ring, &inner.cursors, inner.buf_size)?;
                 }
-                Side::Rx(queue) => {
+                DirectedQueue::Rx(queue) => {
                     queue.arm(ring, inner, F::stores_fcs(hw))?;
                 }
             }
@@ -177,8 +181,8 @@ impl<F: Family> Ours<F> {
         match taken {
             Ok(taken) => {
                 self.state = Some(taken);
-                match &self.side {
-                    Side::Tx(_) => {
+                match &self.queue {
+                    DirectedQueue::Tx(_) => {
                         // What the hardware had of an earlier ring is lost, and so done with.
                         let _ = inner.cursors.publish(lost);
                         if lost != 0 {
@@ -189,14 +193,14 @@ impl<F: Family> Ours<F> {
                         }
                     }
                     // SAFETY: We hold the stopped kring, and the queue has its ring.
-                    Side::Rx(queue) => unsafe { queue.line().start() },
+                    DirectedQueue::Rx(queue) => unsafe { queue.hardware().start() },
                 }
                 Ok(())
             }
             Err(stuck) if stuck.spoilt => Err(stuck),
             Err(stuck) => {
                 // SAFETY: We hold the stopped kring. The hardware has not had the ring.
-                drop(unsafe { self.side.disarm() });
+                drop(unsafe { self.queue.disarm() });
                 Err(stuck)
             }
         }
@@ -204,10 +208,10 @@ impl<F: Family> Ours<F> {
 
     /// Gives the queue back, if the driver does not have it already. Its kring is stopped. If the result is an error, the
     /// ring's memory is kept until [`Self::clear`] is called, after a restart.
-    pub(in crate::nic) fn give_back(&mut self, rtnl: &Rtnl) -> Result<(), Stuck> {
+    pub(in crate::nic) fn give_back(&mut self, rtnl: &Rtnl) -> Result<(), StepFailure> {
         let held = self.kring.stop();
         if let Some(taken) = self.state.take() {
-            if taken.owner(rtnl) == Owner::Driver && self.side.has_strayed() {
+            if taken.owner(rtnl) == Owner::Driver && self.queue.has_strayed() {
                 return Err(STRAYED);
             }
             taken.give_back(rtnl)?;
@@ -223,7 +227,7 @@ impl<F: Family> Ours<F> {
         self.state = None;
         self.address = None;
         // SAFETY: We hold the stopped kring.
-        drop(unsafe { self.side.disarm() });
+        drop(unsafe { self.queue.disarm() });
         drop(held);
     }
 
@@ -256,7 +260,7 @@ impl<F: Family> Ours<F> {
                 taken.keep();
             }
             // SAFETY: We hold the stopped kring.
-            unsafe { self.side.kick() };
+            unsafe { self.queue.kick() };
         }
         drop(held);
         match owner {
@@ -266,7 +270,7 @@ impl<F: Family> Ours<F> {
         }
         match owner {
             Owner::Nobody => Err(stages::RESET_UNKNOWN),
-            Owner::Driver if self.side.has_strayed() => Err(STRAYED.refusal.reason),
+            Owner::Driver if self.queue.has_strayed() => Err(STRAYED.refusal.reason),
             _ => Ok(owner),
         }
     }
@@ -276,21 +280,21 @@ impl<F: Family> Ours<F> {
         self.state.as_ref().map_or(0, Taken::pending)
     }
 
-    pub(in crate::nic) fn close_gate(&self, hooks: &Hooks) {
+    pub(in crate::nic) fn divert(&self, hooks: &Hooks) {
         if self.id.direction == Direction::Tx {
-            hooks.close_gate(self.id.index);
+            hooks.divert(self.id.index);
         }
     }
 
-    pub(in crate::nic) fn open_gate(&self, hooks: &Hooks) {
+    pub(in crate::nic) fn admit(&self, hooks: &Hooks) {
         if self.id.direction == Direction::Tx {
-            hooks.open_gate(self.id.index);
+            hooks.admit(self.id.index);
         }
     }
 }
 
 /// How many descriptors the driver says its rings have: transmit, receive.
-pub(in crate::nic) fn ring_sizes(hw: &Hardware) -> Result<(u32, u32), Stuck> {
+pub(in crate::nic) fn ring_sizes(hw: &Hardware) -> Result<(u32, u32), StepFailure> {
     let (mut tx, mut rx) = (0, 0);
     // SAFETY: The device is valid and the RTNL mutex held.
     kernel::error::to_result(unsafe {

@@ -15,7 +15,7 @@
 //!   one without a byte, or with more in a buffer than that has: no program reads beyond a buffer, whatever the NIC says.
 
 use super::{
-    line::{Armed, Line},
+    hardware_queue::{ArmedRing, HardwareQueue},
     rings::Descriptors, //
 };
 use crate::{
@@ -49,8 +49,8 @@ const TAG_AT: usize = 12;
 
 /// A receive queue behind a kring.
 pub struct RxQueue<F: Family> {
-    line: Line<Live>,
-    /// After the map in `line`: it has the memory that is mapped, and fields are dropped in this order.
+    hardware: HardwareQueue<RxRing>,
+    /// After the map in `hardware`: it has the memory that is mapped, and fields are dropped in this order.
     region: Arc<Region>,
     family: PhantomData<F>,
 }
@@ -60,7 +60,7 @@ pub struct RxQueue<F: Family> {
 /// # Invariants
 ///
 /// `offset` is of rings of `ring.count()` slots, and the kring has as many.
-pub struct Live {
+pub struct RxRing {
     ring: Descriptors,
     offset: Offset,
     /// The descriptor after the last one that was handed over.
@@ -69,7 +69,7 @@ pub struct Live {
     fcs: u16,
 }
 
-impl Armed for Live {
+impl ArmedRing for RxRing {
     fn tail(&self) -> u32 {
         self.tail
     }
@@ -80,7 +80,7 @@ impl Armed for Live {
 }
 
 /// A frame that is complete.
-struct Frame {
+struct ReceivedFrame {
     slots: u32,
     bytes: u32,
     damaged: bool,
@@ -88,17 +88,17 @@ struct Frame {
 
 impl<F: Family> RxQueue<F> {
     /// A queue without a ring.
-    pub fn new(line: Line<Live>, region: &Arc<Region>) -> Self {
+    pub fn new(hardware: HardwareQueue<RxRing>, region: &Arc<Region>) -> Self {
         Self {
-            line,
+            hardware,
             region: region.clone(),
             family: PhantomData,
         }
     }
 
     /// What the queue has in common with all others.
-    pub fn line(&self) -> &Line<Live> {
-        &self.line
+    pub fn hardware(&self) -> &HardwareQueue<RxRing> {
+        &self.hardware
     }
 
     /// Gives the queue a ring, for a kring that stands as `held` says, with the buffers that its shadow says.
@@ -126,21 +126,23 @@ impl<F: Family> RxQueue<F> {
         for descriptor in 0..=tail {
             let slot = offset.slot(descriptor);
             let index = *held.shadow.get(slot as usize).ok_or(EINVAL)?;
-            let address = self.line.dma.get(index).ok_or(EINVAL)?;
-            if self.line.dma.need_sync() {
-                self.line.dma.sync_for_device(index, held.buf_size as usize);
+            let address = self.hardware.dma.get(index).ok_or(EINVAL)?;
+            if self.hardware.dma.need_sync() {
+                self.hardware
+                    .dma
+                    .sync_for_device(index, held.buf_size as usize);
             }
             // SAFETY: A slot's descriptor is within the ring.
             unsafe { ring.at(descriptor).write_volatile(address.to_le()) };
         }
-        let live = Live {
+        let live = RxRing {
             ring,
             offset,
             tail,
             fcs: if fcs { FCS } else { 0 },
         };
         // SAFETY: By the requirement.
-        unsafe { self.line.arm(live) };
+        unsafe { self.hardware.arm(live) };
         Ok(())
     }
 
@@ -153,7 +155,7 @@ impl<F: Family> RxQueue<F> {
     #[inline(always)]
     unsafe fn collect<const SYNC: bool>(
         &self,
-        live: &Live,
+        live: &RxRing,
         held: &Inner,
         slot: u32,
         run: u32,
@@ -188,14 +190,20 @@ impl<F: Family> RxQueue<F> {
 
     fn sync_for_cpu(&self, held: &Inner, slot: u32, len: u16) {
         if let Some(&index) = held.shadow.get(slot as usize) {
-            self.line.dma.sync_for_cpu(index, usize::from(len));
+            self.hardware.dma.sync_for_cpu(index, usize::from(len));
         }
     }
 
     /// Publishes the frame that begins in `slot`, if it is complete in `left` slots.
     #[cold]
     #[inline(never)]
-    fn collect_frame(&self, live: &Live, held: &Inner, slot: u32, left: u32) -> Option<Frame> {
+    fn collect_frame(
+        &self,
+        live: &RxRing,
+        held: &Inner,
+        slot: u32,
+        left: u32,
+    ) -> Option<ReceivedFrame> {
         let n = live.ring.count();
         let word = |i: u32| {
             let descriptor = live.offset.descriptor(ring::add(slot, i, n));
@@ -238,7 +246,7 @@ impl<F: Family> RxQueue<F> {
         for i in 0..slots {
             let at = ring::add(slot, i, n);
             let stored = F::Rx::length(word(i));
-            if !damaged && self.line.dma.need_sync() {
+            if !damaged && self.hardware.dma.need_sync() {
                 self.sync_for_cpu(held, at, stored);
             }
             let len = share_of_slot(rest, stored, held.buf_size);
@@ -247,7 +255,7 @@ impl<F: Family> RxQueue<F> {
             // SAFETY: Within the ring, as `slot` is.
             unsafe { held.ring.write_len_flags(at, len, more) };
         }
-        let mut frame = Frame {
+        let mut frame = ReceivedFrame {
             slots,
             bytes,
             damaged,
@@ -318,7 +326,7 @@ impl<F: Family> RxQueue<F> {
 
     /// Publishes what has arrived.
     #[inline(always)]
-    fn receive<const SYNC: bool>(&self, live: &Live, held: &mut Inner, kring: &Kring) {
+    fn receive<const SYNC: bool>(&self, live: &RxRing, held: &mut Inner, kring: &Kring) {
         let n = live.ring.count();
         let vacant = held.cursors.vacant();
         let mut slot = vacant.begin();
@@ -372,12 +380,12 @@ impl<F: Family> RxQueue<F> {
     #[inline(always)]
     unsafe fn refill<const SYNC: bool>(
         &self,
-        live: &Live,
+        live: &RxRing,
         held: &mut Inner,
         slot: u32,
         run: u32,
     ) -> u32 {
-        let table = self.line.dma.table();
+        let table = self.hardware.dma.table();
         let (owners, label) = (self.region.owners(), held.group.label());
         // SAFETY: The run ends before the rings do, and `shadow` has as many entries as the ring has slots.
         let (slots, shadow, descs) = unsafe {
@@ -404,7 +412,9 @@ impl<F: Family> RxQueue<F> {
                 unsafe { shadow.write(index) };
             }
             if SYNC {
-                self.line.dma.sync_for_device(index, held.buf_size as usize);
+                self.hardware
+                    .dma
+                    .sync_for_device(index, held.buf_size as usize);
             }
             // SAFETY: As above.
             unsafe {
@@ -418,17 +428,19 @@ impl<F: Family> RxQueue<F> {
     /// Fills the descriptor for `slot`, whose buffer need not be of the ring's group yet. False if nobody has that buffer.
     #[cold]
     #[inline(never)]
-    fn refill_slot(&self, live: &Live, held: &mut Inner, slot: u32) -> bool {
+    fn refill_slot(&self, live: &RxRing, held: &mut Inner, slot: u32) -> bool {
         // SAFETY: Within the ring, as all slots of a span are.
         let index = Slot::from_raw(unsafe { held.ring.read(slot) }).buf_idx;
-        let Some(address) = self.line.dma.get(index) else {
+        let Some(address) = self.hardware.dma.get(index) else {
             return false;
         };
         if !held.accept(slot, index) {
             return false;
         }
-        if self.line.dma.need_sync() {
-            self.line.dma.sync_for_device(index, held.buf_size as usize);
+        if self.hardware.dma.need_sync() {
+            self.hardware
+                .dma
+                .sync_for_device(index, held.buf_size as usize);
         }
         // SAFETY: A slot's descriptor, of two words, is within the ring.
         unsafe {
@@ -443,7 +455,7 @@ impl<F: Family> RxQueue<F> {
     #[inline(always)]
     fn give_back<const SYNC: bool>(
         &self,
-        live: &mut Live,
+        live: &mut RxRing,
         held: &mut Inner,
         span: &Span,
     ) -> Result<(), SyncError> {
@@ -469,7 +481,7 @@ impl<F: Family> RxQueue<F> {
         }
         if slot != span.begin() {
             live.tail = live.offset.descriptor(ring::prev(slot, n));
-            self.line.hand_over(live.tail);
+            self.hardware.hand_over(live.tail);
             // It lies between `hwcur` and the program's head, where the span is.
             let _ = held.cursors.release(slot);
         }
@@ -484,7 +496,7 @@ impl<F: Family> RxQueue<F> {
     #[inline(always)]
     fn run<const SYNC: bool>(
         &self,
-        live: &mut Live,
+        live: &mut RxRing,
         held: &mut Inner,
         kring: &Kring,
         span: &Span,
@@ -506,10 +518,10 @@ impl<F: Family> Queue for RxQueue<F> {
         _flags: u32,
     ) -> Result<(), SyncError> {
         // SAFETY: We are called with the busy flag held.
-        let Some(live) = (unsafe { self.line.live() }) else {
+        let Some(live) = (unsafe { self.hardware.live() }) else {
             return Err(SyncError::Gone);
         };
-        if self.line.dma.need_sync() {
+        if self.hardware.dma.need_sync() {
             self.run::<true>(live, held, kring, &span)
         } else {
             self.run::<false>(live, held, kring, &span)
@@ -518,7 +530,7 @@ impl<F: Family> Queue for RxQueue<F> {
 
     fn has_news(&self, held: &Inner) -> bool {
         // SAFETY: We are called with the busy flag held.
-        let Some(live) = (unsafe { self.line.live() }) else {
+        let Some(live) = (unsafe { self.hardware.live() }) else {
             return true;
         };
         let vacant = held.cursors.vacant();

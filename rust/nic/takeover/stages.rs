@@ -32,7 +32,7 @@ use crate::{
         device::{QueueId, Refusal},
         driver::napi,
         family::{
-            enable::Switch,
+            enable::Enable,
             register::{Block, Hardware, Meanwhile, Settings, Stopped}, //
             Family,
         }, //
@@ -56,14 +56,14 @@ const PLAIN_MTU: u32 = 1500;
 pub const RESET_UNKNOWN: &CStr = c"the device was reset, and its driver does not know";
 
 /// A step that failed.
-pub struct Stuck {
+pub struct StepFailure {
     /// Why.
     pub refusal: Refusal,
     /// Whether the queue is left stopped or half way: only a restart of the driver helps.
     pub spoilt: bool,
 }
 
-impl Stuck {
+impl StepFailure {
     const fn new(errno: Error, reason: &'static CStr, spoilt: bool) -> Self {
         Self {
             refusal: Refusal { errno, reason },
@@ -80,7 +80,7 @@ impl Stuck {
     }
 }
 
-impl From<Error> for Stuck {
+impl From<Error> for StepFailure {
     fn from(errno: Error) -> Self {
         Self::new(errno, c"no memory, or a ring that does not fit", false)
     }
@@ -102,10 +102,10 @@ pub fn block<F: Family>(id: QueueId) -> Block {
 pub fn halt<F: Family>(hw: &Hardware, id: QueueId, address: u64) {
     let block = block::<F>(id);
     // A device that is gone reads all ones.
-    if block.base(hw) != address || hw.is_gone() || !F::Switch::is_on(hw, block, id.direction) {
+    if block.base(hw) != address || hw.is_gone() || !F::Enable::is_on(hw, block, id.direction) {
         return;
     }
-    if F::Switch::stop(hw, block, id.direction).is_err() && !hw.is_gone() {
+    if F::Enable::stop(hw, block, id.direction).is_err() && !hw.is_gone() {
         // SAFETY: The PCI device is valid, by the type's invariant.
         unsafe { bindings::netmap_stop_dma(hw.pdev()) };
     }
@@ -122,7 +122,7 @@ pub struct Stock<F: Family> {
 
 impl<F: Family> Stock<F> {
     /// The queue `id`, which must have `count` descriptors by what the driver says, and be on.
-    pub fn new(hw: &Arc<Hardware>, id: QueueId, count: u32) -> Result<Self, Stuck> {
+    pub fn new(hw: &Arc<Hardware>, id: QueueId, count: u32) -> Result<Self, StepFailure> {
         let queues = match id.direction {
             Direction::Tx => hw.dev().tx_queues(),
             Direction::Rx => hw.dev().rx_queues(),
@@ -130,17 +130,21 @@ impl<F: Family> Stock<F> {
         // One that could not have its interrupts when it opened may do with fewer: the registers of the others lead to rings
         // that it has freed.
         if id.index >= queues {
-            return Err(Stuck::again(c"the driver has fewer queues than before"));
+            return Err(StepFailure::again(
+                c"the driver has fewer queues than before",
+            ));
         }
         let block = block::<F>(id);
         if count == 0 || block.bytes(hw) != count.saturating_mul(DESCRIPTOR) {
-            return Err(Stuck::again(c"a ring is not as large as its driver says"));
+            return Err(StepFailure::again(
+                c"a ring is not as large as its driver says",
+            ));
         }
         // Drivers of NICs with one switch for all turn the transmitter on when the link comes up, not before: a ring that
         // was just opened is at rest then, and ours may be in place when that happens.
-        let waits = id.direction == Direction::Tx && F::Switch::RESUMES && !hw.dev().carrier();
-        if !waits && !F::Switch::is_on(hw, block, id.direction) {
-            return Err(Stuck::again(c"a queue is off"));
+        let waits = id.direction == Direction::Tx && F::Enable::RESUMES && !hw.dev().carrier();
+        if !waits && !F::Enable::is_on(hw, block, id.direction) {
+            return Err(StepFailure::again(c"a queue is off"));
         }
         Ok(Self {
             hw: hw.clone(),
@@ -151,8 +155,8 @@ impl<F: Family> Stock<F> {
         })
     }
 
-    /// Stops the queue with the driver's ring at rest. The gate of a transmit queue is closed.
-    pub fn freeze(self, _rtnl: &Rtnl) -> Result<Frozen<F>, Stuck> {
+    /// Stops the queue with the driver's ring at rest. A transmit queue is diverted.
+    pub fn freeze(self, _rtnl: &Rtnl) -> Result<Frozen<F>, StepFailure> {
         let (hw, block) = (&self.hw, self.block);
         // Before anything is touched: giving back must not need memory.
         //
@@ -166,10 +170,10 @@ impl<F: Family> Stock<F> {
         }
     }
 
-    fn freeze_tx(self, ring: DriverRing) -> Result<Frozen<F>, Stuck> {
+    fn freeze_tx(self, ring: DriverRing) -> Result<Frozen<F>, StepFailure> {
         let Self { hw, id, block, .. } = self;
         if !sched::wait_until(PATIENCE_MS, || block.head(&hw) == block.tail(&hw)) {
-            return Err(Stuck::again(c"a transmit queue does not run empty"));
+            return Err(StepFailure::again(c"a transmit queue does not run empty"));
         }
         F::write_back(&hw);
         let completed = || {
@@ -183,16 +187,18 @@ impl<F: Family> Stock<F> {
             }
         });
         if !done {
-            return Err(Stuck::again(c"a driver does not complete what it has sent"));
+            return Err(StepFailure::again(
+                c"a driver does not complete what it has sent",
+            ));
         }
         let frozen = Frozen::stop(&hw, id, block, ring)?;
         if block.head(&hw) != block.tail(&hw) {
-            return Err(Stuck::spoilt(c"a stopped transmit queue moves"));
+            return Err(StepFailure::spoilt(c"a stopped transmit queue moves"));
         }
         Ok(frozen)
     }
 
-    fn freeze_rx(self, ring: DriverRing) -> Result<Frozen<F>, Stuck> {
+    fn freeze_rx(self, ring: DriverRing) -> Result<Frozen<F>, StepFailure> {
         let Self { hw, id, block, .. } = self;
         F::write_back(&hw);
         let frozen = Frozen::stop(&hw, id, block, ring)?;
@@ -203,7 +209,9 @@ impl<F: Family> Stock<F> {
             }
         });
         if !full {
-            return frozen.go_on(Stuck::again(c"a driver does not refill its receive ring"));
+            return frozen.go_on(StepFailure::again(
+                c"a driver does not refill its receive ring",
+            ));
         }
         frozen.rewind()?;
         // The poll that has just filled the last descriptor may be about to write the tail, and not to ours.
@@ -248,7 +256,7 @@ impl Saved {
 /// A queue that is stopped, its driver's ring at rest. A receive ring stands at 0.
 pub struct Frozen<F: Family> {
     id: QueueId,
-    stopped: Stopped<F::Switch>,
+    stopped: Stopped<F::Enable>,
     saved: Saved,
 }
 
@@ -258,12 +266,14 @@ impl<F: Family> Frozen<F> {
         id: QueueId,
         block: Block,
         ring: DriverRing,
-    ) -> Result<Self, Stuck> {
+    ) -> Result<Self, StepFailure> {
         // Which registers they are does not depend on the size of buffers.
         let saved = Saved::read(hw, block, ring, Self::settings(id, block, SMALLEST_BUFFER))
-            .ok_or(Stuck::again(c"a driver's tail is outside of its ring"))?;
+            .ok_or(StepFailure::again(
+                c"a driver's tail is outside of its ring",
+            ))?;
         let stopped = Stopped::stop(hw, block, id.direction)
-            .map_err(|_| Stuck::spoilt(c"a queue does not stop"))?;
+            .map_err(|_| StepFailure::spoilt(c"a queue does not stop"))?;
         Ok(Self { id, stopped, saved })
     }
 
@@ -282,7 +292,7 @@ impl<F: Family> Frozen<F> {
     fn gap(&self, head: u32) -> Option<u32> {
         let ring = &self.saved.ring;
         let count = ring.count();
-        if F::Switch::RESUMES {
+        if F::Enable::RESUMES {
             let tail = self.stopped.block().tail(self.stopped.hw());
             return (tail < count).then(|| distance(tail, head, count));
         }
@@ -325,16 +335,16 @@ impl<F: Family> Frozen<F> {
     }
 
     /// Lets the queue go on as if nothing had happened, where that is possible, and passes on what went wrong.
-    fn go_on(self, stuck: Stuck) -> Result<Self, Stuck> {
-        let resumed = F::Switch::RESUMES && self.stopped.start().is_ok();
-        Err(Stuck {
+    fn go_on(self, stuck: StepFailure) -> Result<Self, StepFailure> {
+        let resumed = F::Enable::RESUMES && self.stopped.start().is_ok();
+        Err(StepFailure {
             spoilt: !resumed,
             ..stuck
         })
     }
 
     /// Has the driver of a full receive ring move on to descriptor 0.
-    fn rewind(&self) -> Result<(), Stuck> {
+    fn rewind(&self) -> Result<(), StepFailure> {
         let hw = self.stopped.hw();
         // SAFETY: The device is valid.
         let mtu = unsafe { (&raw const (*hw.dev().as_ptr()).mtu).read_volatile() };
@@ -344,14 +354,14 @@ impl<F: Family> Frozen<F> {
             .and_then(|(first, unfilled)| {
                 Rewind::new(self.saved.ring.count(), F::REFILL, first, unfilled, lap)
             })
-            .ok_or(Stuck::spoilt(
+            .ok_or(StepFailure::spoilt(
                 c"a driver refills its receive ring at odd places",
             ))?
             .try_for_each(|stretch| self.feed(stretch))
     }
 
     /// Has the driver drop a damaged frame in each descriptor of a stretch, and refill.
-    fn feed(&self, stretch: Stretch) -> Result<(), Stuck> {
+    fn feed(&self, stretch: Stretch) -> Result<(), StepFailure> {
         let hw = self.stopped.hw();
         let ring = &self.saved.ring;
         let count = ring.count();
@@ -370,7 +380,7 @@ impl<F: Family> Frozen<F> {
             (0..stretch.len).all(|i| ring.read(before(i), 0) != 0)
         });
         if !refilled {
-            return Err(Stuck::spoilt(
+            return Err(StepFailure::spoilt(
                 c"a driver does not go through its receive ring",
             ));
         }
@@ -382,11 +392,11 @@ impl<F: Family> Frozen<F> {
     }
 
     /// Programs our ring and starts. `buf_size` is that of our buffers.
-    pub fn program(self, address: u64, bytes: u32, buf_size: u32) -> Result<Taken<F>, Stuck> {
+    pub fn program(self, address: u64, bytes: u32, buf_size: u32) -> Result<Taken<F>, StepFailure> {
         let Self { id, stopped, saved } = self;
         let block = stopped.block();
         if id.direction == Direction::Rx && F::rx_buffer(buf_size).is_none() {
-            return Err(Stuck::spoilt(c"no such buffer size"));
+            return Err(StepFailure::spoilt(c"no such buffer size"));
         }
         stopped.set_ring(address, bytes);
         for setting in Self::settings(id, block, buf_size).iter().flatten() {
@@ -394,7 +404,7 @@ impl<F: Family> Frozen<F> {
         }
         stopped
             .start()
-            .map_err(|_| Stuck::spoilt(c"a queue does not start"))?;
+            .map_err(|_| StepFailure::spoilt(c"a queue does not start"))?;
         Ok(Taken {
             id,
             hw: stopped.hw().clone(),
@@ -408,7 +418,7 @@ impl<F: Family> Frozen<F> {
 
     /// Gives the queue back to the driver, and so ends. The driver's ring is the one that was found when it was taken, and as
     /// it was then.
-    fn resume(self) -> Result<(), Stuck> {
+    fn resume(self) -> Result<(), StepFailure> {
         let Self { id, stopped, saved } = self;
         let hw = stopped.hw();
         let block = stopped.block();
@@ -426,7 +436,7 @@ impl<F: Family> Frozen<F> {
         block.set_tail(hw, F::full_tail(count));
         stopped
             .start()
-            .map_err(|_| Stuck::spoilt(c"a queue does not start"))?;
+            .map_err(|_| StepFailure::spoilt(c"a queue does not start"))?;
         // And this one puts the ring in place once the queue runs.
         #[cfg(netmap_broken = "base")]
         stopped.set_ring(saved.ring.address(), saved.bytes());
@@ -440,7 +450,7 @@ impl<F: Family> Frozen<F> {
     }
 
     /// Sends the hardware to where the driver stands in its empty transmit ring.
-    fn walk(hw: &Arc<Hardware>, block: Block, saved: &Saved) -> Result<(), Stuck> {
+    fn walk(hw: &Arc<Hardware>, block: Block, saved: &Saved) -> Result<(), StepFailure> {
         if saved.at == 0 {
             return Ok(());
         }
@@ -456,11 +466,11 @@ impl<F: Family> Frozen<F> {
         // The other end may be pausing the transmitter.
         let there = sched::wait_until(PATIENCE_MS, || block.head(hw) == saved.at);
         if !there {
-            return Err(Stuck::spoilt(c"a transmit queue does not move"));
+            return Err(StepFailure::spoilt(c"a transmit queue does not move"));
         }
         // With the driver's thresholds some hardware writes all descriptors back, whether they ask for it or not, and several at
         // once: not to ones that are zeroed below. The thresholds themselves are not for a queue that runs.
-        F::Switch::write_back(hw, block);
+        F::Enable::write_back(hw, block);
         for i in 0..saved.at {
             ring.write(i, 0, 0);
             ring.write(i, 1, 0);
@@ -500,7 +510,7 @@ impl<F: Family> Taken<F> {
             carrier: hw.dev().carrier(),
             has_ours: self.block.base(hw) == self.address,
             is_on: F::is_on(hw)
-                && (F::Switch::RESUMES || F::Switch::is_on(hw, self.block, id.direction)),
+                && (F::Enable::RESUMES || F::Enable::is_on(hw, self.block, id.direction)),
         }
         .owner()
     }
@@ -526,7 +536,7 @@ impl<F: Family> Taken<F> {
     ///
     /// If the queue may be neither ours nor the driver's: the driver must be restarted before the memory of our ring is
     /// freed.
-    pub fn give_back(self, rtnl: &Rtnl) -> Result<(), Stuck> {
+    pub fn give_back(self, rtnl: &Rtnl) -> Result<(), StepFailure> {
         match self.owner(rtnl) {
             Owner::Netmap => (),
             Owner::Driver | Owner::Gone => return Ok(()),
@@ -534,7 +544,7 @@ impl<F: Family> Taken<F> {
                 halt::<F>(&self.hw, self.id, self.address);
                 return Ok(());
             }
-            Owner::Nobody => return Err(Stuck::spoilt(RESET_UNKNOWN)),
+            Owner::Nobody => return Err(StepFailure::spoilt(RESET_UNKNOWN)),
         }
         let Self {
             id,
@@ -545,13 +555,13 @@ impl<F: Family> Taken<F> {
         } = self;
         let _calm = Meanwhile::new(&hw, &F::detection(&hw));
         let stopped = Stopped::stop(&hw, block, id.direction)
-            .map_err(|_| Stuck::spoilt(c"a queue does not stop"))?;
+            .map_err(|_| StepFailure::spoilt(c"a queue does not stop"))?;
         Frozen::<F> { id, stopped, saved }.resume()
     }
 }
 
 /// A ring for `count` slots.
-pub fn ring(hw: &Arc<Hardware>, count: u32) -> Result<Descriptors, Stuck> {
+pub fn ring(hw: &Arc<Hardware>, count: u32) -> Result<Descriptors, StepFailure> {
     Descriptors::new(hw, count)
-        .map_err(|errno| Stuck::new(errno, c"no memory for a descriptor ring", false))
+        .map_err(|errno| StepFailure::new(errno, c"no memory for a descriptor ring", false))
 }

@@ -11,7 +11,7 @@
 //! seen in the head register, and nobody is told by an interrupt: a program that would sleep for that looks again.
 
 use super::{
-    line::{Armed, Line},
+    hardware_queue::{ArmedRing, HardwareQueue},
     rings::Descriptors, //
 };
 use crate::{
@@ -39,7 +39,7 @@ use crate::{
 };
 use core::marker::PhantomData;
 
-/// Marks an entry of [`Live::reports`] whose descriptor sends nothing, and reports nothing.
+/// Marks an entry of [`TxRing::reports`] whose descriptor sends nothing, and reports nothing.
 const EMPTY: u16 = 1 << 15;
 
 const _: () = assert!(ring::MAX_SLOTS <= EMPTY as u32);
@@ -53,8 +53,8 @@ const LOOKS_AGAIN: u32 = 4000;
 
 /// A transmit queue behind a kring.
 pub struct TxQueue<F: Family> {
-    line: Line<Live>,
-    /// After the map in `line`: it has the memory that is mapped, and fields are dropped in this order.
+    hardware: HardwareQueue<TxRing>,
+    /// After the map in `hardware`: it has the memory that is mapped, and fields are dropped in this order.
     region: Arc<Region>,
     family: PhantomData<F>,
 }
@@ -65,7 +65,7 @@ pub struct TxQueue<F: Family> {
 ///
 /// `offset` is of rings of `ring.count()` slots, and the kring has as many. `reports` has a power of two of entries, at
 /// least that many, each below `ring.count()` but for [`EMPTY`].
-pub struct Live {
+pub struct TxRing {
     ring: Descriptors,
     offset: Offset,
     /// The descriptor after the last one that was handed over.
@@ -83,7 +83,7 @@ pub struct Live {
     max_len: u32,
 }
 
-impl Armed for Live {
+impl ArmedRing for TxRing {
     fn tail(&self) -> u32 {
         self.tail
     }
@@ -94,7 +94,7 @@ impl Armed for Live {
 }
 
 /// What became of a frame.
-enum Frame {
+enum Outcome {
     /// It is in as many descriptors.
     Filled { slots: u32, bytes: u32 },
     /// The rest of it is not there yet.
@@ -105,17 +105,17 @@ enum Frame {
 
 impl<F: Family> TxQueue<F> {
     /// A queue without a ring.
-    pub fn new(line: Line<Live>, region: &Arc<Region>) -> Self {
+    pub fn new(hardware: HardwareQueue<TxRing>, region: &Arc<Region>) -> Self {
         Self {
-            line,
+            hardware,
             region: region.clone(),
             family: PhantomData,
         }
     }
 
     /// What the queue has in common with all others.
-    pub fn line(&self) -> &Line<Live> {
-        &self.line
+    pub fn hardware(&self) -> &HardwareQueue<TxRing> {
+        &self.hardware
     }
 
     /// Gives the queue a ring, for a kring that stands at `cursors`. Descriptor 0 becomes the slot at `hwcur`.
@@ -136,7 +136,7 @@ impl<F: Family> TxQueue<F> {
             return Err(EINVAL);
         }
         ring.clear();
-        let live = Live {
+        let live = TxRing {
             ring,
             offset: Offset::new(cursors.hwcur(), count).ok_or(EINVAL)?,
             tail: 0,
@@ -149,7 +149,7 @@ impl<F: Family> TxQueue<F> {
             max_len: buf_size.min(F::Tx::MAX_FRAME),
         };
         // SAFETY: By the requirement.
-        unsafe { self.line.arm(live) };
+        unsafe { self.hardware.arm(live) };
         Ok(())
     }
 
@@ -162,12 +162,12 @@ impl<F: Family> TxQueue<F> {
     #[inline(always)]
     unsafe fn fill<const SYNC: bool>(
         &self,
-        live: &Live,
+        live: &TxRing,
         held: &mut Inner,
         slot: u32,
         run: u32,
     ) -> (u32, u64) {
-        let table = self.line.dma.table();
+        let table = self.hardware.dma.table();
         let (owners, label) = (self.region.owners(), held.group.label());
         let max = live.max_len.wrapping_sub(u32::from(TX_MIN_FRAME));
         // SAFETY: The run ends before the rings do, and `shadow` has as many entries as the ring has slots.
@@ -214,7 +214,7 @@ impl<F: Family> TxQueue<F> {
                 unsafe { shadow.write(buf_idx) };
             }
             if SYNC {
-                self.line.dma.sync_for_device(buf_idx, usize::from(len));
+                self.hardware.dma.sync_for_device(buf_idx, usize::from(len));
             }
             // SAFETY: As above.
             unsafe {
@@ -231,7 +231,7 @@ impl<F: Family> TxQueue<F> {
     /// Those with data come first, then those of slots without a byte.
     #[cold]
     #[inline(never)]
-    fn fill_frame(&self, live: &mut Live, held: &mut Inner, slot: u32, left: u32) -> Frame {
+    fn fill_frame(&self, live: &mut TxRing, held: &mut Inner, slot: u32, left: u32) -> Outcome {
         let n = live.ring.count();
         let mut bytes = 0;
         let mut report = false;
@@ -242,15 +242,15 @@ impl<F: Family> TxQueue<F> {
         for count in 1..=left {
             // SAFETY: `at` is within the ring: it began there, and `next` keeps it there.
             let found = Slot::from_raw(unsafe { held.ring.read(at) });
-            let Some(address) = self.line.dma.get(found.buf_idx) else {
-                return Frame::Bad(at);
+            let Some(address) = self.hardware.dma.get(found.buf_idx) else {
+                return Outcome::Bad(at);
             };
             bytes += u32::from(found.len);
             if u32::from(found.len) > held.buf_size
                 || bytes > F::Tx::MAX_FRAME
                 || !held.accept(at, found.buf_idx)
             {
-                return Frame::Bad(at);
+                return Outcome::Bad(at);
             }
             if found.len != 0 {
                 self.hand_to_device(found.buf_idx, found.len);
@@ -268,10 +268,10 @@ impl<F: Family> TxQueue<F> {
             }
             if let Some((end, found)) = last {
                 if bytes < u32::from(TX_LEAST) {
-                    return Frame::Bad(at);
+                    return Outcome::Bad(at);
                 }
                 let Some(padding) = self.pad(held, &found, bytes) else {
-                    return Frame::Bad(at);
+                    return Outcome::Bad(at);
                 };
                 let word = F::Tx::part(found.len + padding, true);
                 let total = bytes + u32::from(padding);
@@ -293,21 +293,21 @@ impl<F: Family> TxQueue<F> {
             if report {
                 live.report::<F::Tx>(at);
             }
-            return Frame::Filled {
+            return Outcome::Filled {
                 slots: count,
                 bytes,
             };
         }
         if left == n - 1 {
             // All that a program can have, and no end.
-            return Frame::Bad(slot);
+            return Outcome::Bad(slot);
         }
-        Frame::Incomplete
+        Outcome::Incomplete
     }
 
     fn hand_to_device(&self, buf_idx: u32, len: u16) {
-        if self.line.dma.need_sync() {
-            self.line.dma.sync_for_device(buf_idx, usize::from(len));
+        if self.hardware.dma.need_sync() {
+            self.hardware.dma.sync_for_device(buf_idx, usize::from(len));
         }
     }
 
@@ -353,7 +353,7 @@ impl<F: Family> TxQueue<F> {
     #[inline(always)]
     fn send<const SYNC: bool>(
         &self,
-        live: &mut Live,
+        live: &mut TxRing,
         held: &mut Inner,
         kring: &Kring,
         span: &Span,
@@ -377,13 +377,13 @@ impl<F: Family> TxQueue<F> {
             if done < run {
                 let at = ring::add(slot, done, n);
                 match self.fill_frame(live, held, at, left.wrapping_sub(done)) {
-                    Frame::Filled { slots, bytes: more } => {
+                    Outcome::Filled { slots, bytes: more } => {
                         done = done.wrapping_add(slots);
                         bytes = bytes.wrapping_add(u64::from(more));
                         further = further.wrapping_add(slots.wrapping_sub(u32::from(more != 0)));
                     }
-                    Frame::Incomplete => left = done,
-                    Frame::Bad(bad) => {
+                    Outcome::Incomplete => left = done,
+                    Outcome::Bad(bad) => {
                         fault = Some(bad);
                         left = done;
                     }
@@ -400,7 +400,7 @@ impl<F: Family> TxQueue<F> {
                 live.report::<F::Tx>(ring::prev(slot, n));
             }
             live.tail = live.offset.descriptor(slot);
-            self.line.hand_over(live.tail);
+            self.hardware.hand_over(live.tail);
             // It lies between `hwcur` and the program's head, where the span is.
             let _ = held.cursors.release(slot);
             let sent = ring::distance(span.begin(), slot, n).wrapping_sub(further);
@@ -422,7 +422,7 @@ impl<F: Family> TxQueue<F> {
     }
 }
 
-impl Live {
+impl TxRing {
     /// Writes both words of the descriptor of `slot`.
     fn put(&self, slot: u32, [low, high]: [u64; 2]) {
         // SAFETY: A slot's descriptor, of two words, is within the ring.
@@ -528,7 +528,7 @@ impl Live {
 impl<F: Family> TxQueue<F> {
     /// The last slot that was sent since the last call, as far as reports tell.
     #[inline]
-    fn reported(&self, live: &mut Live) -> Option<u32> {
+    fn reported(&self, live: &mut TxRing) -> Option<u32> {
         let mut last = None;
         while let Some(report) = live.oldest_report() {
             let descriptor = u32::from(report & !EMPTY);
@@ -550,8 +550,8 @@ impl<F: Family> TxQueue<F> {
     /// Whether the hardware passes a descriptor that sends nothing, all before which is sent.
     #[cold]
     #[inline(never)]
-    fn passes(&self, live: &Live, descriptor: u32) -> bool {
-        (0..LOOKS).any(|_| live.is_passed(descriptor, self.line.head()))
+    fn passes(&self, live: &TxRing, descriptor: u32) -> bool {
+        (0..LOOKS).any(|_| live.is_passed(descriptor, self.hardware.head()))
     }
 }
 
@@ -564,12 +564,12 @@ impl<F: Family> Queue for TxQueue<F> {
         flags: u32,
     ) -> Result<(), SyncError> {
         // SAFETY: We are called with the busy flag held.
-        let Some(live) = (unsafe { self.line.live() }) else {
+        let Some(live) = (unsafe { self.hardware.live() }) else {
             return Err(SyncError::Gone);
         };
         let result = if span.is_empty() {
             Ok(())
-        } else if self.line.dma.need_sync() {
+        } else if self.hardware.dma.need_sync() {
             self.send::<true>(live, held, kring, &span)
         } else {
             self.send::<false>(live, held, kring, &span)
@@ -589,7 +589,7 @@ impl<F: Family> Queue for TxQueue<F> {
         if held.cursors.has_seen_all() && live.awaits_empty() && live.looks < LOOKS_AGAIN {
             // No interrupt tells when the hardware has passed a slot without a byte. All before it is sent, so that it is a
             // matter of a moment: whoever would sleep looks again, if the hardware was let go up to there.
-            if self.line.is_open() {
+            if self.hardware.is_open() {
                 live.looks = live.looks.wrapping_add(1);
                 kring.wake();
             }
@@ -599,7 +599,7 @@ impl<F: Family> Queue for TxQueue<F> {
 
     fn has_news(&self, _: &Inner) -> bool {
         // SAFETY: We are called with the busy flag held.
-        let Some(live) = (unsafe { self.line.live() }) else {
+        let Some(live) = (unsafe { self.hardware.live() }) else {
             return true;
         };
         // No bit tells that a slot without a byte is done, and the head register is not for interrupts to wait for.

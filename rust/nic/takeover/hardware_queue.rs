@@ -16,7 +16,7 @@ use crate::{
 use core::cell::UnsafeCell;
 
 /// What there is while the hardware has our ring.
-pub trait Armed: Send {
+pub trait ArmedRing: Send {
     /// The descriptor after the last one that was handed over.
     fn tail(&self) -> u32;
 
@@ -29,7 +29,7 @@ pub trait Armed: Send {
 /// # Invariants
 ///
 /// `live` is accessed by the holder of the kring's busy flag alone.
-pub struct Line<L> {
+pub struct HardwareQueue<L> {
     hw: Arc<Hardware>,
     gate: Arc<Gate>,
     pub(in crate::nic) dma: Arc<DmaMap>,
@@ -40,11 +40,11 @@ pub struct Line<L> {
 }
 
 // SAFETY: `live` is accessed by one thread at a time, by the type's invariant; the rest is `Send` and `Sync`.
-unsafe impl<L: Armed> Send for Line<L> {}
+unsafe impl<L: ArmedRing> Send for HardwareQueue<L> {}
 // SAFETY: As above.
-unsafe impl<L: Armed> Sync for Line<L> {}
+unsafe impl<L: ArmedRing> Sync for HardwareQueue<L> {}
 
-impl<L: Armed> Line<L> {
+impl<L: ArmedRing> HardwareQueue<L> {
     /// A queue without a ring.
     pub fn new(hw: &Arc<Hardware>, gate: &Arc<Gate>, dma: &Arc<DmaMap>, block: Block) -> Self {
         Self {

@@ -16,7 +16,7 @@ use crate::{
             RequestType, //
         }, //
     },
-    port::registry,
+    port::requests,
     prelude::*, //
 };
 
@@ -51,14 +51,14 @@ pub(super) fn serve(file: &OpenFile, argument: usize) -> Result {
             let mut body: abi::PortInfo = user::read(header.nr_body)?;
             refuse_options(&header, request)?;
             let wanted = decode_port_info(&header, &body).map_err(to_error)?;
-            registry::port_info(&wanted)?.to_port_info(&mut body);
+            requests::port_info(&wanted)?.to_port_info(&mut body);
             user::write(header.nr_body, &body)
         }
         RequestType::PoolsInfoGet => {
             let body: abi::PoolsInfo = user::read(header.nr_body)?;
             refuse_options(&header, request)?;
             let wanted = decode_pools_info(&header, &body).map_err(to_error)?;
-            user::write(header.nr_body, &registry::pools_info(&wanted)?)
+            user::write(header.nr_body, &requests::pools_info(&wanted)?)
         }
         _ => Err(EOPNOTSUPP),
     }

@@ -5,6 +5,7 @@
 use super::{open_file, OpenFile};
 use crate::{
     atomic::{AtomicU64, Ordering},
+    mem::Region,
     port::registry,
     prelude::*,
     ring::{kring::Kring, queue::Direction},
@@ -43,18 +44,18 @@ impl Files {
 /// Writes all ports in netmap mode: a line for the port, and one for each ring.
 fn describe_ports(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let registry = registry::lock();
-    for port in registry.ports() {
+    for kind in registry.ports() {
+        let port = kind.port();
         let name = port.name();
         let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
         let state = if port.is_dead() { " dead" } else { "" };
         writeln!(f, "{}:{state}", name.escape_ascii())?;
-        let (tx, rx, _) = port.rings();
-        for (direction, krings) in [(Direction::Tx, tx), (Direction::Rx, rx)] {
-            for (ring, kring) in krings.iter().enumerate() {
+        for direction in [Direction::Tx, Direction::Rx] {
+            for (ring, kring) in (0..).zip(port.krings(direction)) {
                 f.write_str("  ")?;
                 describe_ring(kring, f)?;
                 describe_cursors(kring, f)?;
-                let taken = port.is_taken(direction, ring);
+                let taken = kind.is_taken(direction == Direction::Tx, ring);
                 f.write_str(if taken { " taken\n" } else { "\n" })?;
             }
         }
@@ -86,9 +87,13 @@ fn describe_cursors(kring: &Kring, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// Writes how much of each region is in use.
 fn describe_regions(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let registry = registry::lock();
-    let Some(region) = registry.global() else {
-        return Ok(());
-    };
+    for region in registry.regions() {
+        describe_region(region, f)?;
+    }
+    Ok(())
+}
+
+fn describe_region(region: &Region, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let usage = region.usage();
     writeln!(f, "region {}: {} bytes", region.id(), region.size())?;
     for (pool, (used, total)) in [

@@ -6,7 +6,7 @@ use super::{control::to_error, user, OpenFile};
 use crate::{
     abi,
     logic::request::{decode_legacy_info, decode_legacy_register, RequestFault},
-    port::registry,
+    port::requests,
     prelude::*, //
 };
 
@@ -29,7 +29,7 @@ pub(super) fn register(file: &OpenFile, argument: usize) -> Result {
 pub(super) fn info(_file: &OpenFile, argument: usize) -> Result {
     let mut body: abi::LegacyRequest = user::read(argument as u64)?;
     let request = decode_legacy_info(&body).or_else(|fault| refuse(argument, &mut body, fault))?;
-    registry::port_info(&request)?
+    requests::port_info(&request)?
         .to_legacy_info(&mut body)
         .map_err(to_error)?;
     user::write(argument as u64, &body)

@@ -15,7 +15,7 @@
 //! | `NIOCREGIF`, `NIOCGINFO`, `NIOCCTRL` | `EINVAL` | wrong version (the right one is written back); see [`logic::request`] for the fields |
 //! | | `EMSGSIZE` | body and options exceed [`abi::NETMAP_REQ_MAXSIZE`] bytes, a looping list for one; or a name is too long |
 //! | | `EOPNOTSUPP` | a request type that is not served, or a bind with options; `nro_status` says which ones are not |
-//! | | `ENXIO`, `ENOMEM`, `EBUSY`, ... | no such port, no memory, rings taken exclusively: see [`registry`] |
+//! | | `ENXIO`, `ENOMEM`, `EBUSY`, ... | no such port, no memory, rings taken exclusively: see [`requests`] |
 //! | `NIOCREGIF`, `NIOCGINFO` | `EOVERFLOW` | a size or an offset does not fit the 32 bits of `struct nmreq` |
 //! | binding twice | `EBUSY` | the file is bound, or another thread is binding it |
 //! | `NIOCTXSYNC`, `NIOCRXSYNC` | `ENXIO` | not bound, or the port is gone |
@@ -34,7 +34,7 @@ mod user;
 use crate::{
     abi::ioctl,
     atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
-    port::{binding::Binding, forward::Forward, registry},
+    port::{binding::Binding, forward::Forward, requests},
     prelude::*,
     ring::sync,
     sys::{self, trace, wait::WaitQueue}, //
@@ -92,7 +92,7 @@ impl OpenFile {
             file: self,
             binding: None,
         };
-        pending.binding = Some(registry::bind(request, &self.wait)?);
+        pending.binding = Some(requests::bind(request, &self.wait)?);
         Ok(pending)
     }
 }
@@ -104,7 +104,7 @@ impl Drop for OpenFile {
             // SAFETY: By the type's invariant the reference is ours.
             let binding = unsafe { Arc::from_raw(binding) };
             trace::unbind(&binding.label);
-            registry::unbind(&binding);
+            requests::unbind(&binding);
         }
     }
 }
@@ -144,7 +144,7 @@ impl Pending<'_> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if let Some(binding) = self.binding.take() {
-            registry::unbind(&binding);
+            requests::unbind(&binding);
         }
         if self.file.binding.load(Ordering::Relaxed).is_null() {
             self.file.claimed.store(false, Ordering::Release);

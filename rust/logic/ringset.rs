@@ -30,6 +30,23 @@ impl RingSet {
         }
     }
 
+    /// Takes a ring out; says whether it was there.
+    pub fn remove(&mut self, transmit: bool, ring: u32) -> bool {
+        let there = self.contains(transmit, ring);
+        if let Some(word) = self.words(transmit).get_mut((ring / u64::BITS) as usize) {
+            *word &= !1u64.wrapping_shl(ring % u64::BITS);
+        }
+        there
+    }
+
+    /// Whether a ring is in it.
+    pub fn contains(&self, transmit: bool, ring: u32) -> bool {
+        let words = if transmit { &self.tx } else { &self.rx };
+        words
+            .get((ring / u64::BITS) as usize)
+            .is_some_and(|word| word & 1u64.wrapping_shl(ring % u64::BITS) != 0)
+    }
+
     /// Whether there is no ring in it.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

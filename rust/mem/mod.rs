@@ -12,9 +12,11 @@ mod dma;
 mod group;
 mod page;
 mod region;
+mod regions;
 mod shared_ring;
 
 pub(crate) use dma::DmaMap;
 pub(crate) use group::Group;
 pub(crate) use region::{InterfaceMemory, Region, RingMemory};
+pub(crate) use regions::{is_region, Regions};
 pub(crate) use shared_ring::SharedRing;

@@ -2,12 +2,16 @@
 
 //! An open file bound to a subset of a port's rings.
 
-use super::nic::NicPort;
+use super::{
+    host::HostTx,
+    kind::Kind,
+    port::{each, printable, Port, Uses}, //
+};
 use crate::{
     abi,
     logic::{
         name::Text,
-        request::{BindFlags, Reply},
+        request::{BindFlags, BindRequest, Reply},
         selection::{RingCounts, Selection}, //
     },
     mem::{Group, InterfaceMemory, Region},
@@ -15,10 +19,14 @@ use crate::{
     ring::{
         kring::Kring,
         listeners::{Listeners, Subscription},
-    }, //
+        queue::Direction, //
+    },
+    sys::{log::Displayed, rtnl::Rtnl, wait::WaitQueue}, //
 };
+use core::fmt;
+use kernel::sync::UniqueArc;
 
-/// What a successful register made. It does not change; [`super::registry::unbind`] undoes it.
+/// What a successful register made. It does not change; [`unbind`] undoes it.
 pub(crate) struct Binding {
     /// The name in the request.
     pub(crate) label: Text,
@@ -28,19 +36,22 @@ pub(crate) struct Binding {
     pub(crate) reply: Reply,
     /// The flags of the request.
     pub(crate) flags: BindFlags,
-    /// The transmit rings bound, NIC rings first, then host rings.
+    /// The transmit rings bound, host rings last.
     pub(crate) tx: KVec<Arc<Kring>>,
     /// The receive rings bound, in the same order.
     pub(crate) rx: KVec<Arc<Kring>>,
-    pub(super) port: Arc<NicPort>,
-    pub(super) selection: Selection,
-    pub(super) interface: InterfaceMemory,
+    /// The way up to the stack of the port's device, if it has one.
+    pub(super) host: Option<Arc<HostTx>>,
+    port: Arc<Port>,
+    kind: Arc<dyn Kind>,
+    selection: Selection,
+    interface: InterfaceMemory,
     /// How many extra buffers it was given.
-    pub(super) extra: u32,
+    extra: u32,
     /// The owner of its extra buffers, and of those of the rings that it made.
-    pub(super) group: Arc<Group>,
+    group: Arc<Group>,
     /// Begun, until the binding is undone.
-    pub(super) subscription: Subscription,
+    subscription: Subscription,
 }
 
 impl Binding {
@@ -49,25 +60,177 @@ impl Binding {
         self.port.is_dead()
     }
 
-    /// All rings bound.
-    fn rings(&self) -> impl Iterator<Item = &Arc<Kring>> {
-        Iterator::chain(self.tx.iter(), self.rx.iter())
+    /// What the file is bound to.
+    pub(super) fn kind(&self) -> &Arc<dyn Kind> {
+        &self.kind
     }
 
-    /// Who is woken for each of them.
-    pub(super) fn listeners(&self) -> impl Iterator<Item = &Listeners> {
-        self.rings().map(|kring| &kring.listeners)
+    /// Who is woken for each ring.
+    fn listeners(&self) -> impl Iterator<Item = &Listeners> {
+        Iterator::chain(self.tx.iter(), self.rx.iter()).map(|kring| &kring.listeners)
+    }
+}
+
+/// Binds the rings that the request selects; see [`super::requests::bind`] for the errors. The registry's mutex is held.
+pub(super) fn bind(
+    kind: &Arc<dyn Kind>,
+    request: &BindRequest,
+    file: &Arc<WaitQueue>,
+    rtnl: &Rtnl,
+) -> Result<Arc<Binding>> {
+    let port = kind.port();
+    let selection = Selection::new(request.select, request.flags, port.counts())
+        .map_err(|fault| Error::from_errno(-fault.errno()))?;
+    let mut guard = port.uses();
+    let uses = &mut *guard;
+    let exclusive = request.flags.exclusive();
+    let fresh = port.fresh(uses, &selection, exclusive)?;
+    let group = port.region().new_group()?;
+    let made = kind
+        .admit(fresh, rtnl)
+        .and_then(|()| {
+            for (direction, ring) in each(fresh) {
+                let kring = port.kring(direction, ring).ok_or(EINVAL)?;
+                port.attach(uses, (direction, ring), &group, kind.queue(kring)?)?;
+            }
+            kind.prepare(uses, fresh, rtnl)
+        })
+        .and_then(|()| finish(kind, uses, request, &selection, file, &group));
+    match made {
+        Ok(binding) => {
+            uses.join(&selection, exclusive);
+            kind.uses_changed(uses);
+            Ok(binding)
+        }
+        Err(error) => {
+            kind.retire(uses, fresh, rtnl);
+            port.detach(uses, fresh);
+            port.region().leave(&group, 0);
+            Err(error)
+        }
+    }
+}
+
+/// Makes the interface and the rest of a binding, once its rings are ready.
+fn finish(
+    kind: &Arc<dyn Kind>,
+    uses: &Uses,
+    request: &BindRequest,
+    selection: &Selection,
+    file: &Arc<WaitQueue>,
+    group: &Arc<Group>,
+) -> Result<Arc<Binding>> {
+    let port = kind.port();
+    let region = port.region();
+    // First: what the region gives below must not be lost to a failure.
+    let place = UniqueArc::new_uninit(GFP_CHARGED)?;
+    let mut tx = KVec::new();
+    let mut rx = KVec::new();
+    for (direction, range, to) in [
+        (Direction::Tx, selection.tx(), &mut tx),
+        (Direction::Rx, selection.rx(), &mut rx),
+    ] {
+        for ring in range {
+            to.push(
+                port.kring(direction, ring).ok_or(EINVAL)?.clone(),
+                GFP_CHARGED,
+            )?;
+        }
+    }
+    let subscription = Subscription::new(file, tx.len() + rx.len())?;
+    let interface = new_interface(region, uses, port.counts(), selection)?;
+    let (head, extra) = match request.extra_bufs {
+        0 => (0, 0),
+        count => region
+            .new_extra(count, group)
+            .inspect_err(|_| region.free_interface(&interface))?,
+    };
+    let header = interface.header().as_ptr();
+    // SAFETY: The interface is mapped and nobody else sees it yet.
+    unsafe { (&raw mut (*header).ni_bufs_head).write(head) };
+    let reply = Reply {
+        offset: interface.offset,
+        extra_bufs: extra,
+        ..port.reply()
+    };
+    let binding = Binding {
+        label: request.label,
+        region: region.clone(),
+        reply,
+        flags: request.flags,
+        tx,
+        rx,
+        host: kind.host(),
+        port: port.clone(),
+        kind: kind.clone(),
+        selection: selection.clone(),
+        interface,
+        extra,
+        group: group.clone(),
+        subscription,
+    };
+    let binding: Arc<Binding> = place.write(binding).into();
+    // SAFETY: The registry's mutex is held, and `unbind` ends it.
+    unsafe { binding.subscription.begin(binding.listeners()) };
+    if uses.bindings() == 0 {
+        pr_info!(
+            "{}: {}, {} tx + {} rx queues, {} slots, buffers of {}\n",
+            printable(uses.name()),
+            Displayed(Described(&**kind)),
+            port.counts().tx,
+            port.counts().rx,
+            Displayed(Slots(port.slots())),
+            region.buf_size()
+        );
+    }
+    Ok(binding)
+}
+
+/// Undoes a binding. The registry's mutex is held.
+pub(super) fn unbind(binding: &Binding, rtnl: &Rtnl) {
+    let (port, kind) = (&binding.port, &binding.kind);
+    let mut guard = port.uses();
+    let uses = &mut *guard;
+    let last = uses.leave(&binding.selection);
+    // Before the rings go: from now on the stack's packets for a host ring of the file take another queue, if there is one.
+    // Who has already chosen the ring is done when the file is told of nothing any more, which waits for a grace period.
+    kind.uses_changed(uses);
+    binding.subscription.end(binding.listeners());
+    kind.retire(uses, last, rtnl);
+    port.detach(uses, last);
+    port.region().leave(&binding.group, binding.extra);
+    port.region().free_interface(&binding.interface);
+}
+
+/// What a port is, to print.
+struct Described<'a>(&'a dyn Kind);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.describe(f)
+    }
+}
+
+/// The sizes of transmit and receive rings, to print: one number if they are the same.
+struct Slots((u32, u32));
+
+impl fmt::Display for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            (tx, rx) if tx == rx => write!(f, "{tx}"),
+            (tx, rx) => write!(f, "{tx} + {rx}"),
+        }
     }
 }
 
 /// The interface of a binding, filled in.
-pub(super) fn new_interface(
+fn new_interface(
     region: &Region,
-    name: &[u8],
+    uses: &Uses,
     counts: &RingCounts,
     selection: &Selection,
-    offset_of: impl Fn(bool, u32) -> Option<u64>,
 ) -> Result<InterfaceMemory> {
+    let name = printable(uses.name());
     let tx = u32::from(counts.tx) + u32::from(counts.host_tx);
     let rx = u32::from(counts.rx) + u32::from(counts.host_rx);
     let interface = region.new_interface(tx + rx)?;
@@ -83,9 +246,12 @@ pub(super) fn new_interface(
         (&raw mut (*header).ni_host_tx_rings).write(u32::from(counts.host_tx));
         (&raw mut (*header).ni_host_rx_rings).write(u32::from(counts.host_rx));
         let offsets = (&raw mut (*header).ring_ofs).cast::<i64>();
-        for (is_tx, first, range) in [(true, 0, selection.tx()), (false, tx, selection.rx())] {
+        for (direction, first, range) in [
+            (Direction::Tx, 0, selection.tx()),
+            (Direction::Rx, tx, selection.rx()),
+        ] {
             for ring in range {
-                if let Some(offset) = offset_of(is_tx, ring) {
+                if let Some(offset) = uses.offset(direction, ring) {
                     let distance = offset.wrapping_sub(interface.offset) as i64;
                     offsets.add((first + ring) as usize).write(distance);
                 }

@@ -37,7 +37,7 @@ use crate::{
 
 /// What is forwarded in one system call.
 pub(crate) struct Forward<'a> {
-    stack: &'a HostTx,
+    host: Option<&'a HostTx>,
     tx: &'a [Arc<Kring>],
     /// Marked or not, as a module parameter may say.
     all: bool,
@@ -60,7 +60,7 @@ impl<'a> Forward<'a> {
     #[inline]
     pub(crate) fn new(binding: &'a Binding) -> Self {
         Self {
-            stack: binding.port.stack(),
+            host: binding.host.as_deref(),
             tx: &binding.tx,
             all: param::forward_all(),
             up: SkbChain::new(),
@@ -70,14 +70,16 @@ impl<'a> Forward<'a> {
 
     #[cold]
     fn forward(&mut self, kring: &Kring, held: &mut Inner, span: &Span) {
+        let Some(host) = self.host else { return };
+        let region = held.region.clone();
         let mut frames = Frames {
             ring: held.ring,
-            region: self.stack.region(),
+            region: &region,
             slots: span.clone(),
         };
         if kring.host {
             self.send_down(kring, held, frames);
-        } else if let Some(dev) = self.stack.device() {
+        } else if let Some(dev) = host.device() {
             let mut frame = HostFrame::new(0);
             while frames.next(&mut frame, self.all) {
                 unmark(held.ring, frame.first);
@@ -107,7 +109,7 @@ impl<'a> Forward<'a> {
             let Some(mut room) = Room::of(&attached.inner) else {
                 continue;
             };
-            while more && room.swap(self.stack.region(), &mut attached.inner, held, &frame) {
+            while more && room.swap(&mut attached.inner, held, &frame) {
                 more = frames.next(&mut frame, self.all);
             }
             self.down |= room.close(attached.inner.ring);
@@ -123,7 +125,7 @@ impl<'a> Forward<'a> {
     #[inline]
     pub(crate) fn finish(self) -> bool {
         if !self.up.is_empty() {
-            if let Some(dev) = self.stack.device() {
+            if let Some(dev) = self.host.and_then(HostTx::device) {
                 self.up.receive(&dev);
             }
         }
@@ -204,13 +206,7 @@ impl Room {
 
     /// Swaps the buffers of `frame`, which are in the host ring `from`, with those at `head`. False if there is no room
     /// or a slot is impossible; slots before that one are swapped, but not released to be sent.
-    fn swap(
-        &mut self,
-        region: &Region,
-        tx: &mut Inner,
-        from: &mut Inner,
-        frame: &HostFrame,
-    ) -> bool {
+    fn swap(&mut self, tx: &mut Inner, from: &mut Inner, frame: &HostFrame) -> bool {
         if frame.count > self.left {
             return false;
         }
@@ -220,7 +216,7 @@ impl Room {
             unsafe {
                 let packet = Slot::from_raw(from.ring.read(index));
                 let free = Slot::from_raw(tx.ring.read(head));
-                if u32::from(packet.len) > region.buf_size()
+                if u32::from(packet.len) > tx.buf_size
                     || !tx.accept(head, packet.buf_idx)
                     || !from.accept(index, free.buf_idx)
                 {

@@ -14,7 +14,6 @@ use crate::{
         ring::{next, prev, Span, Untaken},
         slot::Slot, //
     },
-    mem::Region,
     prelude::*,
     ring::{
         counters::Counters,
@@ -42,7 +41,6 @@ const MAX_FRAME: u32 = 65535 + HEADER + 2 * TAG;
 #[pin_data]
 pub(crate) struct HostRx {
     kring: Arc<Kring>,
-    region: Arc<Region>,
     /// From the stack, whole.
     #[pin]
     sent: SkbQueue,
@@ -55,12 +53,11 @@ pub(crate) struct HostRx {
 }
 
 impl HostRx {
-    /// The queue of `kring`, with buffers of `region`, in which `limit` frames may wait.
-    pub(crate) fn new(kring: Arc<Kring>, region: Arc<Region>, limit: u32) -> Result<Arc<Self>> {
+    /// The queue of `kring`, in which `limit` frames may wait.
+    pub(crate) fn new(kring: Arc<Kring>, limit: u32) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 kring,
-                region,
                 sent <- SkbQueue::new(),
                 frames <- SkbQueue::new(),
                 limit,
@@ -149,7 +146,7 @@ impl HostRx {
 
 impl Queue for HostRx {
     fn sync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
-        let size = self.region.buf_size();
+        let size = held.buf_size;
         if let Err(at) = held.accept_span(span, false) {
             // It lies between `hwcur` and the program's head, where the span is.
             let _ = held.cursors.release(at.slot);
@@ -207,7 +204,7 @@ impl Queue for HostRx {
 impl HostRx {
     /// Copies a frame into the buffers of `slots`, as many as it needs.
     fn put(&self, held: &mut Inner, slots: Span, frame: &Tagged) -> bool {
-        let size = self.region.buf_size();
+        let size = held.buf_size;
         let mut offset = 0;
         for index in slots {
             // The kernel's own notion of what is in the slot: a program may still scribble there.
@@ -217,7 +214,7 @@ impl HostRx {
             let Ok(slot_len) = u16::try_from(len) else {
                 return false;
             };
-            let Some(buffer) = self.region.buf_ptr(buf_idx) else {
+            let Some(buffer) = held.region.buf_ptr(buf_idx) else {
                 return false;
             };
             // SAFETY: A buffer of `size` bytes, at least `len`.
@@ -289,18 +286,16 @@ impl Tagged {
 /// forwarded from its RX rings.
 #[pin_data]
 pub(crate) struct HostTx {
-    region: Arc<Region>,
     /// Taken away when the device goes, however many rings and bindings still hold on to this.
     #[pin]
     dev: SpinLock<Option<NetDev>>,
 }
 
 impl HostTx {
-    /// The way to the stack of `dev`, from buffers of `region`.
-    pub(crate) fn new(dev: NetDev, region: Arc<Region>) -> Result<Arc<Self>> {
+    /// The way to the stack of `dev`.
+    pub(crate) fn new(dev: NetDev) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                region,
                 dev <- new_spinlock!(Some(dev), "netmap_host_dev"),
             }),
             GFP_CHARGED,
@@ -317,11 +312,6 @@ impl HostTx {
     pub(super) fn device(&self) -> Option<NetDev> {
         self.dev.lock().clone()
     }
-
-    /// The region of the buffers.
-    pub(super) fn region(&self) -> &Region {
-        &self.region
-    }
 }
 
 impl Queue for HostTx {
@@ -336,9 +326,9 @@ impl Queue for HostTx {
         for index in span {
             // SAFETY: Indices of a span of this ring are below its number of slots.
             let slot = Slot::from_raw(unsafe { held.ring.read(index) });
-            let checked = self.region.buf_ptr(slot.buf_idx);
+            let checked = held.region.buf_ptr(slot.buf_idx);
             let Some(buffer) = checked
-                .filter(|_| u32::from(slot.len) <= self.region.buf_size())
+                .filter(|_| u32::from(slot.len) <= held.buf_size)
                 .filter(|_| held.accept(index, slot.buf_idx))
             else {
                 let (slot, packet) = (index, frame.first);

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a name can be bound to, and the rings behind it.
+//! What a name can be bound to.
 
 pub(crate) mod binding;
-mod events;
 pub(crate) mod forward;
-pub(crate) mod host;
-pub(crate) mod nic;
+mod host;
+mod kind;
+mod nic;
+#[expect(
+    clippy::module_inception,
+    reason = "what every port has is a port, and so is the folder of all kinds"
+)]
+mod port;
 pub(crate) mod registry;
-mod service;
+pub(crate) mod requests;

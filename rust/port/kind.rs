@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kinds of ports: what each must know to do.
+
+use super::{
+    host::HostTx,
+    port::{Port, Uses}, //
+};
+use crate::{
+    logic::ringset::RingSet,
+    prelude::*,
+    ring::{kring::Kring, queue::Queue},
+    sys::{netdev::NetDev, rtnl::Rtnl}, //
+};
+use core::fmt;
+
+/// A port of some kind.
+///
+/// All functions are called with the registry's mutex held, and the RTNL mutex before it, as the root of each port is a network
+/// device; those that get the [`Uses`] with that mutex of the port held, too.
+pub(crate) trait Kind: Send + Sync {
+    /// What it has in common with all others.
+    fn port(&self) -> &Arc<Port>;
+
+    /// The device at the root of the port's name, unless it is gone.
+    fn device(&self) -> Option<NetDev>;
+
+    /// Says whether rings that have no user yet could be made ready; what is impossible is refused here, before anything is
+    /// touched. When it returns, memory for them can be taken.
+    fn admit(&self, fresh: RingSet, rtnl: &Rtnl) -> Result;
+
+    /// What stands behind a ring when its memory is there.
+    fn queue(&self, kring: &Kring) -> Result<Arc<dyn Queue>>;
+
+    /// Makes rings ready that have memory and no user yet, and lets syncs in. After an error they are retired.
+    fn prepare(&self, uses: &Uses, fresh: RingSet, rtnl: &Rtnl) -> Result;
+
+    /// Takes rings out of service that have no user any more, and stops them.
+    fn retire(&self, uses: &Uses, rings: RingSet, rtnl: &Rtnl);
+
+    /// A file has bound rings or is about to let go of some, as `uses` says already.
+    fn uses_changed(&self, uses: &Uses);
+
+    /// Lets go of what is behind the port, when nothing is bound.
+    fn close(&self, rtnl: &Rtnl);
+
+    /// Ends the port of a device that is still there. Its users keep the rings, which are dead, until they close them.
+    fn end(&self, rtnl: &Rtnl);
+
+    /// The way up to the stack of the port's device, if it has one.
+    fn host(&self) -> Option<Arc<HostTx>>;
+
+    /// Writes what the port is, as `native (igb)`.
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// Whether the ring of this number has what its packets move through, and not a place holder for a while.
+    fn is_taken(&self, transmit: bool, ring: u32) -> bool;
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Native ports: a network device whose hardware queues and host rings are krings.
+//!
+//! A port is made by its first binding and goes with its last one, or with its device. In between it can lose its
+//! queues for a while (the interface is down, the driver re-initialises its rings, the system sleeps): its krings then
+//! have an [`Idle`] queue behind them, which moves nothing, and programs wait.
+
+mod events;
+mod takeover;
+
+use super::{
+    host::{HostRx, HostTx},
+    kind::Kind,
+    port::{each, printable, Port, Uses}, //
+};
+use crate::{
+    bindings,
+    logic::{
+        pools::round_slots,
+        request::Geometry,
+        ringset::RingSet,
+        selection::RingCounts, //
+    },
+    mem::{DmaMap, Region},
+    nic::{
+        driver::{
+            events::{is_sleeping, LossReason},
+            intercept::Installed, //
+        },
+        Adapter,
+        QueueId,
+        Refusal, //
+    },
+    prelude::*,
+    ring::{
+        idle::Idle,
+        kring::Kring,
+        queue::{Direction, Queue}, //
+    },
+    sys::{log, netdev::NetDev, rtnl::Rtnl}, //
+};
+use core::fmt;
+use kernel::sync::{new_mutex, Mutex};
+
+/// Most host rings of a direction that a request gets.
+const MAX_HOST_RINGS: u16 = 16;
+
+/// A network device in netmap mode.
+#[pin_data]
+pub(crate) struct Nic {
+    port: Arc<Port>,
+    host_rx: KVec<Arc<HostRx>>,
+    host_tx: Arc<HostTx>,
+    idle: Idle,
+    /// Its lock nests inside the port's.
+    #[pin]
+    state: Mutex<State>,
+}
+
+struct State {
+    /// [`None`] once the device is gone.
+    opened: Option<Opened>,
+    /// The rings that a hardware queue is taken for.
+    taken: RingSet,
+    /// Why queues are not taken that have users.
+    lost: LossReasons,
+    /// Room for the queues to give back, since that must not fail for want of memory.
+    ids: KVec<QueueId>,
+}
+
+/// What a port needs of a device that is there.
+struct Opened {
+    /// Before the rest: to be undone first.
+    hooks: Option<Installed>,
+    adapter: Arc<Adapter>,
+    dma: Option<Arc<DmaMap>>,
+    dev: NetDev,
+}
+
+/// A set of reasons why hardware queues are left to the driver for now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct LossReasons(u32);
+
+impl LossReasons {
+    /// No reason: queues can be taken.
+    const NONE: Self = Self(0);
+    /// The driver has queues off that it turns on when the carrier comes. Those that are taken stay so.
+    const NO_CARRIER: Self = Self(1 << 3);
+
+    /// Adds a reason.
+    fn insert(&mut self, why: Self) {
+        self.0 |= why.0;
+    }
+
+    /// Takes a reason out; says whether that was the last one.
+    fn remove(&mut self, why: Self) -> bool {
+        let was = self.0 & why.0 != 0;
+        self.0 &= !why.0;
+        was && self.0 == 0
+    }
+}
+
+impl From<LossReason> for LossReasons {
+    fn from(why: LossReason) -> Self {
+        Self(match why {
+            LossReason::Down => 1 << 0,
+            LossReason::Reinit => 1 << 1,
+            LossReason::Suspend => 1 << 2,
+        })
+    }
+}
+
+/// Why the queues of a new port cannot be taken yet.
+fn lost_from_the_start(dev: &NetDev, rtnl: &Rtnl) -> LossReasons {
+    let mut lost = LossReasons::NONE;
+    if !dev.is_running(rtnl) {
+        lost.insert(LossReason::Down.into());
+    }
+    if is_sleeping(rtnl) {
+        lost.insert(LossReason::Suspend.into());
+    }
+    lost
+}
+
+/// The error that a refusal of the adapter means, after telling the reason, unless that was told often of late.
+fn refused(dev: &NetDev, refusal: Refusal, rtnl: &Rtnl) -> Error {
+    if log::refusal_allowed() {
+        pr_err!("{}: {}\n", printable(&dev.name(rtnl)), refusal.reason);
+    }
+    refusal.errno
+}
+
+/// The device that does the DMA of a NIC.
+fn dma_device(dev: &NetDev) -> *mut bindings::device {
+    // SAFETY: The device is valid; its parent is the PCI function that the adapter was opened for.
+    unsafe { (*dev.as_ptr()).dev.parent }
+}
+
+/// A native port as one of its kind.
+struct NicKind(Arc<Nic>);
+
+/// The port of a device that has none yet, with no ring in use. Errors as [`Adapter::open`]; `ENOMEM`.
+pub(super) fn open(
+    dev: &NetDev,
+    wish: &Geometry,
+    region: Arc<Region>,
+    rtnl: &Rtnl,
+) -> Result<Arc<dyn Kind>> {
+    let nic = Nic::new(dev, wish, region, rtnl)?;
+    Ok(Arc::new(NicKind(nic), GFP_CHARGED)?)
+}
+
+impl Nic {
+    fn new(dev: &NetDev, wish: &Geometry, region: Arc<Region>, rtnl: &Rtnl) -> Result<Arc<Self>> {
+        let adapter = Adapter::open(dev, rtnl).map_err(|refusal| refused(dev, refusal, rtnl))?;
+        let limits = adapter.limits(rtnl);
+        let host = |wish: u16| {
+            if wish == 0 {
+                1
+            } else {
+                wish.min(MAX_HOST_RINGS)
+            }
+        };
+        let counts = RingCounts {
+            tx: limits.tx_queues,
+            rx: limits.rx_queues,
+            host_tx: host(wish.host_tx_rings),
+            host_rx: host(wish.host_rx_rings),
+        };
+        let slots = |wish: u32, default: u32| {
+            let wish = if wish == 0 { default } else { wish };
+            round_slots(
+                wish.clamp(limits.min_slots, limits.max_slots),
+                default,
+                limits.slot_multiple,
+            )
+        };
+        let slots = (
+            slots(wish.tx_slots, limits.tx_slots),
+            slots(wish.rx_slots, limits.rx_slots),
+        );
+        let port = Port::new(dev.name(rtnl), counts, slots, region)?;
+        let (tx, rx) = (port.krings(Direction::Tx), port.krings(Direction::Rx));
+        let mut host_rx = KVec::with_capacity(usize::from(counts.host_rx), GFP_CHARGED)?;
+        for kring in rx.iter().filter(|kring| kring.host) {
+            host_rx.push(HostRx::new(kring.clone(), slots.1)?, GFP_CHARGED)?;
+        }
+        let host_tx = HostTx::new(dev.clone())?;
+        let idle = Idle::new()?;
+        let state = State {
+            ids: KVec::with_capacity(tx.len() + rx.len(), GFP_CHARGED)?,
+            taken: RingSet::default(),
+            lost: lost_from_the_start(dev, rtnl),
+            opened: Some(Opened {
+                hooks: None,
+                adapter,
+                dma: None,
+                dev: dev.clone(),
+            }),
+        };
+        Arc::pin_init(
+            pin_init!(Self {
+                port,
+                host_rx,
+                host_tx,
+                idle,
+                state <- new_mutex!(state, "netmap_nic"),
+            }),
+            GFP_CHARGED,
+        )
+    }
+
+    /// Tells the hooks which TX queues have a host ring that is bound.
+    fn set_hosted(&self, uses: &Uses) {
+        let state = self.state.lock();
+        if let Some(hooks) = state
+            .opened
+            .as_ref()
+            .and_then(|opened| opened.hooks.as_ref())
+        {
+            hooks.set_hosted(|queue| {
+                let ring = usize::from(self.port.counts().rx) + self.host_ring_of(queue);
+                uses.is_used(Direction::Rx, ring as u32)
+            });
+        }
+    }
+
+    /// The host RX ring for what the stack sends on TX queue `queue` while that is taken.
+    fn host_ring_of(&self, queue: u16) -> usize {
+        usize::from(queue) % self.host_rx.len().max(1)
+    }
+
+    fn close(&self, rtnl: &Rtnl) {
+        let opened = self.state.lock().opened.take();
+        if let Some(opened) = opened {
+            self.let_go(opened, rtnl);
+        }
+    }
+
+    fn let_go(&self, opened: Opened, rtnl: &Rtnl) {
+        let Opened {
+            hooks,
+            adapter,
+            dma,
+            dev,
+        } = opened;
+        self.host_tx.forget();
+        if let Some(hooks) = hooks {
+            // A device that moves to another namespace keeps the features that it has.
+            hooks.set_bound(false, rtnl);
+            hooks.remove(rtnl);
+        }
+        // What came in until now, as nobody brings packets any more. They name the device without holding it.
+        self.purge_host_rings(&dev);
+        drop(adapter);
+        if let Some(dma) = dma {
+            self.port.region().detach(&dma);
+        }
+        drop(dev);
+    }
+
+    /// Drops what the stack has sent and no program has taken, and waits for programs that are at it. Nobody has the host rings
+    /// bound any more, or they are dead.
+    fn purge_host_rings(&self, dev: &NetDev) {
+        let krings = self.port.krings(Direction::Rx).iter();
+        for (kring, host) in krings.filter(|kring| kring.host).zip(&self.host_rx) {
+            let held = kring.stop();
+            host.purge(dev);
+            drop(held);
+        }
+    }
+
+    /// The NIC rings in use that are not lost.
+    fn usable(&self, uses: &Uses) -> RingSet {
+        self.port.used_where(uses, |kring| !kring.is_dead())
+    }
+
+    /// The NIC rings in use that have no hardware queue now. Not those that are lost, which nobody can sync any more.
+    fn waiting(&self, uses: &Uses, state: &State) -> RingSet {
+        let mut waiting = self.usable(uses);
+        for (direction, ring) in each(state.taken) {
+            waiting.remove(direction == Direction::Tx, ring);
+        }
+        waiting
+    }
+
+    /// Ends the port, whose users keep it until they close it, and lets go of the device, which `answers` or not. Not to be called
+    /// from the device's hooks, but for [`PortEvents::gone`].
+    ///
+    /// [`PortEvents::gone`]: crate::nic::driver::events::PortEvents::gone
+    fn end(&self, answers: bool, rtnl: &Rtnl) {
+        self.port.kill();
+        let opened = {
+            let uses = self.port.uses();
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            let list = self.port.used_where(&uses, |_| true);
+            if let Some(opened) = state.opened.as_ref().filter(|_| !answers) {
+                opened.adapter.forget();
+            }
+            self.give_back(&uses, state, list, rtnl);
+            state.opened.take()
+        };
+        if let Some(opened) = opened {
+            self.let_go(opened, rtnl);
+        }
+    }
+}
+
+impl Kind for NicKind {
+    fn port(&self) -> &Arc<Port> {
+        &self.0.port
+    }
+
+    fn device(&self) -> Option<NetDev> {
+        let state = self.0.state.lock();
+        state.opened.as_ref().map(|opened| opened.dev.clone())
+    }
+
+    fn admit(&self, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        self.0.admit(&mut self.0.state.lock(), fresh, rtnl)
+    }
+
+    fn queue(&self, kring: &Kring) -> Result<Arc<dyn Queue>> {
+        let nic = &self.0;
+        Ok(match (kring.host, kring.direction) {
+            (false, direction) => nic.idle.queue(direction),
+            (true, Direction::Tx) => nic.host_tx.clone(),
+            (true, Direction::Rx) => {
+                let host = nic.host_rx.get(usize::from(kring.index)).ok_or(EINVAL)?;
+                // A packet that was on its way in as the last user went.
+                host.purge(&self.device().ok_or(ENXIO)?);
+                host.clone()
+            }
+        })
+    }
+
+    fn prepare(&self, uses: &Uses, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        self.0.prepare(&self.0, uses, fresh, rtnl)
+    }
+
+    fn retire(&self, uses: &Uses, rings: RingSet, rtnl: &Rtnl) {
+        self.0.retire(uses, rings, rtnl);
+    }
+
+    fn uses_changed(&self, uses: &Uses) {
+        self.0.set_hosted(uses);
+    }
+
+    fn close(&self, rtnl: &Rtnl) {
+        self.0.close(rtnl);
+    }
+
+    fn end(&self, rtnl: &Rtnl) {
+        self.0.end(true, rtnl);
+    }
+
+    fn host(&self) -> Option<Arc<HostTx>> {
+        Some(self.0.host_tx.clone())
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.state.lock();
+        let Some(opened) = &state.opened else {
+            return f.write_str("gone");
+        };
+        let family = opened.adapter.family().to_str().unwrap_or_default();
+        write!(f, "native ({family})")
+    }
+
+    fn is_taken(&self, transmit: bool, ring: u32) -> bool {
+        self.0.state.lock().taken.contains(transmit, ring)
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Taking rings of a network device into service and out of it again.
+
+use super::{
+    super::port::{each, Uses},
+    dma_device,
+    refused,
+    LossReasons,
+    Nic,
+    State, //
+};
+use crate::{
+    logic::ringset::RingSet,
+    nic::{driver::intercept::Installed, QueueId, Refusal, TakeoverPolicy, Wanted},
+    prelude::*,
+    ring::queue::Direction,
+    sys::{rtnl::Rtnl, trace}, //
+};
+
+impl Nic {
+    /// See [`Kind::admit`](crate::port::kind::Kind::admit).
+    pub(super) fn admit(&self, state: &mut State, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        let opened = state.opened.as_mut().ok_or(ENXIO)?;
+        // Before anything is touched: what cannot be must cost nobody his link.
+        if self.has_nic_ring(fresh) {
+            let receives = self.nic_rings(fresh).any(|of| of == Direction::Rx);
+            let hot = opened.adapter.no_hot_takeover();
+            let hot = hot.filter(|_| TakeoverPolicy::current() == TakeoverPolicy::Hot);
+            hot.map_or(Ok(()), |reason| Err(Refusal::new(EOPNOTSUPP, reason)))
+                .and_then(|()| {
+                    let size = self.port.region().buf_size();
+                    opened.adapter.admits(receives, size, rtnl)
+                })
+                .map_err(|refusal| refused(&opened.dev, refusal, rtnl))?;
+        }
+        if opened.dma.is_none() {
+            // Before memory is taken, which has to suit the device.
+            // SAFETY: The device of a NIC that its driver has set up.
+            opened.dma = Some(unsafe { self.port.region().attach(dma_device(&opened.dev)) }?);
+        }
+        Ok(())
+    }
+
+    /// Makes rings ready that have memory: hooks, hardware.
+    pub(super) fn prepare(
+        &self,
+        this: &Arc<Self>,
+        uses: &Uses,
+        fresh: RingSet,
+        rtnl: &Rtnl,
+    ) -> Result {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        for (direction, ring) in each(fresh) {
+            if let Some(kring) = self.port.kring(direction, ring).filter(|kring| kring.host) {
+                kring.start();
+            }
+        }
+        let opened = state.opened.as_mut().ok_or(ENXIO)?;
+        if opened.hooks.is_none() {
+            let policy = opened.adapter.restrictions(self.port.region().buf_size());
+            opened.hooks = Some(Installed::new(rtnl, &opened.dev, this.clone(), policy)?);
+        }
+        if let Some(hooks) = opened.hooks.as_ref().filter(|_| self.has_nic_ring(fresh)) {
+            hooks.set_bound(true, rtnl);
+        }
+        if state.lost == LossReasons::NONE {
+            self.take(uses, state, fresh, true, rtnl)?;
+        }
+        self.port.start(fresh);
+        Ok(())
+    }
+
+    /// Takes the hardware queues of those rings of the list that are NIC rings, all or none. Their krings are stopped.
+    ///
+    /// Without a carrier the driver may have its queues off: then they are taken when the carrier comes. `running` says that the
+    /// driver may have opened the device long ago.
+    pub(super) fn take(
+        &self,
+        uses: &Uses,
+        state: &mut State,
+        list: RingSet,
+        running: bool,
+        rtnl: &Rtnl,
+    ) -> Result {
+        let opened = state.opened.as_ref().ok_or(ENXIO)?;
+        let (Some(hooks), Some(dma)) = (&opened.hooks, &opened.dma) else {
+            return Err(ENXIO);
+        };
+        let mut wanted = KVec::new();
+        for (direction, ring) in each(list) {
+            let kring = self.port.kring(direction, ring).ok_or(EINVAL)?;
+            if !kring.host {
+                let id = QueueId {
+                    direction,
+                    index: kring.index,
+                };
+                let (kring, dma, region) = (kring.clone(), dma.clone(), self.port.region().clone());
+                wanted.push(
+                    Wanted {
+                        id,
+                        kring,
+                        dma,
+                        region,
+                    },
+                    GFP_CHARGED,
+                )?;
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let carrier = opened.dev.carrier();
+        let policy = if (running || carrier) && opened.adapter.no_hot_takeover().is_some() {
+            TakeoverPolicy::Restart
+        } else if carrier {
+            TakeoverPolicy::current()
+        } else {
+            // A restart brings no carrier.
+            TakeoverPolicy::Hot
+        };
+        let queues = match opened.adapter.take(&wanted, policy, hooks, rtnl) {
+            Ok(queues) => queues,
+            Err(refusal) => {
+                let wait = !carrier && refusal.errno == EAGAIN;
+                return if wait {
+                    state.lost.insert(LossReasons::NO_CARRIER);
+                    Ok(())
+                } else {
+                    Err(refused(&opened.dev, refusal, rtnl))
+                };
+            }
+        };
+        for (wanted, queue) in wanted.iter().zip(queues) {
+            if let Some(attached) = wanted.kring.stop().attached() {
+                attached.base = queue;
+            }
+            trace::takeover(
+                uses.name(),
+                wanted.id.direction == Direction::Tx,
+                wanted.id.index,
+            );
+            let transmit = wanted.id.direction == Direction::Tx;
+            state.taken.insert(transmit, u32::from(wanted.id.index));
+        }
+        Ok(())
+    }
+
+    /// The directions of those of the rings that are the NIC's, and not host rings.
+    fn nic_rings(&self, list: RingSet) -> impl Iterator<Item = Direction> + '_ {
+        each(list)
+            .filter_map(|(direction, ring)| self.port.kring(direction, ring))
+            .filter(|kring| !kring.host)
+            .map(|kring| kring.direction)
+    }
+
+    fn has_nic_ring(&self, list: RingSet) -> bool {
+        self.nic_rings(list).next().is_some()
+    }
+
+    /// Gives hardware queues of those rings of the list that have one back. Their krings are stopped afterwards.
+    pub(super) fn give_back(&self, uses: &Uses, state: &mut State, list: RingSet, rtnl: &Rtnl) {
+        let mut ids = core::mem::take(&mut state.ids);
+        ids.clear();
+        for (direction, ring) in each(list) {
+            let Some(kring) = self.port.kring(direction, ring) else {
+                continue;
+            };
+            let mut held = kring.stop();
+            if !state.taken.remove(direction == Direction::Tx, ring) {
+                continue;
+            }
+            if let Some(attached) = held.attached() {
+                attached.base = self.idle.queue(direction);
+            }
+            // There is room for all queues of the NIC.
+            let _ = ids.push_within_capacity(QueueId {
+                direction,
+                index: kring.index,
+            });
+        }
+        if let Some(opened) = &state.opened {
+            if let Some(hooks) = opened.hooks.as_ref().filter(|_| !ids.is_empty()) {
+                opened.adapter.release(&ids, hooks, rtnl);
+                for id in ids.iter() {
+                    trace::release(uses.name(), id.direction == Direction::Tx, id.index);
+                }
+            }
+        }
+        state.ids = ids;
+    }
+
+    /// Lets the driver do what it wants to if no ring of the NIC has a user any more who may still use it: those that are lost
+    /// are nobody's business but of who has them open.
+    pub(super) fn settle(&self, uses: &Uses, state: &State, rtnl: &Rtnl) {
+        let Some(opened) = &state.opened else { return };
+        let Some(hooks) = &opened.hooks else { return };
+        // A driver that has stopped or detached its device is asked for nothing.
+        if self.usable(uses).is_empty() && !hooks.is_stopped() && opened.dev.is_attached() {
+            hooks.set_bound(false, rtnl);
+        }
+    }
+
+    /// Takes rings that have no user out of service.
+    pub(super) fn retire(&self, uses: &Uses, list: RingSet, rtnl: &Rtnl) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        self.give_back(uses, state, list, rtnl);
+        self.settle(uses, state, rtnl);
+        // Without a device nothing has come since the rings were emptied.
+        let Some(opened) = &state.opened else { return };
+        for (direction, ring) in each(list) {
+            let kring = self.port.kring(direction, ring);
+            if let Some(kring) = kring.filter(|kring| kring.host && direction == Direction::Rx) {
+                if let Some(host) = self.host_rx.get(usize::from(kring.index)) {
+                    host.purge(&opened.dev);
+                }
+            }
+        }
+    }
+}

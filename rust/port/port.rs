@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What every port has, of whatever kind it is: rings, and who uses them.
+
+use crate::{
+    abi,
+    atomic::{AtomicBool, Ordering},
+    logic::{
+        request::{Geometry, Reply},
+        ring::Cursors,
+        ringset::RingSet,
+        selection::{RingCounts, Selection}, //
+    },
+    mem::{Group, Region, RingMemory},
+    prelude::*,
+    ring::{
+        kring::Kring,
+        queue::{Attached, Direction, Inner, Queue}, //
+    },
+    sys::log::{self, Displayed}, //
+};
+use kernel::{
+    str::BStr,
+    sync::{new_mutex, Mutex, MutexGuard}, //
+};
+
+/// The rings of a port.
+#[pin_data]
+pub(crate) struct Port {
+    tx: KVec<Arc<Kring>>,
+    rx: KVec<Arc<Kring>>,
+    counts: RingCounts,
+    /// Slots of a transmit and of a receive ring.
+    slots: (u32, u32),
+    region: Arc<Region>,
+    dead: AtomicBool,
+    #[pin]
+    uses: Mutex<Uses>,
+}
+
+/// Who uses the rings of a port, under the port's mutex, which nests inside the registry's.
+pub(crate) struct Uses {
+    tx: KVec<RingUse>,
+    rx: KVec<RingUse>,
+    bindings: u32,
+    name: [u8; abi::IFNAMSIZ],
+}
+
+/// How a ring is used.
+#[derive(Default)]
+struct RingUse {
+    users: u32,
+    exclusive: bool,
+    memory: Option<RingMemory>,
+}
+
+/// A port's name for the log.
+pub(crate) fn printable(name: &[u8; abi::IFNAMSIZ]) -> &BStr {
+    let len = name.iter().position(|byte| *byte == 0).unwrap_or(0);
+    BStr::from_bytes(name.get(..len).unwrap_or(&[]))
+}
+
+/// The rings of a set.
+pub(crate) fn each(set: RingSet) -> impl Iterator<Item = (Direction, u32)> {
+    set.iter().map(|(transmit, ring)| {
+        (
+            if transmit {
+                Direction::Tx
+            } else {
+                Direction::Rx
+            },
+            ring,
+        )
+    })
+}
+
+/// The rings of a selection.
+fn selected(selection: &Selection) -> impl Iterator<Item = (Direction, u32)> {
+    Iterator::chain(
+        selection.tx().map(|ring| (Direction::Tx, ring)),
+        selection.rx().map(|ring| (Direction::Rx, ring)),
+    )
+}
+
+fn krings(direction: Direction, own: u16, host: u16) -> Result<KVec<Arc<Kring>>> {
+    let mut list = KVec::with_capacity(usize::from(own) + usize::from(host), GFP_CHARGED)?;
+    for (count, is_host) in [(own, false), (host, true)] {
+        for index in 0..count {
+            list.push(
+                Arc::new(Kring::new(direction, index, is_host), GFP_CHARGED)?,
+                GFP_CHARGED,
+            )?;
+        }
+    }
+    Ok(list)
+}
+
+fn unused(count: usize) -> Result<KVec<RingUse>> {
+    let mut list = KVec::with_capacity(count, GFP_CHARGED)?;
+    for _ in 0..count {
+        list.push(RingUse::default(), GFP_CHARGED)?;
+    }
+    Ok(list)
+}
+
+impl Port {
+    /// A port of this name, with no ring in use.
+    pub(crate) fn new(
+        name: [u8; abi::IFNAMSIZ],
+        counts: RingCounts,
+        slots: (u32, u32),
+        region: Arc<Region>,
+    ) -> Result<Arc<Self>> {
+        let tx = krings(Direction::Tx, counts.tx, counts.host_tx)?;
+        let rx = krings(Direction::Rx, counts.rx, counts.host_rx)?;
+        let uses = Uses {
+            tx: unused(tx.len())?,
+            rx: unused(rx.len())?,
+            bindings: 0,
+            name,
+        };
+        Arc::pin_init(
+            pin_init!(Self {
+                tx,
+                rx,
+                counts,
+                slots,
+                region,
+                dead: AtomicBool::new(false),
+                uses <- new_mutex!(uses, "netmap_port"),
+            }),
+            GFP_CHARGED,
+        )
+    }
+
+    /// Who uses what, locked.
+    pub(crate) fn uses(&self) -> MutexGuard<'_, Uses> {
+        self.uses.lock()
+    }
+
+    /// The region of all rings.
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// How many rings there are, and how many of them are host rings.
+    pub(crate) fn counts(&self) -> &RingCounts {
+        &self.counts
+    }
+
+    /// Slots of a transmit and of a receive ring.
+    pub(crate) fn slots(&self) -> (u32, u32) {
+        self.slots
+    }
+
+    /// The rings of one direction, host rings last.
+    pub(crate) fn krings(&self, direction: Direction) -> &[Arc<Kring>] {
+        match direction {
+            Direction::Tx => &self.tx,
+            Direction::Rx => &self.rx,
+        }
+    }
+
+    /// The ring of this number, host rings counted after the others.
+    pub(crate) fn kring(&self, direction: Direction, ring: u32) -> Option<&Arc<Kring>> {
+        self.krings(direction).get(ring as usize)
+    }
+
+    /// The rings that are no host rings.
+    #[inline]
+    pub(crate) fn own_krings(&self) -> impl Iterator<Item = &Arc<Kring>> {
+        Iterator::chain(
+            self.rx.iter().take(usize::from(self.counts.rx)),
+            self.tx.iter().take(usize::from(self.counts.tx)),
+        )
+    }
+
+    /// The name, NUL terminated.
+    pub(crate) fn name(&self) -> [u8; abi::IFNAMSIZ] {
+        self.uses.lock().name
+    }
+
+    /// Whether nothing is bound.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.uses.lock().bindings == 0
+    }
+
+    /// Whether what the port was is gone, or its rings are lost for good.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Marks the port dead: its users get `POLLERR` and errors until they close it.
+    pub(crate) fn kill(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+        for kring in Iterator::chain(self.tx.iter(), self.rx.iter()) {
+            kring.kill();
+        }
+    }
+
+    /// What a request about the port is answered.
+    pub(crate) fn reply(&self) -> Reply {
+        Reply {
+            memsize: self.region.size(),
+            mem_id: self.region.id(),
+            geometry: Geometry {
+                tx_slots: self.slots.0,
+                rx_slots: self.slots.1,
+                tx_rings: self.counts.tx,
+                rx_rings: self.counts.rx,
+                host_tx_rings: self.counts.host_tx,
+                host_rx_rings: self.counts.host_rx,
+            },
+            ..Reply::default()
+        }
+    }
+
+    /// Those of the selected rings that have no user yet.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if a ring is bound exclusively, or is to be and has users, or is lost and one who has it bound has not closed it
+    /// yet; `EINVAL` if there is no such ring.
+    pub(super) fn fresh(
+        &self,
+        uses: &Uses,
+        selection: &Selection,
+        exclusive: bool,
+    ) -> Result<RingSet> {
+        let mut fresh = RingSet::default();
+        for (direction, ring) in selected(selection) {
+            let ring_use = uses.ring(direction, ring).ok_or(EINVAL)?;
+            if ring_use.exclusive || (exclusive && ring_use.users > 0) {
+                return Err(EBUSY);
+            }
+            if ring_use.users == 0 {
+                fresh.insert(direction == Direction::Tx, ring);
+                continue;
+            }
+            if self.kring(direction, ring).ok_or(EINVAL)?.is_dead() {
+                if log::refusal_allowed() {
+                    pr_err!(
+                        "{}: the {} ring {} is lost until all who have it bound have closed it\n",
+                        printable(&uses.name),
+                        Displayed(direction),
+                        ring
+                    );
+                }
+                return Err(EBUSY);
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// Gives a ring that has no user memory, as a member of `group`, and `base` to move its packets. It is stopped.
+    pub(super) fn attach(
+        &self,
+        uses: &mut Uses,
+        (direction, ring): (Direction, u32),
+        group: &Arc<Group>,
+        base: Arc<dyn Queue>,
+    ) -> Result {
+        let kring = self.kring(direction, ring).ok_or(EINVAL)?;
+        let (slots, cursors) = match direction {
+            Direction::Tx => (self.slots.0, Cursors::transmit(self.slots.0)),
+            Direction::Rx => (self.slots.1, Cursors::receive(self.slots.1)),
+        };
+        let cursors = cursors.ok_or(EINVAL)?;
+        let mut memory = self.region.new_ring(slots, group)?;
+        let inner = Inner {
+            cursors,
+            ring: memory.ring,
+            region: self.region.clone(),
+            shadow: core::mem::take(&mut memory.shadow),
+            group: group.clone(),
+            buf_size: self.region.buf_size(),
+            announced: cursors.hwtail(),
+        };
+        publish(&inner, direction, ring);
+        kring.stop().replace(Some(Attached { inner, base }));
+        // Whoever had the ring when it died has closed it.
+        kring.revive();
+        uses.ring_mut(direction, ring).ok_or(EINVAL)?.memory = Some(memory);
+        Ok(())
+    }
+
+    /// Takes queue and memory from rings that have no user. They are stopped.
+    pub(super) fn detach(&self, uses: &mut Uses, rings: RingSet) {
+        for (direction, ring) in each(rings) {
+            let Some(kring) = self.kring(direction, ring) else {
+                continue;
+            };
+            drop(kring.stop().replace(None));
+            if let Some(memory) = uses
+                .ring_mut(direction, ring)
+                .and_then(|ring| ring.memory.take())
+            {
+                self.region.free_ring(memory);
+            }
+        }
+    }
+
+    /// Lets syncs into these rings.
+    pub(super) fn start(&self, rings: RingSet) {
+        for (direction, ring) in each(rings) {
+            if let Some(kring) = self.kring(direction, ring) {
+                kring.start();
+            }
+        }
+    }
+
+    /// The rings in use, but for host rings, of which `condition` holds.
+    pub(super) fn used_where(&self, uses: &Uses, condition: impl Fn(&Kring) -> bool) -> RingSet {
+        let mut list = RingSet::default();
+        for (direction, uses, own) in [
+            (Direction::Tx, &uses.tx, self.counts.tx),
+            (Direction::Rx, &uses.rx, self.counts.rx),
+        ] {
+            let rings = uses.iter().zip(self.krings(direction));
+            for (ring, (ring_use, kring)) in rings.enumerate().take(usize::from(own)) {
+                if ring_use.users > 0 && condition(kring) {
+                    list.insert(direction == Direction::Tx, ring as u32);
+                }
+            }
+        }
+        list
+    }
+}
+
+impl Uses {
+    fn ring(&self, direction: Direction, ring: u32) -> Option<&RingUse> {
+        match direction {
+            Direction::Tx => self.tx.get(ring as usize),
+            Direction::Rx => self.rx.get(ring as usize),
+        }
+    }
+
+    fn ring_mut(&mut self, direction: Direction, ring: u32) -> Option<&mut RingUse> {
+        match direction {
+            Direction::Tx => self.tx.get_mut(ring as usize),
+            Direction::Rx => self.rx.get_mut(ring as usize),
+        }
+    }
+
+    /// Whether somebody has the ring bound.
+    pub(super) fn is_used(&self, direction: Direction, ring: u32) -> bool {
+        self.ring(direction, ring)
+            .is_some_and(|ring| ring.users > 0)
+    }
+
+    /// Where in the region the ring's memory is, if it has some.
+    pub(super) fn offset(&self, direction: Direction, ring: u32) -> Option<u64> {
+        Some(self.ring(direction, ring)?.memory.as_ref()?.offset)
+    }
+
+    /// How many files are bound to the port.
+    pub(super) fn bindings(&self) -> u32 {
+        self.bindings
+    }
+
+    /// The port's name, NUL terminated.
+    pub(super) fn name(&self) -> &[u8; abi::IFNAMSIZ] {
+        &self.name
+    }
+
+    /// Gives the port another name.
+    pub(super) fn rename(&mut self, name: &[u8; abi::IFNAMSIZ]) {
+        self.name = *name;
+    }
+
+    /// One more file has the selected rings.
+    pub(super) fn join(&mut self, selection: &Selection, exclusive: bool) {
+        for (direction, ring) in selected(selection) {
+            if let Some(ring_use) = self.ring_mut(direction, ring) {
+                ring_use.users += 1;
+                ring_use.exclusive = exclusive;
+            }
+        }
+        self.bindings += 1;
+    }
+
+    /// A file does not have the selected rings any more. Returns those that have no user now.
+    pub(super) fn leave(&mut self, selection: &Selection) -> RingSet {
+        let mut last = RingSet::default();
+        for (direction, ring) in selected(selection) {
+            let Some(ring_use) = self.ring_mut(direction, ring) else {
+                continue;
+            };
+            ring_use.users = ring_use.users.saturating_sub(1);
+            ring_use.exclusive = false;
+            if ring_use.users == 0 {
+                last.insert(direction == Direction::Tx, ring);
+            }
+        }
+        self.bindings = self.bindings.saturating_sub(1);
+        last
+    }
+}
+
+/// Writes what a program finds in a new ring, the host rings counted after the others.
+fn publish(inner: &Inner, direction: Direction, ring: u32) {
+    let header = inner.ring.header();
+    let cursors = &inner.cursors;
+    // SAFETY: The header is mapped, and the accesses are volatile.
+    unsafe {
+        (&raw mut (*header).ringid).write_volatile(ring as u16);
+        let dir = match direction {
+            Direction::Tx => 0,
+            Direction::Rx => 1,
+        };
+        (&raw mut (*header).dir).write_volatile(dir);
+        (&raw mut (*header).head).write_volatile(cursors.rhead());
+        (&raw mut (*header).cur).write_volatile(cursors.rcur());
+        (&raw mut (*header).tail).write_volatile(cursors.rtail());
+    }
+}

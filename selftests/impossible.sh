@@ -29,7 +29,7 @@ largest_sizes() {
 several=
 [ ! -e "/sys/class/net/$TEST_IF/queues/rx-1" ] || several=1
 set_takeover hot
-plan $((8 + ${several:+10}))
+plan $((8 + ${several:-0} * 10))
 
 changes=$(carrier_changes)
 mark_log

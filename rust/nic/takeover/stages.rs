@@ -427,19 +427,9 @@ impl<F: Family> Frozen<F> {
             stopped.apply(setting);
         }
         let count = saved.ring.count();
-        // Faults that emulated cards forgive and silicon does not, in test builds alone (see `Kbuild`): they show that the
-        // model of the 82599 would catch a takeover that has them. This one is to bring the head to where the driver was.
-        #[cfg(netmap_broken = "rdh")]
-        hw.write(block.reg(0x10), saved.at);
-        // This one gives the descriptors before the queue takes them.
-        #[cfg(netmap_broken = "tail")]
-        block.set_tail(hw, F::full_tail(count));
         stopped
             .start()
             .map_err(|_| StepFailure::spoilt(c"a queue does not start"))?;
-        // And this one puts the ring in place once the queue runs.
-        #[cfg(netmap_broken = "base")]
-        stopped.set_ring(saved.ring.address(), saved.bytes());
         match id.direction {
             Direction::Rx => {
                 block.set_tail(hw, F::full_tail(count));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Shims for static inlines and macros of the kernel that Rust cannot call; those of packets are in skb.c. */
 
-#include <linux/delay.h>
 #include <linux/dma-direct.h>
 #include <linux/ethtool.h>
 #include <linux/iommu.h>
@@ -476,9 +475,4 @@ unsigned long netmap_irq_save(void)
 void netmap_irq_restore(unsigned long flags)
 {
 	local_irq_restore(flags);
-}
-
-void netmap_sleep_us(unsigned long us)
-{
-	fsleep(us);
 }

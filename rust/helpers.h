@@ -84,7 +84,6 @@ u32 netmap_rss_read(struct net_device *dev, const struct ethtool_ops *ops, u32 *
 int netmap_rss_write(struct net_device *dev, const struct ethtool_ops *ops, u32 *table, u32 size);
 unsigned long netmap_irq_save(void);
 void netmap_irq_restore(unsigned long flags);
-void netmap_sleep_us(unsigned long us);
 int netmap_redirect(unsigned long *functions, unsigned int count,
 		    unsigned long (*decide)(unsigned long at, unsigned long first, unsigned long second));
 void netmap_redirect_end(void);

@@ -8,15 +8,15 @@ pub(crate) use kernel::{
     sync::Arc, //
 };
 
-/// What is allocated for a program is charged to it, and fails rather than to have anybody killed. [`GFP_KERNEL`] is for
-/// what the module itself needs.
+/// For memory that is allocated on behalf of a program: it is charged to the program, and the allocation fails before the OOM
+/// killer is called. [`GFP_KERNEL`] is for what the module itself needs.
 pub(crate) const GFP_CHARGED: kernel::alloc::Flags = {
     // SAFETY: `Flags` is a struct of one `u32`, of which every value is one; another size would not compile. It has no
     // constructor, and no constant for this one.
     unsafe { core::mem::transmute::<u32, kernel::alloc::Flags>(crate::bindings::netmap_gfp) }
 };
 
-/// The error of a number that the crate of older kernels has no constant for.
+/// The error of a number for which the kernel crate has a constant from Linux 7.3 on, but not in 7.2.
 const fn error(number: u32) -> Error {
     let errno = match core::num::NonZeroI32::new(-(number as i32)) {
         Some(errno) => errno,

@@ -22,6 +22,9 @@ pub const NM_IFRDATA_LEN: usize = 256;
 pub const NETMAP_MAX_FRAGS: u32 = 64;
 
 /// `ioctl` numbers.
+///
+/// They are not made by `kernel::ioctl::_IOWR`, because this file is also compiled without the kernel, where a test compares
+/// each of them with the C headers.
 pub mod ioctl {
     /// Describes a port or a region; takes a `LegacyRequest`.
     pub const NIOCGINFO: u32 = 0xc03c_6991;

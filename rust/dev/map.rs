@@ -8,7 +8,7 @@
 //! ones, so that they can be the source or target of direct I/O. The mapping holds the file, the file its binding
 //! and the binding the region, so nothing here outlives the memory.
 
-use super::{open_file, Constant, OpenFile};
+use super::{open_file, OpenFile, Table};
 use crate::{
     atomic::{AtomicU64, Ordering},
     bindings as ours,
@@ -28,12 +28,11 @@ const HUGE: u64 = 1 << 21;
 /// Order of a page of that size.
 const HUGE_PAGE_ORDER: u32 = HUGE.trailing_zeros() - PAGE_SHIFT as u32;
 
-static OPERATIONS: Constant<bindings::vm_operations_struct> =
-    Constant(bindings::vm_operations_struct {
-        fault: Some(fault),
-        huge_fault: Some(huge_fault),
-        ..pin_init::zeroed()
-    });
+static OPERATIONS: Table<bindings::vm_operations_struct> = Table(bindings::vm_operations_struct {
+    fault: Some(fault),
+    huge_fault: Some(huge_fault),
+    ..pin_init::zeroed()
+});
 
 /// Sets up a mapping of the region; no page is entered yet.
 ///

@@ -203,20 +203,16 @@ impl PinnedDrop for CharDevice {
     }
 }
 
-/// A C structure of pointers that is never written.
+/// A table of operations that nobody writes.
 #[repr(transparent)]
-struct Constant<T>(T);
+struct Table<T>(T);
 
-// SAFETY: The kernel only reads it.
-unsafe impl<T> Sync for Constant<T> {}
+// SAFETY: It is only read.
+unsafe impl<T> Sync for Table<T> {}
 
-extern "C" {
-    /// This module's `struct module`, which the build makes; only its address is of use here.
-    static mut __this_module: u8;
-}
-
-static FILE_OPERATIONS: Constant<bindings::file_operations> = Constant(bindings::file_operations {
-    owner: (&raw mut __this_module).cast(),
+static FILE_OPERATIONS: Table<bindings::file_operations> = Table(bindings::file_operations {
+    // The crate's `THIS_MODULE` is a static in Linux 7.2 and a constant of `ModuleMetadata` in 7.3; this is behind both.
+    owner: (&raw const bindings::__this_module).cast_mut(),
     open: Some(open),
     release: Some(release),
     unlocked_ioctl: Some(ioctl_native),

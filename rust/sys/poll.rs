@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The poll table: who waits, and for what.
+//!
+//! `PollTable` of `kernel::sync::poll` registers the caller, but shows neither the events that are asked for nor the
+//! function that registers, and both decide here what a poll has to do.
 
 use super::wait::WaitQueue;
 use crate::{
@@ -10,7 +13,7 @@ use crate::{
 use core::marker::PhantomData;
 use kernel::bindings;
 
-/// The function with which `poll` and `select` register, as an integer; 0 if it is not known.
+/// The address of the function with which `poll` and `select` register; 0 if it is not known.
 static TRANSIENT: AtomicUsize = AtomicUsize::new(0);
 
 /// What a poll operation was called with.
@@ -42,8 +45,8 @@ impl Poll<'_> {
         unsafe { (*self.table)._key }
     }
 
-    /// Whether the caller is `poll` or `select`, who register anew for each call and not at all if something is
-    /// ready. All others register once and for all.
+    /// Whether the caller is `poll` or `select`: they register anew in each call, and need not if something is ready. All
+    /// others register once for the life of the file.
     #[inline]
     pub(crate) fn is_transient(&self) -> bool {
         if self.table.is_null() {

@@ -10,8 +10,10 @@ use kernel::{bindings, types::Opaque};
 
 /// A `wait_queue_head`.
 ///
-/// Only callers of `poll` on one open file sleep here, which owns the queue until its release; before that epoll, aio and
-/// io_uring have left the queue. So it needs no farewell when it is dropped.
+/// Only callers of `poll` on one open file sleep here. The file owns the queue until its release, and by then epoll, aio and
+/// io_uring have left it. So dropping it needs no `wake_up_pollfree` and no RCU grace period, which `PollCondVar` of
+/// `kernel::sync::poll` would make each close of a file wait for. Nor does that say whether anybody sleeps, which spares
+/// the interrupt of a NIC the lock of the queue.
 #[pin_data]
 pub struct WaitQueue {
     #[pin]
@@ -47,7 +49,7 @@ impl WaitQueue {
         unsafe { bindings::poll_wait(file, self.head.get(), table) }
     }
 
-    /// Whether anybody sleeps here. To be called after [`published`], or it tells nothing.
+    /// Whether anybody sleeps here. Without a call of [`published`] before it, it may miss a sleeper.
     #[inline]
     pub fn has_sleepers(&self) -> bool {
         let head = self.head.get();
@@ -61,7 +63,7 @@ impl WaitQueue {
         first != end
     }
 
-    /// Has all who sleep here look again. Callable from any context.
+    /// Wakes all sleepers, which poll again. Callable from any context.
     pub fn wake(&self) {
         // No events are named: io_uring and aio would take them for what is ready, and not call poll again, which syncs.
         let key = core::ptr::null_mut();

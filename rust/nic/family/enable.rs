@@ -8,6 +8,7 @@ use crate::{
     ring::queue::Direction,
     sys::sched, //
 };
+use kernel::time::{delay::fsleep, Delta};
 
 /// A way to stop and start a queue.
 pub trait Enable: Send + Sync + 'static {
@@ -52,7 +53,7 @@ impl Enable for Unit {
         for _ in 0..3 {
             hw.update(reg, bit, 0);
             hw.flush();
-            sched::sleep_us(10_000);
+            fsleep(Delta::from_millis(10));
             if hw.read(reg) & bit == 0 {
                 return Ok(());
             }
@@ -102,7 +103,7 @@ impl<const FLUSH: u32> Enable for PerQueue<FLUSH> {
             if sched::wait_until(Self::PATIENCE_MS, off) && hw.locked(off) {
                 if direction == Direction::Rx {
                     // Data of a frame under way.
-                    sched::sleep_us(200);
+                    fsleep(Delta::from_micros(200));
                 }
                 return Ok(());
             }

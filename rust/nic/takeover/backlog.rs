@@ -7,9 +7,9 @@ use crate::{
     bindings,
     logic::backlog::Backlog,
     nic::family::{register::Hardware, Family},
-    sys::{rtnl::Rtnl, sched}, //
+    sys::rtnl::Rtnl, //
 };
-use kernel::time::{Instant, Monotonic};
+use kernel::time::{delay::fsleep, Delta, Instant, Monotonic};
 
 /// Waits until nothing is pending in `queues`, whose krings are stopped and whose slots are of up to `size` bytes each; not
 /// longer than the link may need for that, and not for one that stands still.
@@ -44,6 +44,6 @@ pub(in crate::nic) fn drain<'a, F: Family>(
                 return;
             }
         }
-        sched::sleep_us(50);
+        fsleep(Delta::from_micros(50));
     }
 }

@@ -15,7 +15,8 @@ pub const DESCRIPTOR: u32 = 16;
 
 /// A descriptor ring of our own.
 ///
-/// Whoever drops it has made sure that no queue has it any more.
+/// Whoever drops it has made sure that no queue has it any more. The memory is not from `kernel::dma`, whose functions take a
+/// `Device<Bound>`: only the driver that is bound to the device can have one, and this module is not that.
 ///
 /// # Invariants
 ///

@@ -22,7 +22,7 @@ pub(crate) use delayed::*;
 #[cfg(netmap_delays)]
 mod delayed {
     #![allow(
-        // As `core`'s, each has operations that nobody uses now.
+        // As with those of `core`, some operations are not used.
         dead_code
     )]
 

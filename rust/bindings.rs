@@ -3,7 +3,7 @@
 //! What the `kernel` crate's bindings lack, as bindgen read it from the kernel's headers.
 
 #![allow(
-    // The names and shapes are C's, and nobody wrote these lines.
+    // The names and shapes are C's, and all of it is generated.
     clippy::all,
     clippy::cast_lossless,
     clippy::ptr_as_ptr,

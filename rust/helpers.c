@@ -99,8 +99,8 @@ bool netmap_dma_need_sync(struct device *dev)
 }
 
 /*
- * The processor's caches are synchronised by buffer, where that is needed at all, not by cluster. That there are too few
- * bounce buffers is for the program to be told, not for the log.
+ * The processor's caches are synchronised by buffer, where that is needed at all, not by cluster. The program is told if
+ * there are too few bounce buffers; the log is not.
  */
 int netmap_dma_map(struct device *dev, struct page *page, unsigned int order, u64 *address)
 {
@@ -366,7 +366,7 @@ struct napi_struct *netmap_queue_napi(struct net_device *dev, bool tx, u16 queue
 	return queue < dev->num_rx_queues ? READ_ONCE(__netif_get_rx_queue(dev, queue)->napi) : NULL;
 }
 
-/* Whatever a queue was given, the device reads and writes no memory any more until its driver lets it again. */
+/* The device accesses no memory any more, whatever its queues were given, until its driver turns bus mastering on again. */
 void netmap_stop_dma(struct pci_dev *pdev)
 {
 	pci_clear_master(pdev);
@@ -388,8 +388,8 @@ struct pci_dev *netmap_power_hold(struct net_device *dev)
 }
 
 /*
- * Waits for a suspend that is under way. That of igb takes the RTNL mutex, with which this is not to be called. Does not wake
- * the device: for that igb wants the mutex held.
+ * Waits for a suspend that is under way. That of igb takes the RTNL mutex, so the caller must not hold it. Does not wake the
+ * device: for that igb wants the mutex held.
  */
 void netmap_power_settle(struct pci_dev *pdev)
 {

@@ -9,8 +9,8 @@
 #include <linux/skbuff.h>
 
 /*
- * What is allocated for a program is charged to it, and it can be told that there is no memory: nothing here is worth the
- * OOM killer, neither the machine's nor that of the program's control group.
+ * What is allocated for a program is charged to it, and fails without a call of the OOM killer, of the machine or of the
+ * program's control group: nothing here is worth that.
  */
 enum {
 	netmap_gfp = (__force u32)(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL),

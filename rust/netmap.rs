@@ -24,15 +24,16 @@
 //! 6. the mutex of a region ([`mem`]);
 //! 7. `netif_addr_lock`, `netif_tx_lock`, the queue lock and the device lock of host rings.
 //!
-//! A sync takes the busy flag of its own kring, and no mutex but, where buffers are exchanged for the first time, that of
-//! their region. One that forwards from a host ring has the flag of a transmit kring besides, one after the other, which
-//! it takes only where nobody else has it: so it waits for none while it holds another, and there is no order between
-//! them. A page fault on a mapped region takes that region's mutex, which nests in the program's own `mmap_lock`.
-//! Interrupts and the stack's transmit path take the queue lock of a host ring, wake wait queues, and find ports under RCU; an
-//! interrupt takes a kring's busy flag if it is free, and does not wait for it. User memory is never copied under a lock.
+//! A sync takes the busy flag of its own kring. It takes no mutex, except that of the region when it is handed a buffer of
+//! another group. A sync that forwards from a host ring takes the flags of transmit krings as well, one at a time, and only
+//! those that are free: it never waits for one while it holds another, so there is no order between krings. A page fault on
+//! a mapped region takes that region's mutex, which nests inside the program's `mmap_lock`. Interrupts and the stack's
+//! transmit path take the queue lock of a host ring, wake wait queues, and find ports under RCU. An interrupt takes a
+//! kring's busy flag only if it is free, and never waits for it. User memory is never copied under a lock.
 
 #![allow(
-    // Nobody links to this crate: `pub` marks what a module offers to the others, in `logic` also to its host tests.
+    // No crate links to this one: `pub` marks what a module offers to the others, and in `logic` also to its tests on the
+    // host.
     unreachable_pub
 )]
 
@@ -62,7 +63,7 @@ module! {
 struct Netmap {
     #[pin]
     device: dev::CharDevice,
-    // After the device: there is nobody left to notify when it goes.
+    // Dropped after the device: without that no port is left that has to be notified.
     _notifiers: nic::driver::events::Notifiers,
 }
 

@@ -47,7 +47,7 @@ u32 netmap_skb_segments(struct sk_buff *skb)
 	return skb_is_gso(skb) ? max_t(u32, skb_shinfo(skb)->gso_segs, 1) : 1;
 }
 
-/* A packet that the stack sent through its device and that nobody will see. */
+/* Drops a packet that the stack sent, and counts it as lost by its device. */
 void netmap_skb_lost(struct sk_buff *skb)
 {
 	dev_core_stats_tx_dropped_inc(skb->dev);

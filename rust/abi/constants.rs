@@ -108,7 +108,7 @@ pub mod register_flags {
     pub const NR_MONITOR_RX: u64 = 0x200;
     /// The monitor takes the buffers instead of copies.
     pub const NR_ZCOPY_MON: u64 = 0x400;
-    /// Nobody else may bind these rings.
+    /// No other file may bind these rings.
     pub const NR_EXCLUSIVE: u64 = 0x800;
     /// Bind receive rings alone.
     pub const NR_RX_RINGS_ONLY: u64 = 0x2000;

@@ -2,11 +2,10 @@
 
 //! `mmap`: a region in the memory of a program.
 //!
-//! Pages are entered as they are touched, and taken from the system then if nobody has used them yet, with 2 MiB mappings
-//! where a part of the region is one compound page and program and region agree in alignment, which
-//! `thp_get_unmapped_area` arranges. The pages are ordinary counted
-//! ones, so that they can be the source or target of direct I/O. The mapping holds the file, the file its binding
-//! and the binding the region, so nothing here outlives the memory.
+//! Pages are entered as they are touched, and taken from the system then if they are not there yet, with 2 MiB mappings
+//! where a part of the region is one compound page and program and region agree in alignment, which `thp_get_unmapped_area`
+//! arranges. The pages are ordinary counted ones, so that they can be the source or target of direct I/O. The mapping holds
+//! the file, the file its binding and the binding the region, so nothing here outlives the memory.
 
 use super::{open_file, OpenFile, Table};
 use crate::{
@@ -143,8 +142,8 @@ unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t
     let Some(fault) = (unsafe { Fault::new(vmf) }) else {
         return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
     };
-    // Also for a task that is killed, which sees no signal but that: a fault of the kernel's on its behalf has to end, and would
-    // be tried again for ever if it were told that there is a page.
+    // Also for a task that is killed, which takes no other signal any more: a fault of the kernel on its behalf has to end,
+    // and would be repeated without end if the handler said that there is a page.
     let page = fault.fill().ok();
     let Some(page) = page.and_then(|()| fault.binding.region.page_at(fault.offset)) else {
         return bindings::vm_fault_reason_VM_FAULT_SIGBUS;

@@ -12,7 +12,7 @@
 //! | any `ioctl` with an argument | `EINVAL` | the argument is a null pointer |
 //! | | `EFAULT` | the argument, a body or an option cannot be read or written; a binding made on the way is undone |
 //! | unknown `ioctl`, `NIOCCONFIG` | `EOPNOTSUPP` | always |
-//! | `NIOCREGIF`, `NIOCGINFO`, `NIOCCTRL` | `EINVAL` | wrong version (the right one is written back); see [`logic::request`] for the fields |
+//! | `NIOCREGIF`, `NIOCGINFO`, `NIOCCTRL` | `EINVAL` | wrong version (written back), or a field: [`logic::request`] |
 //! | | `EMSGSIZE` | body and options exceed [`abi::NETMAP_REQ_MAXSIZE`] bytes, a looping list for one; or a name is too long |
 //! | | `EOPNOTSUPP` | a request type that is not served, or a bind with options; `nro_status` says which ones are not |
 //! | | `ENXIO`, `ENOMEM`, `EBUSY`, ... | no such port, no memory, rings taken exclusively: see [`requests`] |
@@ -21,7 +21,7 @@
 //! | `NIOCTXSYNC`, `NIOCRXSYNC` | `ENXIO` | not bound, or the port is gone |
 //! | | `EINTR` | killed while another thread was syncing the same ring |
 //! | `mmap` | `EINVAL` | not bound; beyond the region; not `MAP_SHARED` |
-//! | access to mapped memory | `SIGBUS` | that part of the region was never used, and there is no memory for it, or the task is killed |
+//! | access to mapped memory | `SIGBUS` | that part of the region was never used, and there is no memory, or the task is killed |
 //! | `poll` | `POLLERR` | not bound, the port is gone, or a ring was reinitialised |
 
 mod control;
@@ -55,7 +55,7 @@ use kernel::{
 pub(crate) struct OpenFile {
     binding: AtomicPtr<Binding>,
     claimed: AtomicBool,
-    /// Who sleeps on the file, for whichever of its rings. It is here before the binding is: epoll registers once.
+    /// The sleepers of all rings of the file. It is there before the binding is, because epoll registers only once.
     wait: Arc<WaitQueue>,
     /// Faults on mapped memory that were served with a large page.
     huge_faults: AtomicU64,
@@ -65,7 +65,7 @@ pub(crate) struct OpenFile {
 
 impl OpenFile {
     fn new() -> Result<Self> {
-        // INVARIANT: Null, and nobody has claimed it.
+        // INVARIANT: Null, and not claimed.
         Ok(Self {
             binding: AtomicPtr::new(null_mut()),
             claimed: AtomicBool::new(false),
@@ -109,7 +109,7 @@ impl Drop for OpenFile {
     }
 }
 
-/// A binding that nobody can use yet. Dropping it undoes the bind.
+/// A binding that is not published yet. Dropping it undoes the bind.
 ///
 /// # Invariants
 ///
@@ -135,7 +135,7 @@ impl Pending<'_> {
             let binding = Arc::into_raw(binding).cast_mut();
             // INVARIANT: `claimed` is ours, and stays set from now on.
             self.file.binding.store(binding, Ordering::Release);
-            // Who has polled the unbound file for an error finds another thing now.
+            // Callers of poll that got an error for the unbound file look again.
             self.file.wait.wake();
         }
     }
@@ -173,7 +173,7 @@ unsafe impl Sync for CharDevice {}
 impl CharDevice {
     /// Makes the device and its files in debugfs appear.
     pub(crate) fn register() -> impl PinInit<Self, Error> {
-        // Poll works without it, if slower, so a failure is none of the device's.
+        // A failure is ignored: poll works without it, only slower.
         let _ = sys::poll::init();
         try_pin_init!(Self {
             // First, because nothing after the registration may fail.
@@ -203,7 +203,7 @@ impl PinnedDrop for CharDevice {
     }
 }
 
-/// A table of operations that nobody writes.
+/// A table of operations that is never written.
 #[repr(transparent)]
 struct Table<T>(T);
 
@@ -299,8 +299,8 @@ fn control(open: &OpenFile, request: u32, argument: usize) -> Result {
     serve(open, argument)
 }
 
-/// What a file is bound to, if it is not gone. The rings of a port die one after the other; who was told so of the first is
-/// not to find the others alive.
+/// The binding of a file, unless it is dead. The rings of a port are killed one after the other; a program that was told so
+/// of the first must not find the others alive.
 #[inline]
 fn alive(open: &OpenFile) -> Result<&Binding> {
     open.binding()

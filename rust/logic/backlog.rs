@@ -10,12 +10,12 @@ const LEAST_MS: u64 = 20;
 const MOST_MS: u64 = 6000;
 /// Bytes that a frame takes on the wire besides its own: preamble, check sequence, gap.
 const OVERHEAD: u64 = 24;
-/// The speed of a link that does not tell, in Mbit/s: the slowest.
+/// The speed that is assumed of a link whose speed is not known, in Mbit/s: the slowest.
 const SLOWEST: u32 = 10;
 /// How many times as long as at the link's speed it may take: other queues share the link, and its other end may pause it.
 const SHARE: u64 = 100;
 
-/// Frames that are on their way out. To be told now and then how many are left.
+/// A wait for frames that are on their way out, told now and then how many are left.
 #[derive(Clone, Debug)]
 pub struct Backlog {
     slots: u32,

@@ -40,14 +40,14 @@ impl Busy {
         Self(AtomicU32::new(STOPPED))
     }
 
-    /// Takes the flag, unless it is taken, the ring stopped or dead.
+    /// Takes the flag, unless it is taken, or the ring is stopped or dead.
     #[inline]
     pub fn try_hold(&self) -> Result<(), NotHeld> {
         self.take(BUSY)
     }
 
-    /// As [`Self::try_hold`], for an interrupt, which holds the ring for a few instructions: who finds it held may tell that
-    /// from a sync of another thread.
+    /// As [`Self::try_hold`], for an interrupt, which holds the ring for a few instructions. A thread that finds the ring
+    /// held can tell that from a sync of another thread.
     #[inline]
     pub fn try_look(&self) -> Result<(), NotHeld> {
         self.take(BUSY | LOOK)
@@ -96,8 +96,8 @@ impl Busy {
         self.0.fetch_or(DEAD, Ordering::Release);
     }
 
-    /// The opposite of [`kill`](Self::kill): it is stopped then, if it was dead. For one who keeps all others away that use or
-    /// kill it.
+    /// The opposite of [`kill`](Self::kill): a dead ring is stopped then. The caller keeps away all others that use or kill
+    /// it.
     pub fn revive(&self) {
         if self.is_dead() {
             self.0.store(STOPPED, Ordering::Release);

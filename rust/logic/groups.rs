@@ -114,7 +114,7 @@ pub enum Left {
     Open,
     /// It is to be forgotten; others have its buffers.
     Inherited,
-    /// It is to be forgotten, and nobody is left: as many buffers with this label are free.
+    /// It is to be forgotten, and its group has no member left: as many buffers with this label are free.
     Free {
         /// The label.
         label: u32,

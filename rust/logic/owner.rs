@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whose a hardware queue is that was taken, by what is seen of it.
+//! Whose a hardware queue is that was taken, as far as its state shows.
 //!
 //! A driver can close and open its device, or reset it, without telling anybody: for a change of SR-IOV, after an error on
 //! the bus, for its own watchdog. What was read of its queue before that is void then: where its ring is, and where it
@@ -13,9 +13,9 @@
 //! - It frees rings, and programs queues, with the RTNL mutex held or with the device detached.
 //! - It has no carrier while it has the device stopped.
 
-/// What is seen of a queue, with the RTNL mutex held.
+/// The state of a taken queue and of its device, as read with the RTNL mutex held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct QueueState {
     /// The device answers.
     pub answers: bool,
     /// The driver has not detached the device from the network core.
@@ -38,13 +38,13 @@ pub enum Owner {
     Driver,
     /// The driver's, which works on the device. But the queue may still run our ring: it must be stopped, and no more.
     Stopping,
-    /// Nobody's: the device was reset, and its driver does not know.
+    /// Without an owner: the device was reset, and its driver does not know.
     Nobody,
-    /// No one's any more: the device does not answer.
+    /// Nobody's any more: the device does not answer.
     Gone,
 }
 
-impl Seen {
+impl QueueState {
     /// Whose the queue is.
     pub fn owner(&self) -> Owner {
         if !self.answers {

@@ -81,7 +81,7 @@ impl BindFlags {
         self.has(register_flags::NR_RX_RINGS_ONLY)
     }
 
-    /// Nobody else may bind these rings.
+    /// No other file may bind these rings.
     pub const fn exclusive(self) -> bool {
         self.has(register_flags::NR_EXCLUSIVE)
     }

@@ -2,14 +2,14 @@
 
 //! Bringing a driver to the start of its receive ring, which is full: how many damaged frames it is fed at a time.
 //!
-//! A driver that refills by `refill` descriptors leaves fewer for later. So that it is done with a stretch of frames shows
-//! only if the stretch ends where a refill does: then all before it have a buffer again. And only descriptors that the
-//! driver has filled may be in a stretch, for it takes each for a frame in a buffer.
+//! A driver that refills by `refill` descriptors leaves fewer for later. So it shows that the driver is done with a stretch
+//! of frames only if the stretch ends where a refill does: then all descriptors before its end have a buffer again. And only
+//! descriptors that the driver has filled may be in a stretch, because it takes each for a frame in a buffer.
 
 use super::ring;
 use core::iter::FusedIterator;
 
-/// The largest ring of a driver whose NICs we know: an X550 has as many descriptors.
+/// The most descriptors that a driver's ring has: those of an X550.
 pub const MAX_COUNT: u32 = 32768;
 
 /// Most frames at a time: as many as a driver surely goes through in the time that it has for each stretch.
@@ -49,7 +49,7 @@ impl Rewind {
             left if left == count && !lap => 0,
             left => left,
         };
-        // After as many laps as one refill has descriptors it begins anew.
+        // After `refill` laps the remainders begin anew.
         let left = (0..refill)
             .map(|laps| first.wrapping_add(laps.wrapping_mul(count)))
             .find(|&left| is_multiple(left.wrapping_add(unfilled), refill))?;

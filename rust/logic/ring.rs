@@ -464,7 +464,7 @@ pub struct Untaken {
 }
 
 impl Untaken {
-    /// A slot that is none of a packet with others.
+    /// A slot that is not part of a packet with others.
     pub const fn alone(slot: u32) -> Self {
         Self { slot, packet: slot }
     }

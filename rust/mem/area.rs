@@ -16,7 +16,7 @@ use core::ptr::NonNull;
 type PageTable = KVVec<AtomicPtr<bindings::page>>;
 
 /// What the region's mutex protects of an area.
-struct State {
+struct AreaState {
     used: Bitmap<KVVec<u64>>,
     owned: KVVec<Cluster>,
 }
@@ -24,7 +24,7 @@ struct State {
 /// An area of `capacity` pages.
 pub(crate) struct PageArea {
     pages: PageTable,
-    state: State,
+    state: AreaState,
 }
 
 /// A run of pages of an area, contiguous for the kernel and at their offset in the region.
@@ -71,7 +71,7 @@ impl Drop for PageRun {
     }
 }
 
-/// The table is read without the mutex that protects the rest, so it is handed out by itself.
+/// Page faults read the table without the mutex that protects the rest, through [`PageArea::view`].
 impl PageArea {
     /// An area without any memory yet.
     pub(crate) fn new(capacity: u32) -> Result<Self> {
@@ -82,7 +82,7 @@ impl PageArea {
         let words = KVVec::from_elem(0u64, words_for(capacity), GFP_CHARGED)?;
         Ok(Self {
             pages,
-            state: State {
+            state: AreaState {
                 used: Bitmap::new(words, capacity).map_err(|_| EINVAL)?,
                 owned: KVVec::new(),
             },
@@ -165,7 +165,7 @@ impl PageArea {
         }
     }
 
-    /// Takes a run back and zeroes it, for others can see it still.
+    /// Takes a run back and zeroes it, because programs that have it mapped can still read it.
     pub(crate) fn free(&mut self, run: &PageRun) {
         run.clear();
         self.release(run.first, run.count);

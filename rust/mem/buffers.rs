@@ -5,8 +5,8 @@
 //! The pool's room is cut into blocks of 2 MiB. A block gets memory when its first buffer is needed: one cluster of
 //! 2 MiB where the system has one, smaller ones where it has not.
 //!
-//! Who has the region mapped can read all of it, also what nobody holds. So buffers are zeroed when they are taken back:
-//! what a program has left behind is not to be found by the next one, whether that gets these buffers or not.
+//! A program that has the region mapped can read all of it, also buffers that are free. So buffers are zeroed when they are
+//! taken back, and no other program finds what one has left behind, whether it gets these buffers or not.
 
 use super::page::{Cluster, CLUSTER_ORDER, PAGE_SIZE};
 use crate::{
@@ -77,9 +77,9 @@ pub(super) trait Devices {
     fn publish(&self, mapped: Self::Mapped, first: u32);
 }
 
-/// A cluster that nobody knows of yet.
+/// A cluster that is not published yet.
 struct Fresh<M> {
-    /// Before the cluster: to be undone first.
+    /// Before the cluster, so that it is dropped first.
     mapped: M,
     cluster: Cluster,
     first: u32,
@@ -112,7 +112,7 @@ fn new_cluster(map: &BufferMap, first: u32, largest: usize) -> Result<Cluster> {
         .ok_or(ENOMEM)
 }
 
-/// What is behind the region's mutex of the pool.
+/// The part of the pool that the region's mutex protects.
 pub(super) struct BufferPool {
     used: Bitmap<KVVec<u64>>,
     clusters: KVVec<(Cluster, u32)>,
@@ -216,7 +216,7 @@ impl BufferPool {
         }
         let free = self.used.free_count();
         let before = self.backed.max(RESERVED_BUFFERS);
-        // The reserved ones are counted among the free ones nowhere.
+        // The reserved buffers are never counted as free.
         self.grow(map, largest, devices, |backed| {
             free + backed.max(RESERVED_BUFFERS) - before >= count
         })?;

@@ -115,7 +115,7 @@ impl DmaMap {
         self.largest
     }
 
-    /// Maps a cluster, of whose buffers nobody knows the addresses until [`Self::publish`]; `before` others that were
+    /// Maps a cluster. The addresses of its buffers cannot be looked up until [`Self::publish`]; `before` others that were
     /// mapped may be published first.
     ///
     /// # Safety

@@ -72,7 +72,7 @@ impl Groups {
         self.accounts.get_mut(number)
     }
 
-    /// Makes the group that owns `index` one with `group`. False if nobody owns it.
+    /// Makes the group that owns `index` one with `group`. False if the buffer has no owner.
     pub(super) fn exchange(&mut self, group: &Group, owners: &Owners, index: u32) -> bool {
         let (theirs, mine) = (owners.owner(index), group.label());
         if theirs == groups::NOBODY {

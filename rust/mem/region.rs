@@ -26,7 +26,7 @@ use kernel::sync::{new_mutex, Mutex};
 
 /// A memory region.
 ///
-/// Its offsets are the same for every program that maps it. It lives as long as somebody has it bound or mapped.
+/// Its offsets are the same for every program that maps it. It lives as long as it is bound or mapped.
 #[pin_data]
 pub(crate) struct Region {
     id: u16,
@@ -38,11 +38,11 @@ pub(crate) struct Region {
     /// What programs see between the areas, where nothing is.
     gap: Cluster,
     #[pin]
-    state: Mutex<State>,
+    state: Mutex<RegionState>,
 }
 
 /// What the region's mutex protects.
-struct State {
+struct RegionState {
     interfaces: PageArea,
     rings: PageArea,
     /// Before the buffers, whose memory they map: fields are dropped in this order.
@@ -62,8 +62,8 @@ impl Devices for Maps<'_> {
     fn map(&self, cluster: &Cluster, before: usize) -> Result<KVec<Mapping>> {
         let mut mappings = KVec::with_capacity(self.0.len(), GFP_CHARGED)?;
         for map in self.0 {
-            // SAFETY: The mutex is held. A cluster that is not taken is dropped after its mappings (`buffers::Fresh`), one that is
-            // taken after the maps (`State`).
+            // SAFETY: The mutex is held. A cluster that is not taken is dropped after its mappings (`buffers::Fresh`), one
+            // that is taken after the maps (`RegionState`).
             let mapping = unsafe { map.map(cluster, before) }?;
             mappings.push(mapping, GFP_CHARGED)?;
         }
@@ -72,7 +72,7 @@ impl Devices for Maps<'_> {
 
     fn publish(&self, mappings: KVec<Mapping>, first: u32) {
         for (map, mapping) in self.0.iter().zip(mappings) {
-            // SAFETY: The mutex has been held since, and the clusters are dropped after the maps (`State`).
+            // SAFETY: The mutex has been held since, and the clusters are dropped after the maps (`RegionState`).
             unsafe { map.publish(mapping, first) };
         }
     }
@@ -100,7 +100,8 @@ pub(crate) struct Usage {
     pub(crate) pages: usize,
     /// Devices that have the buffers mapped.
     pub(crate) devices: usize,
-    /// Buffers whose file is closed, and which come back when those with whom it has exchanged buffers are closed too.
+    /// Buffers of files that are closed, which come back when the files with which they have exchanged buffers are closed
+    /// too.
     pub(crate) lost: u32,
 }
 
@@ -130,7 +131,7 @@ impl Region {
         }
         let views = (interfaces.view(), rings.view());
         let gap = Cluster::new(0)?;
-        let state = State {
+        let state = RegionState {
             interfaces,
             rings,
             maps: KVec::new(),
@@ -208,11 +209,11 @@ impl Region {
         }
     }
 
-    /// Takes memory for the buffer `index` and for all before it. The mutex is held for one cluster at a time: a bind, which
-    /// keeps the whole network waiting, gets at it in between.
+    /// Takes memory for the buffer `index` and for all before it. The mutex is held for one cluster at a time, so that a
+    /// bind, which waits for it with the RTNL mutex held, gets it in between.
     fn fill_up_to(&self, index: u32) -> Result {
         loop {
-            let State { buffers, maps, .. } = &mut *self.state.lock();
+            let RegionState { buffers, maps, .. } = &mut *self.state.lock();
             if buffers.approach(&self.buffers, index, largest(maps), &Maps(maps))? {
                 return Ok(());
             }
@@ -281,7 +282,7 @@ impl Region {
         let map = unsafe { DmaMap::new(device, total, self.buf_size() as usize) }?;
         let map = Arc::new(map, GFP_CHARGED)?;
         for (cluster, first) in state.buffers.each_cluster() {
-            // SAFETY: The mutex is held, and the clusters are dropped after the maps (`State`).
+            // SAFETY: The mutex is held, and the clusters are dropped after the maps (`RegionState`).
             unsafe {
                 let mapping = map.map(cluster, 0)?;
                 map.publish(mapping, first);
@@ -303,13 +304,13 @@ impl Region {
     /// Hands out `count` buffers to the group `label`, all or none, and tells `take` their indices.
     fn take_buffers(
         &self,
-        state: &mut State,
+        state: &mut RegionState,
         label: u32,
         count: u32,
         mut take: impl FnMut(u32),
     ) -> Result {
         let lost = state.lost();
-        let State { buffers, maps, .. } = state;
+        let RegionState { buffers, maps, .. } = state;
         buffers
             .alloc(&self.buffers, count, largest(maps), &Maps(maps), |index| {
                 self.owners.set(index, label);
@@ -344,14 +345,14 @@ impl Region {
         &self.owners
     }
 
-    /// Whether somebody has this buffer.
+    /// Whether this buffer has an owner.
     pub(crate) fn is_held(&self, index: u32) -> bool {
         self.owners.owner(index) != NOBODY
     }
 
     /// A ring of `group` was handed the buffer `index`. If it is another group's, the two are one from now on.
     ///
-    /// False if nobody has this buffer, or there is none.
+    /// False if this buffer has no owner, or there is none.
     #[inline]
     pub(crate) fn exchange(&self, group: &Group, index: u32) -> bool {
         self.owners.owner(index) == group.label() || self.exchange_slow(group, index)
@@ -368,7 +369,7 @@ impl Region {
     /// A ring or a file is gone from its group: with the last one of it, all buffers of the group are free.
     ///
     /// No device may write to them any more.
-    fn leave_group(&self, state: &mut State, group: &Arc<Group>) {
+    fn leave_group(&self, state: &mut RegionState, group: &Arc<Group>) {
         if let Some((label, count)) = state.groups.leave(group) {
             let buffers = &mut state.buffers;
             self.owners.move_all(label, NOBODY, count, |index| {
@@ -510,8 +511,8 @@ impl Region {
     }
 }
 
-impl State {
-    /// Buffers that are in use, but not by those that they were given to.
+impl RegionState {
+    /// Buffers in use that were given to rings and files that are gone.
     fn lost(&self) -> u32 {
         self.buffers.used_count().saturating_sub(self.held)
     }

@@ -45,7 +45,7 @@ impl Regions {
         Self { global: None }
     }
 
-    /// The global region, which is made if nobody uses it now.
+    /// The global region, which is made if there is none now.
     pub(crate) fn global(&mut self) -> Result<Arc<Region>> {
         if let Some(entry) = &self.global {
             return Ok(entry.region.clone());
@@ -83,7 +83,7 @@ impl Regions {
             .filter(|entry| Arc::ptr_eq(&entry.region, region))
     }
 
-    /// Lets go of regions in which nobody has memory. No port is left that would use them.
+    /// Drops regions in which no binding has memory. No port is left that would use them.
     pub(crate) fn trim(&mut self) {
         if self.global.as_ref().is_some_and(|entry| entry.users == 0) {
             self.global = None;

@@ -161,6 +161,7 @@ impl SharedRing {
         unsafe { (&raw mut (*self.header()).tail).write_volatile(tail) };
     }
 
+    /// Writes the time of the last sync.
     #[inline]
     pub fn set_time(self, time: abi::Timeval) {
         // SAFETY: As above.

@@ -25,9 +25,8 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` if it is of no family that we know, or its driver is not that of the kernel's own source tree, or the
-    /// family is off;
-    /// `EBUSY` if something else than the driver has its rings; `ENODEV` if it does not answer; `ENOMEM`.
+    /// `EOPNOTSUPP` if it is of no known family, its driver is not that of the kernel's own source tree, or the family is
+    /// off; `EBUSY` if something other than the driver uses its rings; `ENODEV` if it does not answer; `ENOMEM`.
     pub fn open(dev: &NetDev, rtnl: &Rtnl) -> Result<Arc<Self>, Refusal> {
         let device = match Self::identify(dev)? {
             KnownFamily::E1000 => Machine::<E1000>::open(dev, rtnl)?,
@@ -78,8 +77,9 @@ impl Adapter {
         } else {
             return Err(UNKNOWN);
         };
-        // How a driver fills its rings and what it does with a damaged frame is known of the kernel's own source alone. Intel
-        // publishes drivers of the same names. A restart would not do either: giving back relies on it, too.
+        // How a driver fills its rings, and that it drops a damaged frame, is known only of the drivers in the kernel's
+        // source tree; Intel publishes others under the same names. A takeover by restart is no way out, because giving the
+        // queues back relies on the same facts.
         //
         // SAFETY: The PCI device is valid, and its driver stays, as above.
         if unsafe { bindings::netmap_is_foreign(pdev) } {
@@ -101,7 +101,8 @@ impl Adapter {
         self.device.family()
     }
 
-    /// Why queues must not be taken from the running driver, if they must not. For one that has just opened its device they may.
+    /// Why queues must not be taken from the driver while it runs, if that is so. They may still be taken from a driver that
+    /// has just opened its device.
     pub fn no_hot_takeover(&self) -> Option<&'static CStr> {
         self.device.no_hot_takeover()
     }
@@ -111,8 +112,8 @@ impl Adapter {
         self.device.restrictions(buf_size)
     }
 
-    /// Whether queues could be taken, receive queues among them or not, for buffers of `buf_size` bytes: what is impossible
-    /// whatever the driver does. Touches nothing.
+    /// Checks whether queues can be taken at all, for buffers of `buf_size` bytes: refuses what is impossible whatever the
+    /// driver does. `receives` says whether receive queues are among them. Touches nothing.
     ///
     /// # Errors
     ///
@@ -121,15 +122,15 @@ impl Adapter {
         self.device.admits(receives, buf_size, rtnl)
     }
 
-    /// Takes queues, all or none; the result has their sides of the krings in the same order.
+    /// Takes queues, all or none. Returns what is to stand behind their krings, in the same order.
     ///
     /// The ring of each queue may have been used before: the kernel's slots (`[hwtail, hwcur)`) of a receive ring are
     /// handed to the hardware, and what a transmit ring had in flight is lost and so complete.
     ///
     /// # Errors
     ///
-    /// `EBUSY` as for [`Self::open`], `ENETDOWN` if the interface is down, `ENOMEM`; `EAGAIN` if the driver could not be brought to rest, and then, unless `policy` is
-    /// [`TakeoverPolicy::Hot`], not by a restart either. The device is as it was.
+    /// `EBUSY` as for [`Self::open`], `ENETDOWN` if the interface is down, `ENOMEM`; `EAGAIN` if the driver could not be
+    /// brought to rest and, unless `policy` is [`TakeoverPolicy::Hot`], a restart did not help. The device is as it was.
     pub fn take(
         &self,
         wanted: &[Wanted],
@@ -146,8 +147,8 @@ impl Adapter {
         self.device.release(ids, hooks, rtnl);
     }
 
-    /// The carrier changed. With carrier up: checks whose rings the hardware has, and opens the tail gate for them, or
-    /// takes them again.
+    /// The carrier changed. If it is up now, the hardware is asked whose rings it has: for ours the tail gate is opened,
+    /// other queues are taken again.
     pub fn carrier(&self, up: bool, hooks: &Hooks, rtnl: &Rtnl) {
         if up {
             self.device.check(hooks, rtnl);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a device is whose hardware queues can be taken, whatever its family.
+//! What is asked of a device whose hardware queues can be taken, whatever its family.
 
 use super::{
     driver::intercept::{self, Hooks},
@@ -114,8 +114,8 @@ pub(in crate::nic) trait Device: Send + Sync {
     fn forget(&self);
 }
 
-/// Whether something but the driver's own interrupt and transmit functions uses the rings, or the driver uses them in a
-/// way that we do not know.
+/// Refuses a device whose rings are used by something other than the driver's own interrupt and transmit functions, or in a
+/// way that is not known here.
 pub(in crate::nic) fn conflict<F: Family>(hw: &Hardware) -> Result<(), Refusal> {
     let dev = hw.dev().as_ptr();
     // SAFETY: The device is valid.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hardware queues of live stock drivers, and standing between a driver and the network core.
+//! Hardware queues of live stock drivers, and the interposition between a driver and the network core.
 
 mod adapter;
 mod device;

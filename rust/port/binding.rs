@@ -5,7 +5,7 @@
 use super::{
     host::HostTx,
     kind::Kind,
-    port::{each, printable, Port, Uses}, //
+    port::{each, printable, Port, RingUses}, //
 };
 use crate::{
     abi,
@@ -50,7 +50,7 @@ pub(crate) struct Binding {
     extra: u32,
     /// The owner of its extra buffers, and of those of the rings that it made.
     group: Arc<Group>,
-    /// Begun, until the binding is undone.
+    /// Begun when the binding is made, and ended when it is undone.
     subscription: Subscription,
 }
 
@@ -114,7 +114,7 @@ pub(super) fn bind(
 /// Makes the interface and the rest of a binding, once its rings are ready.
 fn finish(
     kind: &Arc<dyn Kind>,
-    uses: &Uses,
+    uses: &RingUses,
     request: &BindRequest,
     selection: &Selection,
     file: &Arc<WaitQueue>,
@@ -122,7 +122,7 @@ fn finish(
 ) -> Result<Arc<Binding>> {
     let port = kind.port();
     let region = port.region();
-    // First: what the region gives below must not be lost to a failure.
+    // Allocated first: a failure after the region has given its buffers below would lose them.
     let place = UniqueArc::new_uninit(GFP_CHARGED)?;
     let mut tx = KVec::new();
     let mut rx = KVec::new();
@@ -192,8 +192,9 @@ pub(super) fn unbind(binding: &Binding, rtnl: &Rtnl) {
     let mut guard = port.uses();
     let uses = &mut *guard;
     let last = uses.leave(&binding.selection);
-    // Before the rings go: from now on the stack's packets for a host ring of the file take another queue, if there is one.
-    // Who has already chosen the ring is done when the file is told of nothing any more, which waits for a grace period.
+    // Before the rings go: from now on the stack's packets take another queue than one whose host ring only this file has,
+    // if there is one. A sender that has chosen the ring before is done when the subscription has ended, which waits for a
+    // grace period.
     kind.uses_changed(uses);
     binding.subscription.end(binding.listeners());
     kind.retire(uses, last, rtnl);
@@ -226,7 +227,7 @@ impl fmt::Display for Slots {
 /// The interface of a binding, filled in.
 fn new_interface(
     region: &Region,
-    uses: &Uses,
+    uses: &RingUses,
     counts: &RingCounts,
     selection: &Selection,
 ) -> Result<InterfaceMemory> {

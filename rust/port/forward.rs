@@ -39,7 +39,7 @@ use crate::{
 pub(crate) struct Forward<'a> {
     host: Option<&'a HostTx>,
     tx: &'a [Arc<Kring>],
-    /// Marked or not, as a module parameter may say.
+    /// Whether frames without the mark are forwarded too, as a module parameter may say.
     all: bool,
     up: SkbChain,
     down: bool,
@@ -121,7 +121,7 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// Hands what goes up to the stack. True if there is something on TX rings of the file that waits for a txsync.
+    /// Hands the frames that go up to the stack. True if something on TX rings of the file waits for a txsync.
     #[inline]
     pub(crate) fn finish(self) -> bool {
         if !self.up.is_empty() {
@@ -245,7 +245,7 @@ impl Room {
 
     /// Moves the program's `head` over what was swapped, and `cur` if it is not beyond that. Says whether anything was.
     ///
-    /// A thread that moves them at the same time, which it is not to do, has the last word.
+    /// What another thread writes there at the same time, which it must not do, is kept.
     fn close(self, ring: SharedRing) -> bool {
         if !self.moved {
             return false;

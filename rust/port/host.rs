@@ -83,12 +83,12 @@ impl HostRx {
         }
     }
 
-    /// Takes a packet from the stack and wakes who waits for it. If there is no room, or nobody has the ring bound, the
-    /// packet is dropped and counted, as the ring's and as the device's own loss; whoever sleeps is woken all the same, who may
-    /// have taken all that is in the ring and not told so by a sync. From any context.
+    /// Takes a packet from the stack and wakes the sleepers of the ring. If there is no room, or no file has the ring bound,
+    /// the packet is dropped and counted as a loss of the ring and of the device. Sleepers are woken all the same: one of
+    /// them may have taken all that is in the ring, and not told so by a sync. Callable from any context.
     pub(crate) fn push(&self, skb: SentSkb) {
         let frames = skb.segments();
-        // Taken first, so that senders on several CPUs stay within the limit together.
+        // Counted first, so that senders on several CPUs stay within the limit together.
         let waiting = self.waiting.fetch_add(frames, Ordering::Relaxed);
         let fits = waiting.saturating_add(frames) <= self.limit && !self.kring.is_stopped();
         let own = if fits {
@@ -157,7 +157,8 @@ impl Queue for HostRx {
         let mut vacant = held.cursors.vacant();
         let mut published = 0;
         let (mut packets, mut bytes) = (0, 0);
-        // More than there are slots. What is dropped takes none, and the stack could go on with that as fast as we do.
+        // It bounds the work: packets that are dropped take no slot, and the stack could send more of them as fast as they
+        // are dropped.
         let mut budget = self.limit;
         while !vacant.is_empty() {
             let Some(frame) = self.next_frame(&mut budget) else {
@@ -190,7 +191,7 @@ impl Queue for HostRx {
             }
         }
         if budget == 0 && !self.sent.is_empty() {
-            // There is more, of which nobody may be told again.
+            // There is more, and no other wake-up may come for it.
             self.kring.wake();
         }
         Counters::add(&kring.counters.packets, packets);
@@ -210,7 +211,7 @@ impl HostRx {
             // The kernel's own notion of what is in the slot: a program may still scribble there.
             let buf_idx = held.shadow.get(index as usize).copied().unwrap_or(0);
             let len = size.min(frame.len - offset);
-            // Of a buffer of 64 KiB, more than a slot can say and than any frame has.
+            // Fails for 64 KiB in one buffer: more than a slot can say, and than any frame has.
             let Ok(slot_len) = u16::try_from(len) else {
                 return false;
             };
@@ -286,7 +287,7 @@ impl Tagged {
 /// forwarded from its RX rings.
 #[pin_data]
 pub(crate) struct HostTx {
-    /// Taken away when the device goes, however many rings and bindings still hold on to this.
+    /// Taken out when the device goes, even if rings and bindings still have references to this.
     #[pin]
     dev: SpinLock<Option<NetDev>>,
 }
@@ -302,7 +303,8 @@ impl HostTx {
         )
     }
 
-    /// Lets go of the device, which is going away. Syncs under way may hold it for as long as they run.
+    /// Drops the reference to the device, which is going away. Syncs under way may have one of their own for as long as they
+    /// run.
     pub(crate) fn forget(&self) {
         let dev = self.dev.lock().take();
         drop(dev);
@@ -343,7 +345,7 @@ impl Queue for HostTx {
                 continue;
             }
             let copy = if frame.is_empty() && !endless {
-                // Slots of none, as a ring of the NIC takes them.
+                // Slots without a byte are taken and send nothing, as in a ring of the NIC.
                 None
             } else if endless {
                 Some(Err(Rejected::Malformed))

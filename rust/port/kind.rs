@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kinds of ports: what each must know to do.
+//! The kinds of ports: what each has to implement.
 
 use super::{
     host::HostTx,
-    port::{Port, Uses}, //
+    port::{Port, RingUses}, //
 };
 use crate::{
     logic::ringset::RingSet,
@@ -16,8 +16,8 @@ use core::fmt;
 
 /// A port of some kind.
 ///
-/// All functions are called with the registry's mutex held, and the RTNL mutex before it, as the root of each port is a network
-/// device; those that get the [`Uses`] with that mutex of the port held, too.
+/// All functions are called with the registry's mutex held, and the RTNL mutex outside of it, because every port belongs to
+/// a network device. Those that get the [`RingUses`] are called with that mutex of the port held, too.
 pub(crate) trait Kind: Send + Sync {
     /// What it has in common with all others.
     fn port(&self) -> &Arc<Port>;
@@ -25,21 +25,21 @@ pub(crate) trait Kind: Send + Sync {
     /// The device at the root of the port's name, unless it is gone.
     fn device(&self) -> Option<NetDev>;
 
-    /// Says whether rings that have no user yet could be made ready; what is impossible is refused here, before anything is
-    /// touched. When it returns, memory for them can be taken.
+    /// Checks whether rings that have no user yet could be made ready: what is impossible is refused here, before anything
+    /// is touched. When it has succeeded, memory for them can be taken.
     fn admit(&self, fresh: RingSet, rtnl: &Rtnl) -> Result;
 
     /// What stands behind a ring when its memory is there.
     fn queue(&self, kring: &Kring) -> Result<Arc<dyn Queue>>;
 
     /// Makes rings ready that have memory and no user yet, and lets syncs in. After an error they are retired.
-    fn prepare(&self, uses: &Uses, fresh: RingSet, rtnl: &Rtnl) -> Result;
+    fn prepare(&self, uses: &RingUses, fresh: RingSet, rtnl: &Rtnl) -> Result;
 
     /// Takes rings out of service that have no user any more, and stops them.
-    fn retire(&self, uses: &Uses, rings: RingSet, rtnl: &Rtnl);
+    fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl);
 
-    /// A file has bound rings or is about to let go of some, as `uses` says already.
-    fn uses_changed(&self, uses: &Uses);
+    /// A file has bound rings, or is about to let go of some; `uses` is up to date already.
+    fn uses_changed(&self, uses: &RingUses);
 
     /// Lets go of what is behind the port, when nothing is bound.
     fn close(&self, rtnl: &Rtnl);
@@ -53,6 +53,6 @@ pub(crate) trait Kind: Send + Sync {
     /// Writes what the port is, as `native (igb)`.
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
-    /// Whether the ring of this number has what its packets move through, and not a place holder for a while.
+    /// Whether the ring of this number has the queue that moves its packets behind it, and not an idle one for a while.
     fn is_taken(&self, transmit: bool, ring: u32) -> bool;
 }

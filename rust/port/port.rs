@@ -35,11 +35,11 @@ pub(crate) struct Port {
     region: Arc<Region>,
     dead: AtomicBool,
     #[pin]
-    uses: Mutex<Uses>,
+    uses: Mutex<RingUses>,
 }
 
-/// Who uses the rings of a port, under the port's mutex, which nests inside the registry's.
-pub(crate) struct Uses {
+/// What a port's mutex protects: who uses its rings, how many files are bound, its name. It nests inside the registry's.
+pub(crate) struct RingUses {
     tx: KVec<RingUse>,
     rx: KVec<RingUse>,
     bindings: u32,
@@ -113,7 +113,7 @@ impl Port {
     ) -> Result<Arc<Self>> {
         let tx = krings(Direction::Tx, counts.tx, counts.host_tx)?;
         let rx = krings(Direction::Rx, counts.rx, counts.host_rx)?;
-        let uses = Uses {
+        let uses = RingUses {
             tx: unused(tx.len())?,
             rx: unused(rx.len())?,
             bindings: 0,
@@ -133,8 +133,8 @@ impl Port {
         )
     }
 
-    /// Who uses what, locked.
-    pub(crate) fn uses(&self) -> MutexGuard<'_, Uses> {
+    /// Who uses which ring, locked.
+    pub(crate) fn uses(&self) -> MutexGuard<'_, RingUses> {
         self.uses.lock()
     }
 
@@ -219,11 +219,11 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// `EBUSY` if a ring is bound exclusively, or is to be and has users, or is lost and one who has it bound has not closed it
-    /// yet; `EINVAL` if there is no such ring.
+    /// `EBUSY` if a ring is bound exclusively, is to be and has users, or is lost and not yet closed by all that have it
+    /// bound; `EINVAL` if there is no such ring.
     pub(super) fn fresh(
         &self,
-        uses: &Uses,
+        uses: &RingUses,
         selection: &Selection,
         exclusive: bool,
     ) -> Result<RingSet> {
@@ -255,7 +255,7 @@ impl Port {
     /// Gives a ring that has no user memory, as a member of `group`, and `base` to move its packets. It is stopped.
     pub(super) fn attach(
         &self,
-        uses: &mut Uses,
+        uses: &mut RingUses,
         (direction, ring): (Direction, u32),
         group: &Arc<Group>,
         base: Arc<dyn Queue>,
@@ -278,14 +278,14 @@ impl Port {
         };
         publish(&inner, direction, ring);
         kring.stop().replace(Some(Attached { inner, base }));
-        // Whoever had the ring when it died has closed it.
+        // All files that had the ring when it died have closed it.
         kring.revive();
         uses.ring_mut(direction, ring).ok_or(EINVAL)?.memory = Some(memory);
         Ok(())
     }
 
     /// Takes queue and memory from rings that have no user. They are stopped.
-    pub(super) fn detach(&self, uses: &mut Uses, rings: RingSet) {
+    pub(super) fn detach(&self, uses: &mut RingUses, rings: RingSet) {
         for (direction, ring) in each(rings) {
             let Some(kring) = self.kring(direction, ring) else {
                 continue;
@@ -310,7 +310,11 @@ impl Port {
     }
 
     /// The rings in use, but for host rings, of which `condition` holds.
-    pub(super) fn used_where(&self, uses: &Uses, condition: impl Fn(&Kring) -> bool) -> RingSet {
+    pub(super) fn used_where(
+        &self,
+        uses: &RingUses,
+        condition: impl Fn(&Kring) -> bool,
+    ) -> RingSet {
         let mut list = RingSet::default();
         for (direction, uses, own) in [
             (Direction::Tx, &uses.tx, self.counts.tx),
@@ -327,7 +331,7 @@ impl Port {
     }
 }
 
-impl Uses {
+impl RingUses {
     fn ring(&self, direction: Direction, ring: u32) -> Option<&RingUse> {
         match direction {
             Direction::Tx => self.tx.get(ring as usize),
@@ -342,7 +346,7 @@ impl Uses {
         }
     }
 
-    /// Whether somebody has the ring bound.
+    /// Whether a file has the ring bound.
     pub(super) fn is_used(&self, direction: Direction, ring: u32) -> bool {
         self.ring(direction, ring)
             .is_some_and(|ring| ring.users > 0)

@@ -79,7 +79,7 @@ impl Registry {
         self.trim();
     }
 
-    /// Lets go of regions that nobody uses.
+    /// Drops regions that no binding uses.
     pub(super) fn trim(&mut self) {
         if self.ports.is_empty() {
             self.regions.trim();

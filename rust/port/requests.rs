@@ -22,8 +22,8 @@ use crate::{
 
 /// `EINVAL` if there is no region of this identifier; 0 stands for the port's own.
 ///
-/// All requests ask this before they look for the port, as those of C netmap do: whether it exists, and whether it is bound,
-/// is no matter of the answer.
+/// All requests check this before they look for the port, as those of C netmap do: the answer does not depend on whether the
+/// port exists or is bound.
 fn check_region(id: u16) -> Result {
     if id != 0 && !is_region(id) {
         return Err(EINVAL);
@@ -42,7 +42,7 @@ fn port_of(
         if !kind.port().is_dead() {
             return Ok(kind);
         }
-        // Its users know, and have it until they close it; the device is free for a new one.
+        // Its users have been told, and keep it until they close it; the device is free for a new port.
         kind.end(rtnl);
         registry.remove(kind.port());
     }
@@ -84,11 +84,11 @@ fn keep_awake(dev: &NetDev) -> Result<Option<Awake>> {
 
 /// Binds rings of a port for a file with this wait queue, which is woken from now on.
 ///
-/// Errors: `ENXIO` for a device that does not exist; `EPERM` without `CAP_NET_ADMIN` in its namespace; `EBUSY` if a ring
-/// is bound exclusively, or this binding wants to be exclusive and is not the first, or a ring is lost and one who has it
-/// has not closed it yet; `EINVAL` for rings or a region that
-/// do not exist; `ENOMEM` if the pools are used up; `EAGAIN` if a queue of the device could not be frozen; `EOPNOTSUPP`
-/// for ports and devices that are not supported, with the reason in the log.
+/// Errors: `ENXIO` for a device that does not exist; `EPERM` without `CAP_NET_ADMIN` in its namespace; `EBUSY` if a ring is
+/// bound exclusively, this binding wants to be exclusive and is not the first, or a ring is lost and not yet closed by all
+/// that have it bound; `EINVAL` for rings or a region that do not exist; `ENOMEM` if the pools are used up; `EAGAIN` if a
+/// queue of the device could not be frozen; `EOPNOTSUPP` for ports and devices that are not supported, with the reason in
+/// the log.
 pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Binding>> {
     check_region(request.mem_id)?;
     if request.select == RingSelect::Null || request.flags.monitor() {

@@ -13,7 +13,7 @@ pub struct Counters {
     pub bytes: AtomicU64,
     /// Calls of txsync or rxsync.
     pub syncs: AtomicU64,
-    /// Times that the ring had news for somebody who slept; written by interrupts.
+    /// Times that sleepers were woken for news of the ring; written by interrupts.
     pub wakeups: AtomicU64,
     /// Packets lost here; written by interrupts and the transmit path too.
     pub drops: AtomicU64,

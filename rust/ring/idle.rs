@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What stands behind a ring while its queue is not ours: nothing moves. What the program hands over is read and checked as by
-//! a queue, and its buffers are noted: the hardware gets them when the queue is back.
+//! What stands behind a ring while its queue is not ours: it moves nothing. The slots that the program hands over are read
+//! and checked as by a queue, and their buffers are remembered: the hardware gets them when the queue is back.
 
 use super::{
     kring::Kring,
@@ -47,7 +47,7 @@ impl Queue for IdleRx {
     }
 }
 
-/// Such queues for the rings of a port, there before they are needed, for a queue is given back without memory.
+/// The idle queues of a port's rings, allocated in advance, because giving a queue back must not need memory.
 pub(crate) struct Idle {
     tx: Arc<dyn Queue>,
     rx: Arc<dyn Queue>,

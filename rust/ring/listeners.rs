@@ -32,7 +32,7 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Nobody.
+    /// An empty list.
     pub(crate) fn new() -> Self {
         // INVARIANT: There are no entries.
         Self {
@@ -61,7 +61,7 @@ impl Listeners {
         self.any(WaitQueue::has_sleepers)
     }
 
-    /// Wakes those who sleep; returns whether anybody did. Callable from any context.
+    /// Wakes the sleepers; returns whether there were any. Callable from any context.
     pub(crate) fn wake(&self) -> bool {
         let mut found = false;
         self.any(|file| {
@@ -96,7 +96,7 @@ impl Listeners {
         loop {
             let seen = link.load(Ordering::Relaxed);
             if seen == target {
-                // A reader that stands on the entry still finds the way on: the entry's own link stays.
+                // A reader that has reached the entry still finds the rest of the list: the entry's own link stays.
                 link.store(listener.next.load(Ordering::Relaxed), Ordering::Release);
                 return;
             }
@@ -129,7 +129,7 @@ impl Subscription {
         Ok(Self { entries })
     }
 
-    /// Has the file woken for these rings from now on.
+    /// Wakes the file for these rings from now on.
     ///
     /// # Safety
     ///
@@ -143,7 +143,7 @@ impl Subscription {
         }
     }
 
-    /// Has nobody woken for these rings any more, which are those of [`Self::begin`]. The caller holds the registry's mutex.
+    /// Ends the wake-ups for these rings, which are those of [`Self::begin`]. The caller holds the registry's mutex.
     pub(crate) fn end<'a>(&self, rings: impl Iterator<Item = &'a Listeners>) {
         for (listener, listeners) in self.entries.iter().zip(rings) {
             listeners.remove(listener);

@@ -4,7 +4,7 @@
 
 use crate::bindings;
 
-/// Lets the kernel's macros print what only `core` knows how to print, as all of [`crate::logic`] does.
+/// Lets the kernel's macros print what implements the `Display` of `core` alone, as all of [`crate::logic`] does.
 pub(crate) struct Displayed<T>(pub(crate) T);
 
 impl<T: core::fmt::Display> kernel::fmt::Display for Displayed<T> {
@@ -19,7 +19,8 @@ pub(crate) fn allowed() -> bool {
     unsafe { bindings::netmap_message_allowed() }
 }
 
-/// The same for the reasons why a bind was refused, which are not to be lost for what other programs do.
+/// The same for the reasons why a bind was refused, with a limit of their own: messages that other programs cause must not
+/// suppress them.
 pub(crate) fn refusal_allowed() -> bool {
     // SAFETY: Callable from any context.
     unsafe { bindings::netmap_refusal_allowed() }

@@ -101,8 +101,8 @@ impl NetDev {
         }
     }
 
-    /// Whether the calling process may have the device: `EPERM` if it is no administrator of the network namespace that
-    /// the device is in, unless the module's parameter says that whoever has the file may.
+    /// Checks that the calling process may bind the device: `EPERM` without `CAP_NET_ADMIN` in the network namespace that
+    /// the device is in, unless the module parameter `trust_file` admits all that may open `/dev/netmap`.
     pub fn check_admin(&self, _rtnl: &Rtnl) -> Result {
         // SAFETY: The device is valid, and the RTNL mutex is held.
         if unsafe { bindings::netmap_may_bind(self.as_ptr()) } {

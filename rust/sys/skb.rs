@@ -96,7 +96,7 @@ impl Skb {
         Self { ptr }
     }
 
-    /// Frees the packet as one that reached its destination; dropping it counts as a loss for who watches the stack.
+    /// Frees the packet as one that reached its destination; a drop would count as a loss in traces of the stack.
     pub fn consume(self) {
         // SAFETY: The reference is given away.
         unsafe { bindings::netmap_skb_consume(self.into_raw()) };

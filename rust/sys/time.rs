@@ -13,7 +13,7 @@ pub(crate) fn wall_clock() -> abi::Timeval {
     unsafe { bindings::ktime_get_real_ts64(&raw mut now) };
     abi::Timeval {
         tv_sec: now.tv_sec,
-        // As a multiplication, which is what a division by a constant becomes; below 1000000, which fits.
+        // The compiler turns this division by a constant into a multiplication. The result is below 1000000.
         tv_usec: (now.tv_nsec as i64) / 1000,
     }
 }

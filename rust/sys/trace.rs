@@ -79,7 +79,7 @@ pub(crate) struct Sync<'a> {
     pub(crate) hwtail: u32,
 }
 
-/// A ring was synced; `event` is called if somebody wants to know.
+/// A ring was synced; `event` is called only if the tracepoint is on.
 #[inline(always)]
 pub(crate) fn sync<'a>(event: impl FnOnce() -> Sync<'a>) {
     if enabled!(__tracepoint_sync) {

@@ -184,7 +184,7 @@ fn a_dead_ring_lets_nobody_in() {
     });
 }
 
-/// The check of the check: a flag that is let go without `Release` is no flag.
+/// A check of the model itself: with a flag that is let go without `Release`, it must find the race.
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn loom_sees_a_relaxed_release() {
@@ -221,7 +221,7 @@ fn a_dead_ring_lives_again() {
         assert!(matches!(theirs, Ok(1) | Err(NotHeld::Dead)));
         assert_eq!(ring.sync(), Err(NotHeld::Dead));
         assert!(ring.busy.is_dead());
-        // Whoever puts another ring in its place does it as with one that lives.
+        // Another ring is put in its place as in that of one that is not dead.
         ring.stop();
         ring.add(1);
         ring.busy.release();

@@ -24,7 +24,7 @@ fn transmit_words() {
         Legacy::with_total(Legacy::part(2048, false), 3000),
         Legacy::part(2048, false)
     );
-    // A context, no end, no report: it goes by without a trace.
+    // A context, no end, no report: the hardware passes over it and reports nothing.
     for word in [Legacy::NOTHING[1], Advanced::NOTHING[1]] {
         assert_eq!(word & (TX_END | TX_REPORT | TX_DONE), 0);
         assert_eq!(word & 0xffff, 0);
@@ -45,7 +45,7 @@ fn receive_words() {
     let tagged = plain | (1 << 35) | (0x2064 << 48);
     assert!(!Legacy::is_plain(tagged, Legacy::checked(2048)));
     assert_eq!(Legacy::tag(tagged), 0x2064);
-    // Checksum errors are the packet's own affair.
+    // Checksum errors are not errors of the frame.
     assert!(Legacy::is_plain(
         plain | (0x60 << 40),
         Legacy::checked(2048)

@@ -170,7 +170,7 @@ proptest! {
         body in 0usize..200,
         list in prop::collection::vec((0u32..8, prop_oneof![0u64..100, 0u64..5000, any::<u64>()]), 1..40),
     ) {
-        // Round and round, as in a list that bites its tail.
+        // Again and again, as in a circular list.
         let mut walk = OptionWalk::new(body);
         let mut seen = HashMap::new();
         let mut bytes = body;
@@ -209,7 +209,7 @@ proptest! {
                 prop_assert!(u32::from(R::length(word)) < size);
                 prop_assert_eq!(word & (R::ERRORS | R::TAG), 0);
             }
-            // What moves a driver on is never taken for a packet.
+            // The damaged frame that moves a driver on is never taken for a packet.
             prop_assert!(!R::is_plain(R::DAMAGED, R::checked(size)));
             Ok(())
         }

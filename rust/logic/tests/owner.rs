@@ -2,10 +2,10 @@
 
 //! Whose a queue is, against a model of a device whose driver does what it likes.
 
-use netmap_logic::logic::owner::{Owner, Seen};
+use netmap_logic::logic::owner::{Owner, QueueState};
 use proptest::prelude::*;
 
-/// A device with one queue, seen from everybody's side.
+/// A device with one queue, and what its driver takes to be its state.
 #[derive(Clone, Copy, Debug)]
 struct Device {
     answers: bool,
@@ -107,8 +107,8 @@ impl Device {
         }
     }
 
-    fn seen(&self) -> Seen {
-        Seen {
+    fn seen(&self) -> QueueState {
+        QueueState {
             answers: self.answers,
             attached: self.attached,
             carrier: self.carrier,

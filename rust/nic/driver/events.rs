@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happens to a network device, told to the port that has it in netmap mode.
+//! The events of a network device, passed on to the port that has it in netmap mode.
 
 use super::{
     intercept,
@@ -21,9 +21,9 @@ use crate::{
 };
 use core::marker::PhantomData;
 
-/// Why the driver is about to lose or to re-program its rings.
+/// Why queues are given back to the driver for a while: it is about to lose or to re-program its rings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LossReason {
+pub enum ReleaseReason {
     /// The interface is being set down. It may come up again.
     Down,
     /// The driver re-initialises its rings for an ethtool or MTU request, and is done when the request is.
@@ -49,8 +49,8 @@ impl Vector<'_> {
         }
     }
 
-    /// Whether the interrupt may be that of a queue. Not all drivers tell the core which queues an instance serves: those of
-    /// the others may be any.
+    /// Whether the interrupt may be for that queue. Not every driver tells the core which queues a NAPI instance serves; an
+    /// instance of one that does not may serve any.
     #[inline]
     pub fn serves(&self, direction: Direction, queue: u16) -> bool {
         let transmit = direction == Direction::Tx;
@@ -62,10 +62,10 @@ impl Vector<'_> {
 
 /// A port that has a network device in netmap mode.
 ///
-/// The hooks of the device ([`super::intercept::Hooks`]) hold a reference to it, and it must drop them to be freed.
-/// Functions that get an [`Rtnl`] run in process context with the RTNL mutex held, and may take the registry's mutex and the
-/// port's own. With those held a port has the driver restarted or the device taken down; it is not told what comes of that.
-/// None of the functions may drop the hooks, but for [`PortEvents::gone`], which has to.
+/// The hooks of the device ([`super::intercept::Hooks`]) hold a reference to the port, which is freed only after it has
+/// dropped them. Functions that get an [`Rtnl`] run in process context with the RTNL mutex held, and may take the registry's
+/// mutex and the port's own. A port that has the driver restarted or the device taken down does so with these mutexes held,
+/// and gets no event for it. No function may drop the hooks, except [`PortEvents::gone`], which must.
 pub trait PortEvents: Send + Sync {
     /// Takes a packet that the stack sends through TX queue `queue`, whose gate is closed: the queue is taken, or is being taken
     /// or given back at this moment.
@@ -78,16 +78,16 @@ pub trait PortEvents: Send + Sync {
     /// Runs in an RCU read side in softirq, for netpoll with interrupts disabled, before the driver's own poll.
     fn interrupt(&self, vector: &Vector<'_>);
 
-    /// The driver is about to lose its rings: gives all queues back, now. After it returns nothing is taken.
+    /// The driver is about to lose its rings: gives all queues back. When it returns, no queue is taken.
     ///
-    /// More than one may come before a [`PortEvents::retake`]: to do nothing, if nothing is taken.
-    fn release(&self, rtnl: &Rtnl, why: LossReason);
+    /// It may be called more than once before [`PortEvents::retake`], and does nothing if no queue is taken.
+    fn release(&self, rtnl: &Rtnl, why: ReleaseReason);
 
     /// What was announced by [`PortEvents::release`] is over, and the device works again: takes the queues back.
     ///
-    /// May come twice, and without a release before it: to do nothing, if nothing is to be taken.
-    /// NAPI is hooked anew already. With [`LossReason::Down`] the carrier is mostly not up yet.
-    fn retake(&self, rtnl: &Rtnl, why: LossReason);
+    /// It may be called twice, and without a release before it; it does nothing if no queue has to be taken. The NAPI
+    /// instances are hooked already. After [`ReleaseReason::Down`] the carrier is usually not up yet.
+    fn retake(&self, rtnl: &Rtnl, why: ReleaseReason);
 
     /// The carrier changed, or the device's flags did. May be late by a second and may miss short changes.
     fn carrier(&self, rtnl: &Rtnl, up: bool);
@@ -126,8 +126,8 @@ impl Drop for Notifiers {
 
 /// What happens to any device of any namespace.
 ///
-/// The registration replays the arrival and its end the departure of every device there is. Nobody minds: no device
-/// has hooks then.
+/// The registration of the notifier replays the arrival of every device, and its end the departure. Neither does anything
+/// here, because no device has hooks then.
 fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
     tell_port(event, dev, rtnl);
     if event == NetdevEvent::Unregister {
@@ -140,21 +140,21 @@ fn tell_port(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
     let Some(hooks) = table::find_locked(dev, rtnl) else {
         return;
     };
-    // The port may drop its hooks, and they the last reference to it.
+    // A reference of its own, because the port may drop its hooks, which may have the last other one.
     let Some(port) = hooks.share_events(rtnl) else {
         return;
     };
     match event {
         NetdevEvent::GoingDown => {
-            // Unless we set it down ourselves.
+            // Not for a device that we have taken down ourselves.
             if !hooks.is_asking() && !hooks.is_stopped() {
                 hooks.release_to_close(&*port, rtnl);
             }
         }
         NetdevEvent::Up => {
-            // Mostly done when the driver's open returned.
+            // Usually they were hooked when the driver's open returned.
             hooks.hook_napi(rtnl);
-            port.retake(rtnl, LossReason::Down);
+            port.retake(rtnl, ReleaseReason::Down);
         }
         NetdevEvent::Change => port.carrier(rtnl, hooks.device().carrier()),
         NetdevEvent::ChangeName => port.renamed(rtnl, &hooks.device().name(rtnl)),
@@ -176,11 +176,11 @@ fn on_pm(event: PmEvent) {
     let rtnl = Rtnl::lock();
     SLEEPING.store(event == PmEvent::Prepare, Ordering::Relaxed);
     table::for_each(&rtnl, |hooks, rtnl| match event {
-        PmEvent::Prepare => hooks.events().release(rtnl, LossReason::Suspend),
+        PmEvent::Prepare => hooks.events().release(rtnl, ReleaseReason::Suspend),
         PmEvent::Post => {
             // Some drivers free their vectors when they go to sleep.
             hooks.hook_napi(rtnl);
-            hooks.events().retake(rtnl, LossReason::Suspend);
+            hooks.events().retake(rtnl, ReleaseReason::Suspend);
         }
     });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interposed between the network core and a driver.
+//! The interposition between the network core and a driver.
 //!
 //! While a port has a device in netmap mode, the device's operation tables are copies in which [`super::ops`] stands
 //! in for what concerns us, and its NAPI instances call us before the driver. No driver's private data is touched, and
@@ -10,7 +10,7 @@
 //! Where the driver knows its device by the address of its operations, the driver's functions are redirected instead,
 //! see [`super::redirect`].
 //!
-//! # Coming and going
+//! # Installing and removing
 //!
 //! [`Installed`] enters the hooks in the table before anything points to them, and its removal puts everything back,
 //! waits until no call that came through them is under way, and only then takes them out of the table. Calls come in
@@ -19,13 +19,13 @@
 //!
 //! # Protection
 //!
-//! From when the first ring of the NIC is bound until none is any more, or all are lost ([`Hooks::set_bound`]), the driver is not
-//! asked for what would have it program its rings anew. Whether its queues are taken at that moment does not matter: they may be
-//! given back for a while, as when the interface is down, and the program gets them back as they were.
+//! While a ring of the NIC is bound and not lost ([`Hooks::set_bound`]), the driver is not asked for anything that would
+//! make it program its rings anew. It does not matter whether its queues are taken at that moment: they may have been given
+//! back for a while, for instance because the interface is down, and the program has to get them back as they were.
 
 use super::{
     ethtool,
-    events::{LossReason, PortEvents, Vector},
+    events::{PortEvents, ReleaseReason, Vector},
     napi::{self, Poll},
     ops,
     redirect::Redirected,
@@ -55,10 +55,10 @@ type SelectQueue = Option<
     ) -> u16,
 >;
 
-/// Most TX queues of a device that can be told apart; those beyond can not be taken.
+/// The number of TX queues for which [`Hooks`] has a bit; queues beyond these cannot be taken.
 pub const MAX_TX_QUEUES: u16 = 128;
 
-/// What in place is for the interposition.
+/// What brings the network core's calls into the driver to us: a copy of its table, or the redirection of its functions.
 enum Interposed {
     Table(KBox<bindings::net_device_ops>),
     Functions(Redirected),
@@ -67,23 +67,23 @@ enum Interposed {
 /// What a driver of a family must not be asked for while rings of its NIC are bound.
 #[derive(Clone, Copy)]
 pub struct Restrictions {
-    /// How we learn of it.
+    /// How such a request is brought to us.
     pub interposition: Interposition,
-    /// Features (`NETIF_F_*`) that are off meanwhile.
+    /// Features (`NETIF_F_*`) that are off while rings are bound.
     pub masked: u64,
-    /// Features whose change makes the driver re-program its rings: not changed meanwhile.
+    /// Features whose change makes the driver re-program its rings: not changed while rings are bound.
     pub frozen: u64,
     /// Whether interrupt coalescing parameters re-program rings.
     pub coalesce: bool,
-    /// The largest MTU meanwhile.
+    /// The largest MTU while rings are bound.
     pub max_mtu: u32,
 }
 
 /// The hooks of one device.
 pub struct Hooks {
-    /// With a reference, until [`Self::orphan`] puts it.
+    /// The reference is held until [`Self::orphan`] puts it.
     dev: ManuallyDrop<NetDev>,
-    /// Taken away when the hooks are removed, after the last who may read it has left.
+    /// Taken out when the hooks are removed, after the last reader has left.
     events: UnsafeCell<Option<Arc<dyn PortEvents>>>,
     restrictions: Restrictions,
     /// The driver's tables. They live as long as the driver, which lives as long as the device.
@@ -95,7 +95,7 @@ pub struct Hooks {
     ethtool: KBox<bindings::ethtool_ops>,
     /// Whether [`Hooks::ask`] is under way.
     asking: AtomicBool,
-    /// Whether the driver has stopped the device, and the core is still to ask it to.
+    /// Whether the driver has stopped the device already, although the core has not asked it to yet.
     stopped: AtomicBool,
     /// Whether the core is about to ask the driver to stop.
     closing: AtomicBool,
@@ -107,12 +107,12 @@ pub struct Hooks {
     masking: AtomicBool,
     /// A bit per TX queue: the host ring that its packets go to while it is diverted is bound.
     hosted: [AtomicU64; MAX_TX_QUEUES as usize / 64],
-    /// Of the table.
+    /// The next hooks in their bucket of [`super::table`].
     pub(in crate::nic) next: AtomicPtr<Hooks>,
 }
 
-// SAFETY: What the pointers lead to is shared and never written through them; a port is `Send` and `Sync`, and when the
-// reference to it may be changed is said there.
+// SAFETY: What the pointers lead to is shared and never written through them; a port is `Send` and `Sync`, and `events` is
+// changed only by `Installed::remove`, which says why it may.
 unsafe impl Send for Hooks {}
 // SAFETY: As above.
 unsafe impl Sync for Hooks {}
@@ -131,15 +131,15 @@ impl Hooks {
         &self.dev
     }
 
-    /// The driver's operations. If its functions are redirected, they do not pass through us as long as nothing asks
-    /// for that, see [`super::redirect`].
+    /// The driver's operations. If its functions are redirected, a call of one is brought to us or not as
+    /// [`super::redirect`] describes.
     #[inline]
     pub(in crate::nic) fn original_ops(&self) -> &bindings::net_device_ops {
-        // SAFETY: Constant data of the driver, which stays while the device has an owner of it.
+        // SAFETY: Constant data of the driver's module, which stays as long as the device.
         unsafe { self.original_ops.as_ref() }
     }
 
-    /// Has the driver do something that is done under the RTNL mutex: what `request` calls does not pass through us.
+    /// Calls the driver for what is done under the RTNL mutex: what `request` calls is not brought to us.
     pub fn ask<T>(&self, _rtnl: &Rtnl, request: impl FnOnce(&bindings::net_device_ops) -> T) -> T {
         let outer = self.asking.swap(true, Ordering::Relaxed);
         let result = request(self.original_ops());
@@ -147,16 +147,16 @@ impl Hooks {
         result
     }
 
-    /// Whether the driver is asked something at this moment, for those who hold the RTNL mutex.
+    /// Whether [`Self::ask`] is under way. The caller holds the RTNL mutex.
     pub(in crate::nic) fn is_asking(&self) -> bool {
         self.asking.load(Ordering::Relaxed)
     }
 
-    /// Has the core take the device down, whose driver has stopped already and is not asked to do so again: some drivers would
-    /// wait for ever for what they have disabled. The port is not told.
+    /// Has the core take down a device whose driver has stopped already. The driver is not asked to stop again, because some
+    /// drivers would wait for ever for what they have disabled, and the port gets no event.
     ///
-    /// A device that the core is taking down is left to that: it is in the core's list of devices to close, and can be in no
-    /// second one. One that is being opened is not up yet, and its open fails, see [`ops`].
+    /// A device that the core is already closing is left alone: it is on the core's list of devices to close, and cannot be
+    /// on a second one. A device that is being opened is not up yet; its open fails instead, see [`ops`].
     pub fn take_down(&self, _rtnl: &Rtnl) {
         self.stopped.store(true, Ordering::Relaxed);
         if !self.is_closing() {
@@ -165,12 +165,12 @@ impl Hooks {
         }
     }
 
-    /// Whether the driver has stopped and the core is still to ask it to, for those who hold the RTNL mutex.
+    /// Whether the driver has stopped although the core has not asked it to yet. The caller holds the RTNL mutex.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// As [`Self::is_stopped`]; from now on the core's calls are the driver's again.
+    /// Clears what [`Self::is_stopped`] tells, and returns it: from now on the core's calls go to the driver again.
     pub(in crate::nic) fn end_stopped(&self, _rtnl: &Rtnl) -> bool {
         self.stopped.swap(false, Ordering::Relaxed)
     }
@@ -178,12 +178,12 @@ impl Hooks {
     /// Has `port` give all queues back before the core, which is closing the device, asks the driver to stop.
     pub(in crate::nic) fn release_to_close(&self, port: &dyn PortEvents, rtnl: &Rtnl) {
         self.closing.store(true, Ordering::Relaxed);
-        port.release(rtnl, LossReason::Down);
+        port.release(rtnl, ReleaseReason::Down);
         self.closing.store(false, Ordering::Relaxed);
     }
 
-    /// Whether that is under way, for those who hold the RTNL mutex: then a driver that would be restarted is stopped for
-    /// the core, and not opened again.
+    /// Whether [`Self::release_to_close`] is under way. The caller holds the RTNL mutex. A driver that would have to be
+    /// restarted is only stopped then, on behalf of the core, and not opened again.
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
     }
@@ -210,20 +210,21 @@ impl Hooks {
         self.original_poll
     }
 
-    /// The port. Only for those who found the hooks in the table.
+    /// The port. The caller has found the hooks in the table.
     #[inline]
     pub(in crate::nic) fn events(&self) -> &dyn PortEvents {
         if self.orphan.load(Ordering::Relaxed) {
-            return &Nobody;
+            return &NoPort;
         }
-        // SAFETY: Changed only when all have left who may have found the hooks in the table, or no orphan.
+        // SAFETY: `Installed::remove` changes it only after all have left that found the hooks before they were out of the
+        // table or an orphan.
         match unsafe { &*self.events.get() } {
             Some(events) => &**events,
-            None => &Nobody,
+            None => &NoPort,
         }
     }
 
-    /// A reference to the port, for those who may cause the hooks' removal.
+    /// A reference to the port, for a caller that may cause the hooks to be removed.
     pub(in crate::nic) fn share_events(&self, _rtnl: &Rtnl) -> Option<Arc<dyn PortEvents>> {
         // SAFETY: Changed only under the RTNL mutex.
         unsafe { (*self.events.get()).clone() }
@@ -265,7 +266,7 @@ impl Hooks {
         has_bit(&self.diverted, queue)
     }
 
-    /// Says whether any ring of the NIC is bound: from then on the driver is kept from re-programming its rings.
+    /// Sets whether any ring of the NIC is bound: while one is, the driver is kept from re-programming its rings.
     ///
     /// To be set before the first queue is taken, and cleared after the last was given back. Applies the masked
     /// features.
@@ -273,8 +274,8 @@ impl Hooks {
         if self.is_bound() == bound {
             return;
         }
-        // What is frozen while something is bound may change before and after: the masked features do, and what the user
-        // asked for in the meantime.
+        // Frozen features can change only while nothing is bound. At this moment the masked features change, and those for
+        // which the user has asked in the meantime.
         self.bound.store(false, Ordering::Relaxed);
         self.masking.store(bound, Ordering::Relaxed);
         self.dev.update_features(rtnl);
@@ -292,8 +293,8 @@ impl Hooks {
         self.bound.load(Ordering::Relaxed)
     }
 
-    /// Says which TX queues have a host ring that is bound: what the stack sends on such a queue stays there when the
-    /// queue is diverted.
+    /// Sets which TX queues have a host ring that is bound: what the stack sends on such a queue stays there when the queue
+    /// is diverted.
     pub fn set_hosted(&self, is_hosted: impl Fn(u16) -> bool) {
         for (first, word) in (0..MAX_TX_QUEUES).step_by(64).zip(&self.hosted) {
             let bits = (0..64)
@@ -325,7 +326,8 @@ impl Hooks {
         napi::replace_poll(&self.dev, self.original_poll, napi::POLL);
     }
 
-    /// Our tables: the driver's own where it keeps that.
+    /// The tables that the device has while the hooks are in place: our copies, but the driver's own operations if its
+    /// functions are redirected.
     fn tables(
         &self,
     ) -> (
@@ -339,8 +341,8 @@ impl Hooks {
         (ops, &raw const *self.ethtool)
     }
 
-    /// Gives the device its driver's tables back, each if it is ours. False if somebody has put another copy on top of one:
-    /// calls come through that as long as it stays.
+    /// Puts the driver's tables back in place of ours. False if somebody else has replaced one of ours by a copy of it:
+    /// calls come to us through that copy as long as it is in place.
     fn restore_tables(&self, _rtnl: &Rtnl) -> bool {
         let raw = self.dev.as_ptr();
         // SAFETY: The device is valid, and its tables change only under the RTNL mutex.
@@ -357,10 +359,10 @@ impl Hooks {
         free
     }
 
-    /// Nothing can be taken off from under another copy of a table: the hooks stay for good, and the module. But they have no port
-    /// any more, nothing is kept from the driver, and the device may go.
+    /// Hooks to which another copy of a table leads cannot be removed: they stay for good, and so does the module. But they
+    /// have no port any more, keep nothing from the driver, and hold no reference to the device.
     fn orphan(&self) {
-        pr_warn!("the device's operations were replaced behind our back: the module cannot be unloaded any more\n");
+        pr_warn!("another module has put its own operations in place of ours: netmap cannot be unloaded any more\n");
         // SAFETY: We run in a module that has a reference, the caller's.
         unsafe { bindings::netmap_pin_module() };
         self.set_hosted(|_| false);
@@ -368,7 +370,7 @@ impl Hooks {
         self.masking.store(false, Ordering::Relaxed);
         self.orphan.store(true, Ordering::Relaxed);
         if let Interposed::Functions(redirected) = &self.standing {
-            // The driver's own module may go.
+            // So that the driver's module can be unloaded.
             redirected.put();
         }
         // SAFETY: The reference is ours, and not put again: an orphan is not dropped. It is found by the device's address as
@@ -402,13 +404,13 @@ fn has_bit(words: &[AtomicU64; MAX_TX_QUEUES as usize / 64], queue: u16) -> bool
 }
 
 /// The port of hooks that are not installed.
-struct Nobody;
+struct NoPort;
 
-impl PortEvents for Nobody {
+impl PortEvents for NoPort {
     fn transmit(&self, _skb: SentSkb, _queue: u16) {}
     fn interrupt(&self, _vector: &Vector<'_>) {}
-    fn release(&self, _rtnl: &Rtnl, _why: LossReason) {}
-    fn retake(&self, _rtnl: &Rtnl, _why: LossReason) {}
+    fn release(&self, _rtnl: &Rtnl, _why: ReleaseReason) {}
+    fn retake(&self, _rtnl: &Rtnl, _why: ReleaseReason) {}
     fn carrier(&self, _rtnl: &Rtnl, _up: bool) {}
     fn renamed(&self, _rtnl: &Rtnl, _name: &[u8; IFNAMSIZ]) {}
     fn gone(&self, _rtnl: &Rtnl) {}
@@ -422,8 +424,8 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// Puts hooks on `dev` for `events`. `EBUSY` if it has some; `EOPNOTSUPP` if nobody would be woken by it, or its
-    /// driver's functions cannot be redirected.
+    /// Puts hooks on `dev` for `events`. `EBUSY` if it has some; `EOPNOTSUPP` if its NAPI instances cannot be hooked, so
+    /// that no program would be woken, or if its driver's functions cannot be redirected.
     pub fn new(
         rtnl: &Rtnl,
         dev: &NetDev,
@@ -480,7 +482,7 @@ impl Installed {
             },
             GFP_CHARGED,
         )?;
-        // SAFETY: Whoever takes the hooks out of the table waits before it lets go of them, see `remove`.
+        // SAFETY: `remove` takes the hooks out of the table and waits for a grace period before it drops them.
         unsafe { table::insert(&hooks, rtnl)? };
         hooks.set_tables(hooks.tables());
         hooks.hook_napi(rtnl);
@@ -503,25 +505,26 @@ impl Installed {
         unsafe { bindings::synchronize_net() };
         if free {
             table::remove(&hooks, rtnl);
-            // And those that looked the hooks up without having come through them.
+            // Another grace period, for those that found the hooks in the table without a call through the copies.
+            //
             // SAFETY: As above.
             unsafe { bindings::synchronize_net() };
         }
-        // SAFETY: Nobody finds the hooks any more, or all find them an orphan; nobody uses them who found them before; and the
-        // RTNL mutex keeps others off.
+        // SAFETY: The hooks are not found any more, or only as an orphan; the grace periods have waited for those that found
+        // them before; and the RTNL mutex keeps out others that would change it.
         let port = unsafe { (*hooks.events.get()).take() };
         drop(port);
         if free {
             drop(hooks);
         } else {
-            // Who comes through the other copy still finds them.
+            // Calls that come through the other copy still find them.
             core::mem::forget(hooks);
         }
     }
 }
 
-/// A device is unregistered, or leaves its namespace: hooks of it that could not be removed are not found any more if it is
-/// gone for good. Its driver has stopped, so that nobody comes through them for anything that it would have to do.
+/// A device is unregistered or leaves its namespace. If it is gone for good, its hooks that could not be removed are taken
+/// out of the table: its driver has stopped, so no call comes through them that would need them.
 pub(in crate::nic) fn forget(dev: *const bindings::net_device, rtnl: &Rtnl) {
     let Some(hooks) = table::find_locked(dev, rtnl) else {
         return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interposed between a driver and the network core.
+//! The interposition between the network core and a driver.
 
 pub(in crate::nic) mod ethtool;
 pub(crate) mod events;

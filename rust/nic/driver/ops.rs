@@ -3,7 +3,7 @@
 //! What stands in for a driver's `net_device_ops`.
 
 use super::{
-    events::LossReason,
+    events::ReleaseReason,
     intercept::Hooks,
     table, //
 };
@@ -29,13 +29,13 @@ use kernel::{
     sync::rcu, //
 };
 
-/// A table that is never written.
-pub(in crate::nic) struct Constant(net_device_ops);
+/// The table of the operations that stand in, which is never written.
+pub(in crate::nic) struct StandIns(net_device_ops);
 
 // SAFETY: Shared to be read only; the functions that its pointers lead to may be called from anywhere.
-unsafe impl Sync for Constant {}
+unsafe impl Sync for StandIns {}
 
-impl Deref for Constant {
+impl Deref for StandIns {
     type Target = net_device_ops;
 
     fn deref(&self) -> &net_device_ops {
@@ -43,8 +43,8 @@ impl Deref for Constant {
     }
 }
 
-/// What stands in.
-pub(in crate::nic) static STAND_INS: Constant = Constant(net_device_ops {
+/// The operations that stand in for a driver's.
+pub(in crate::nic) static STAND_INS: StandIns = StandIns(net_device_ops {
     ndo_start_xmit: Some(start_xmit),
     ndo_select_queue: Some(select_queue),
     ndo_fix_features: Some(fix_features),
@@ -65,10 +65,11 @@ pub(in crate::nic) static STAND_INS: Constant = Constant(net_device_ops {
 pub(in crate::nic) fn stand_in(original: &net_device_ops) -> net_device_ops {
     let mut ops = *original;
     ops.ndo_start_xmit = STAND_INS.ndo_start_xmit;
-    // These have a default that is not enough.
+    // Without these two the core does what it does by default, which does not spare the queues that are taken.
     ops.ndo_select_queue = STAND_INS.ndo_select_queue;
     ops.ndo_fix_features = STAND_INS.ndo_fix_features;
-    // The rest stands in only for what is there: the core asks some by being there or not.
+    // The others stand in only for operations that the driver has: whether some are there tells the core what it can ask
+    // for.
     ops.ndo_open = ops.ndo_open.and(STAND_INS.ndo_open);
     ops.ndo_stop = ops.ndo_stop.and(STAND_INS.ndo_stop);
     ops.ndo_tx_timeout = ops.ndo_tx_timeout.and(STAND_INS.ndo_tx_timeout);
@@ -94,7 +95,7 @@ pub(in crate::nic) unsafe fn under_rtnl<'a>(
     Some((table::find_locked(dev, rtnl)?, rtnl))
 }
 
-/// Refuses a request while rings of the NIC are bound, telling why to whoever can hear it; `None` if it may go on.
+/// Refuses a request while rings of the NIC are bound, and tells the user why; [`None`] if the request may go on.
 pub(in crate::nic) fn refuse(
     hooks: &Hooks,
     extack: *mut netlink_ext_ack,
@@ -112,10 +113,10 @@ pub(in crate::nic) fn around(hooks: &Hooks, rtnl: &Rtnl, request: impl FnOnce() 
     if !hooks.is_bound() {
         return request();
     }
-    hooks.events().release(rtnl, LossReason::Reinit);
+    hooks.events().release(rtnl, ReleaseReason::Reinit);
     let result = request();
     hooks.hook_napi(rtnl);
-    hooks.events().retake(rtnl, LossReason::Reinit);
+    hooks.events().retake(rtnl, ReleaseReason::Reinit);
     result
 }
 
@@ -174,7 +175,7 @@ unsafe extern "C" fn open(dev: *mut net_device) -> c_int {
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
-    // What came of an earlier close is over.
+    // A stop on account of an earlier close does not count any more.
     hooks.end_stopped(rtnl);
     let result = hooks.ask(rtnl, |ops| match ops.ndo_open {
         // SAFETY: The driver's own function with what the core gave us.
@@ -183,8 +184,8 @@ unsafe extern "C" fn open(dev: *mut net_device) -> c_int {
     });
     if result == 0 {
         hooks.hook_napi(rtnl);
-        hooks.events().retake(rtnl, LossReason::Down);
-        // The driver was restarted for that and did not open again: for the core the device is not up yet.
+        hooks.events().retake(rtnl, ReleaseReason::Down);
+        // To take the queues the driver was restarted, and did not open again: to the core the device is not up yet.
         if hooks.end_stopped(rtnl) {
             return EIO.to_errno();
         }
@@ -200,7 +201,7 @@ unsafe extern "C" fn stop(dev: *mut net_device) -> c_int {
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
-    // Because a queue could not be given back when the core announced this, or because the driver did not open again.
+    // The driver has stopped already: a queue could not be given back before, or the driver did not open again.
     if hooks.end_stopped(rtnl) {
         return 0;
     }
@@ -225,7 +226,7 @@ unsafe extern "C" fn tx_timeout(dev: *mut net_device, queue: c_uint) {
     let Some(hooks) = table::find(dev, &rcu) else {
         return;
     };
-    // A queue that the driver does not have is none that hangs.
+    // A queue that is diverted from the driver does not hang.
     if u16::try_from(queue).is_ok_and(|queue| hooks.is_diverted(queue)) {
         return;
     }
@@ -283,7 +284,7 @@ unsafe extern "C" fn fix_features(
     });
     features &= !off;
     if hooks.is_bound() {
-        // Left as it is, and done when the queues are given back: the core keeps what is wanted.
+        // Frozen features stay as they are until the queues are given back: the core remembers what is wanted.
         // SAFETY: The device is valid; its features change under the RTNL mutex.
         let now = unsafe { bindings::netmap_features(dev) };
         features = (features & !restrictions.frozen) | (now & restrictions.frozen);
@@ -350,7 +351,7 @@ unsafe extern "C" fn setup_tc(
     let Some((hooks, rtnl)) = (unsafe { under_rtnl(dev) }) else {
         return ENODEV.to_errno();
     };
-    // Questions, and classifiers (which move no ring), may pass; queueing disciplines in hardware may not.
+    // Queries and classifiers may pass, as they change no ring; queueing disciplines in hardware may not.
     let harmless = matches!(
         kind,
         bindings::tc_setup_type_TC_QUERY_CAPS
@@ -393,7 +394,7 @@ unsafe extern "C" fn xdp_xmit(
                 None => EOPNOTSUPP.to_errno(),
             }
         }
-        // It would pass by what diverts packets. The caller frees and counts the frames.
+        // The driver's function would send on queues that are taken. The caller frees and counts the frames.
         _ => EBUSY.to_errno(),
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interposed between the network core and a driver whose operations cannot be replaced: its functions are redirected.
+//! The interposition for a driver whose operations cannot be replaced: its functions are redirected.
 //!
 //! A driver may know its devices by the address of their operation table, as `ixgbe` does. Then the table stays, and the
 //! kernel's function tracer is asked to call us at the entry of the functions in it, as live patching does. For a
@@ -9,25 +9,25 @@
 //! # Why not the egress hook
 //!
 //! The other way to get at what the stack sends is netfilter's egress hook, with the taken transmit queues stopped. But
-//! packet sockets that bypass the queueing discipline, pktgen and netpoll do not come by it; and a queue that is stopped
-//! does not stay so: the driver wakes all its queues when the link comes up, before anybody is told. From then on, until
-//! somebody stops it again, the driver would write its tail to a queue that runs our ring. (It would also need the
-//! watchdog to be kept quiet for all queues.) At the entry of the driver's transmit function everything comes by, under
-//! the queue's lock, whatever the state of the queue; so [`super::intercept`] diverts it as it does
-//! elsewhere.
+//! packet sockets that bypass the queueing discipline, pktgen and netpoll do not pass that hook; and a queue does not stay
+//! stopped: the driver wakes all its queues when the link comes up, before anybody is told. From then on, until the queue is
+//! stopped again, the driver would write its tail to a queue that runs our ring. (The watchdog would also have to be kept
+//! quiet for all queues.) Every packet passes the entry of the driver's transmit function, under the queue's lock and
+//! whatever the state of the queue; so [`super::intercept`] diverts it there as it does elsewhere.
 //!
-//! # The end
+//! # Ending a redirection
 //!
-//! To end a redirection takes the kernel tens of milliseconds, in which it waits for all tasks to leave the tracer. A program
-//! that closes a port, and the RTNL mutex, need not wait for that: when the last device goes, the functions stay redirected
-//! for a moment, in which [`decide`] finds no device of ours and whoever binds again finds all in place. A driver that
-//! goes itself, and this module, do wait: the tracer must know nothing of functions that are not there.
+//! To end a redirection, the kernel waits tens of milliseconds for all tasks to leave the tracer. Neither a program that
+//! closes a port nor others that want the RTNL mutex should wait for that: when the last device goes, the functions stay
+//! redirected for a moment ([`LINGER_MS`]). [`decide`] finds no device of ours meanwhile, and the next bind finds the
+//! redirection in place. The removal of the driver or of this module does wait, because the tracer must not know functions
+//! that do not exist any more.
 //!
-//! # What calls the driver's own
+//! # No recursion
 //!
-//! A function that is sent to us may call the driver's, and would come back here. So the decision is made such that it
-//! does not: functions that run under the RTNL mutex are not redirected while [`Hooks::ask`] is under way; all others
-//! are redirected only if the stand-in does the work alone.
+//! A stand-in may call the driver's function, which is redirected and would lead to the stand-in again. [`decide`] prevents
+//! that: functions that run under the RTNL mutex are not redirected while [`Hooks::ask`] is under way, and all others are
+//! redirected only if the stand-in does the work alone.
 
 use super::{
     intercept::Hooks,
@@ -50,8 +50,8 @@ static ADDRESSES: [AtomicUsize; Function::ALL.len()] =
     [const { AtomicUsize::new(0) }; Function::ALL.len()];
 
 /// What is redirected now.
-struct State {
-    /// The address of the table whose functions are; 0 if none is.
+struct Redirection {
+    /// The address of the table whose functions are redirected; 0 if there is none.
     table: usize,
     /// How many devices need it.
     users: u32,
@@ -59,13 +59,13 @@ struct State {
 
 global_lock! {
     // SAFETY: Initialised in `init` before anything else runs.
-    unsafe(uninit) static STATE: Mutex<State> = State {
+    unsafe(uninit) static REDIRECTION: Mutex<Redirection> = Redirection {
         table: 0,
         users: 0,
     };
 }
 
-/// How long a redirection that nobody needs stays, in milliseconds.
+/// How long a redirection that no device needs stays, in milliseconds.
 const LINGER_MS: u32 = 1000;
 
 /// # Safety
@@ -73,10 +73,10 @@ const LINGER_MS: u32 = 1000;
 /// To be called once, when the module is loaded.
 pub(in crate::nic) unsafe fn init() {
     // SAFETY: By the function's requirement.
-    unsafe { STATE.init() };
+    unsafe { REDIRECTION.init() };
 }
 
-/// Between the start of a function and the place where the tracer calls us is an instruction of at most so many bytes.
+/// The tracer calls us from a place that is less than this many bytes after the start of the function.
 const ENTRY: usize = 16;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -176,7 +176,7 @@ unsafe extern "C" fn decide(at: c_ulong, first: c_ulong, second: c_ulong) -> c_u
     }
 }
 
-impl State {
+impl Redirection {
     /// Redirects the functions of a table, with no other redirected.
     fn begin(&mut self, table: &net_device_ops) -> Result {
         let mut functions = KVec::with_capacity(ADDRESSES.len(), GFP_CHARGED)?;
@@ -196,7 +196,7 @@ impl State {
         Ok(())
     }
 
-    /// Ends the redirection, if there is one that nobody needs.
+    /// Ends the redirection, if there is one and no device needs it.
     fn end(&mut self) {
         if self.users == 0 && self.table != 0 {
             // SAFETY: Begun by `begin`. When it returns, no call is on its way to `decide`.
@@ -210,15 +210,15 @@ impl State {
 pub(in crate::nic) fn leaves(device: *const net_device, _rtnl: &Rtnl) {
     // SAFETY: The device is valid, and its tables change only under the RTNL mutex.
     let table = unsafe { (*device).netdev_ops };
-    let mut state = STATE.lock();
+    let mut state = REDIRECTION.lock();
     if state.table == table as usize {
         state.end();
     }
 }
 
-/// The module goes: nothing is redirected any more. Nobody needs it, for nothing is bound.
+/// The module is unloaded: the redirection ends. No device needs it, because nothing is bound.
 pub(in crate::nic) fn end() {
-    STATE.lock().end();
+    REDIRECTION.lock().end();
     // SAFETY: Process context, and the mutex is not held.
     unsafe { bindings::netmap_redirect_expire_cancel() };
 }
@@ -227,7 +227,7 @@ pub(in crate::nic) fn end() {
 ///
 /// For the delayed work of [`Redirected`]'s drop alone.
 unsafe extern "C" fn expire() {
-    STATE.lock().end();
+    REDIRECTION.lock().end();
 }
 
 /// The functions of a driver are redirected as long as there is one of these.
@@ -241,7 +241,7 @@ impl Redirected {
     /// `EOPNOTSUPP` if the kernel cannot redirect functions, or not these; `EBUSY` if they are redirected by others (a
     /// live patch), the tracer is switched off, or functions of another table are redirected.
     pub fn new(table: &net_device_ops, _rtnl: &Rtnl) -> Result<Self> {
-        let mut state = STATE.lock();
+        let mut state = REDIRECTION.lock();
         if state.table != core::ptr::from_ref(table) as usize {
             if state.users != 0 {
                 return Err(EBUSY);
@@ -255,10 +255,10 @@ impl Redirected {
 }
 
 impl Redirected {
-    /// Lets the functions go, which stay redirected if another device needs them. For [`Self::drop`], or for one that is not
-    /// dropped.
+    /// Gives up one use of the redirection, which stays if another device needs it. For [`Self::drop`], or for a value that
+    /// is not dropped.
     pub(in crate::nic) fn put(&self) {
-        let mut state = STATE.lock();
+        let mut state = REDIRECTION.lock();
         state.users -= 1;
         if state.users == 0 {
             // SAFETY: `expire` is a function of this module, which waits for it at its end.

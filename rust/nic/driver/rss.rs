@@ -2,8 +2,8 @@
 
 //! The table by which a NIC spreads what it receives over its queues (`ethtool -X`), kept over a restart of the driver.
 //!
-//! `ixgbe` fills it anew whenever it opens the device. With the user's table gone, flows of the host would be sent to
-//! queues that are taken, which he has kept free of them.
+//! `ixgbe` fills it anew whenever it opens the device. Without the user's table, the NIC would send flows of the host to the
+//! taken queues that the user has kept free of them.
 
 use super::intercept::Hooks;
 use crate::{
@@ -24,7 +24,7 @@ pub(in crate::nic) struct Rss {
 }
 
 impl Rss {
-    /// An empty one; `ENOMEM`.
+    /// No table yet; `ENOMEM`.
     pub(in crate::nic) fn new() -> Result<Self> {
         let mut entries = KVec::with_capacity(ENTRIES, GFP_CHARGED)?;
         entries.extend_with(ENTRIES, 0, GFP_CHARGED)?;

@@ -103,7 +103,7 @@ pub(in crate::nic) fn remove(hooks: &Hooks, _rtnl: &Rtnl) {
     loop {
         let seen = link.load(Ordering::Relaxed);
         if seen == target {
-            // Whoever stands on `hooks` still finds the way on: its own link stays.
+            // A reader that has reached `hooks` still finds the rest of the list: the link in `hooks` stays.
             link.store(hooks.next.load(Ordering::Relaxed), Ordering::Release);
             return;
         }

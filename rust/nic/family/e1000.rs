@@ -28,8 +28,8 @@ const BSIZE: [(u32, u32); 7] = [
 ];
 const BSEX: u32 = 1 << 25;
 
-/// The bits of the receive control register that we change: buffer size, and that the FCS is stripped. The driver
-/// strips it in software, which would leave an empty last slot where it lies in a descriptor of its own.
+/// The bits of the receive control register that we change: buffer size, and that the FCS is stripped. The driver strips it
+/// in software; with the FCS in a descriptor of its own, a frame of ours would end with an empty slot.
 const RCTL_MASK: u32 = BSEX | (3 << 16) | RCTL_SECRC;
 
 /// The setting for buffers of `size` bytes, and as how large the hardware then takes them.

@@ -14,8 +14,8 @@ use crate::{
     prelude::*, //
 };
 
-/// For virtual machines only: on silicon Intel's driver never stops the receiver of these two, as others of the driver's
-/// controllers, and so there is no proof that it may be.
+/// For virtual machines only: on silicon, Intel's driver never stops the receiver of these two controllers, as it does that
+/// of others, so nothing shows that it can be stopped safely.
 pub struct E1000e;
 
 /// In a delay timer: write back at once.
@@ -82,8 +82,9 @@ impl Family for E1000e {
 
     fn no_write_back() -> Settings {
         // With MSI-X the driver has an interrupt at every write-back, and the emulated 82574 then writes back every
-        // descriptor. Its interrupt handler looks for what is done at an index that is left from the lap before, and
-        // one that it finds there while others are not yet or no more done puts it out of step with its ring.
+        // descriptor. The driver's interrupt handler looks for completed descriptors at an index that is left over from the
+        // lap before. If it finds that one done while others are not done yet, or not any more, it gets out of step with its
+        // ring.
         let setting = Setting::new(Reg::IVAR, EVERY_WRITE_BACK, 0);
         [Some(setting), None, None]
     }

@@ -22,7 +22,8 @@ pub trait Enable: Send + Sync + 'static {
     /// Starts a queue. `ETIMEDOUT` if the hardware does not confirm.
     fn start(hw: &Hardware, block: Block, direction: Direction) -> Result;
 
-    /// Has the hardware write back what it is done with of a transmit queue that runs, where it may keep that for a while.
+    /// Makes the hardware write back the completed descriptors of a transmit queue that runs, where it may hold them back
+    /// for a while.
     fn write_back(_hw: &Hardware, _block: Block) {}
 
     /// Whether the queue is on.
@@ -49,7 +50,7 @@ impl Enable for Unit {
 
     fn stop(hw: &Hardware, _block: Block, direction: Direction) -> Result {
         let (reg, bit) = Self::of(direction);
-        // When the link comes up, drivers turn the transmitter on. That happens once.
+        // When the link comes up, drivers turn the transmitter on. That can undo one of the attempts, but not all.
         for _ in 0..3 {
             hw.update(reg, bit, 0);
             hw.flush();
@@ -76,7 +77,7 @@ impl Enable for Unit {
 
 /// A switch per queue, which reads as off only when the queue's last write-back is done.
 ///
-/// `FLUSH` are bits that are set to have the queue drop what it has fetched and not done.
+/// `FLUSH` are bits that make the queue drop the descriptors that it has fetched and not processed yet.
 pub struct PerQueue<const FLUSH: u32>;
 
 /// The enable bit of [`PerQueue`].
@@ -95,14 +96,14 @@ impl<const FLUSH: u32> Enable for PerQueue<FLUSH> {
     fn stop(hw: &Hardware, block: Block, direction: Direction) -> Result {
         let control = block.control();
         let off = || hw.read(control) & ENABLE == 0;
-        // A driver that sets its address filters may write the register of all queues as it has read them, with the
-        // bit, until the hardware shows it cleared. It does so under the lock that `update` takes. So when the bit is
-        // found cleared under that lock, nobody has a value with it any more.
+        // A driver that sets its address filters may write the register of all queues as it has read them, with the bit,
+        // until the hardware shows it cleared. It does so under the lock that `update` takes. So once the bit is found
+        // cleared under that lock, no driver code holds an old value with the bit any more.
         for _ in 0..3 {
             hw.update(control, ENABLE | FLUSH, FLUSH);
             if sched::wait_until(Self::PATIENCE_MS, off) && hw.locked(off) {
                 if direction == Direction::Rx {
-                    // Data of a frame under way.
+                    // Data of a frame may still be under way.
                     fsleep(Delta::from_micros(200));
                 }
                 return Ok(());

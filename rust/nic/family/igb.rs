@@ -14,14 +14,14 @@ use crate::{
 
 /// 82576, 82580, I350, I354, I210, I211.
 ///
-/// Not the 82575, whose heads can be written and which keeps them over a stop, as nobody has tried it.
+/// Not the 82575: its heads can be written and are kept over a stop, and no takeover of it was ever tested.
 pub struct Igb;
 
 /// In [`SRRCTL`]: buffer size in KiB.
 const BSIZEPKT: u32 = 0x7f;
 /// In it: a time stamp before the packet; from the 82580 on.
 const TIMESTAMP: u32 = 1 << 30;
-/// In it: without a free descriptor, drop; else the other queues wait too.
+/// In it: packets without a free descriptor are dropped; otherwise the other queues wait, too.
 const DROP_EN: u32 = 1 << 31;
 
 /// In [`Reg::MRQC`]: the mode; up to [`RSS`] it is one set of queues, with or without a hash.

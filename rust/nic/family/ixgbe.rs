@@ -13,7 +13,8 @@ use crate::{
     prelude::*, //
 };
 
-/// 82599, X540 and X550. Not the 82598, whose queues are not stopped without a link; not the E610, as nobody has tried it.
+/// 82599, X540 and X550. Not the 82598, whose queues are not stopped without a link, and not the E610, on which no takeover
+/// was ever tested.
 pub struct Ixgbe;
 
 /// In a queue's control: drop what was fetched. The driver sets it to stop a queue.
@@ -22,8 +23,8 @@ const FLUSH: u32 = 1 << 26;
 const VME: u32 = 1 << 30;
 /// In it: limit packets to the length in the same register; from the X540 on.
 const RLPML_EN: u32 = 1 << 15;
-/// In a transmit queue's control: how many descriptors are written back together. Those that report are few here, and
-/// each is awaited.
+/// In a transmit queue's control: how many descriptors are written back together. Of ours few ask for it, and the program
+/// waits for each of these.
 const WTHRESH: u32 = 0x7f << 16;
 
 /// Split and replication control, in a receive queue's block; the first 16 also stand elsewhere.
@@ -33,7 +34,7 @@ const BSIZEPKT: u32 = 0x1f;
 /// In it: the descriptors' type, and the one that we know, with one buffer.
 const DESCTYPE: u32 = 7 << 25;
 const ONE_BUFFER: u32 = 1 << 25;
-/// In it: without a free descriptor, drop; else the other queues wait too.
+/// In it: packets without a free descriptor are dropped; otherwise the other queues wait, too.
 const DROP_EN: u32 = 1 << 28;
 
 /// Control of receive side coalescing, in a receive queue's block.
@@ -78,8 +79,8 @@ impl Family for Ixgbe {
     type Tx = Advanced;
     type Rx = Extended10G;
 
-    // The driver knows its devices by the address of their operations (`netif_is_ixgbe`). With others in their place it
-    // takes what it receives for a macvlan's, and counts in memory that is not a counter.
+    // The driver knows its devices by the address of their operations (`netif_is_ixgbe`). With another table in its place,
+    // it takes what it receives for packets of a macvlan device, and updates counters in memory that holds none.
     const INTERPOSITION: Interposition = Interposition::Functions;
     const FREE_TAGS: bool = true;
     const QUEUE_LRO: bool = true;
@@ -131,7 +132,7 @@ impl Family for Ixgbe {
     const REFILL: u32 = 16;
 
     fn unfilled(gap: u32) -> Option<u32> {
-        // Fewer than 16 descriptors stay as they are.
+        // The driver leaves fewer than 16 descriptors unfilled.
         gap.checked_sub(1)
             .filter(|&unfilled| unfilled < Self::REFILL)
     }

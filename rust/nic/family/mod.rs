@@ -38,7 +38,7 @@ pub trait Family: Send + Sync + Sized + 'static {
     /// Most queues of a direction.
     const MAX_QUEUES: u16;
 
-    /// Why queues must not be taken from the running driver, nor given back to it, if they must not: then both take a restart of
+    /// Why queues must not be taken from the running driver nor given back to it, if that is so: both then take a restart of
     /// the driver.
     fn no_hot_takeover() -> Option<&'static CStr> {
         None
@@ -73,8 +73,8 @@ pub trait Family: Send + Sync + Sized + 'static {
     fn rx_settings(block: Block, size: u32) -> Settings;
     /// What a transmit queue is set to while it is ours.
     fn tx_settings(block: Block) -> Settings;
-    /// Whether the receiver is on, which a reset turns off, and the driver on again when its rings are in place. (Where a queue
-    /// has a bit of its own, a reset may leave the first one with it.)
+    /// Whether the receiver is on. A reset turns it off, and the driver turns it on again when its rings are in place. (The
+    /// enable bits of queues do not tell as much: a reset may leave that of the first queue set.)
     fn is_on(hw: &Hardware) -> bool {
         hw.read(Reg::RCTL) & RCTL_EN != 0
     }
@@ -84,25 +84,26 @@ pub trait Family: Send + Sync + Sized + 'static {
 
     /// By how many descriptors at least the driver refills a receive ring.
     const REFILL: u32 = 1;
-    /// How many descriptors of a stopped receive ring whose head is `gap` before its tail the driver has left unfilled; [`None`]
-    /// if it is still to fill them.
+    /// How many descriptors the driver has left unfilled in a stopped receive ring whose head is `gap` before its tail;
+    /// [`None`] if it has yet to fill some of them.
     ///
-    /// By the driver's rule for writing the tail: a poll that finds no more than these will not write it.
+    /// This follows from the driver's rule for writing the tail: a poll that finds no more unfilled descriptors than these
+    /// does not write it.
     fn unfilled(gap: u32) -> Option<u32>;
     /// What the driver has written as tail of a ring of `count` descriptors that it filled from 0 on.
     fn full_tail(count: u32) -> u32;
 
-    /// Whether the driver may have a part of a packet even if the MTU is that of a buffer.
+    /// Whether the driver may hold the first part of a packet although, by the MTU, every packet fits in one buffer.
     fn may_hold_part(_hw: &Hardware, _block: Block) -> bool {
         false
     }
 
-    /// Why the driver's use of the hardware is one that we do not know, if it is.
+    /// What in the driver's use of the hardware is not known here, if there is anything.
     fn oddity(hw: &Hardware) -> Option<&'static CStr> {
         (hw.read(Reg::RCTL) & RCTL_DTYP != 0).then_some(c"the driver splits packets")
     }
 
-    /// The settings that keep the NIC from suspecting a driver that stops and starts its queues.
+    /// The settings that turn off the NIC's detection of malicious drivers, which reacts to a stop and start of queues.
     fn detection(_hw: &Hardware) -> Settings {
         [None; 3]
     }
@@ -110,11 +111,11 @@ pub trait Family: Send + Sync + Sized + 'static {
     /// Puts back what the driver changes of a running receive queue of ours when the link comes up.
     fn keep(_hw: &Hardware, _block: Block) {}
 
-    /// The settings with which the hardware leaves a transmit descriptor that does not ask for it as it is.
+    /// The settings with which the hardware does not write back a transmit descriptor that does not ask for it.
     fn no_write_back() -> Settings {
         [None; 3]
     }
 
-    /// Makes the hardware write back what it is done with.
+    /// Makes the hardware write back the descriptors that it has completed.
     fn write_back(_hw: &Hardware) {}
 }

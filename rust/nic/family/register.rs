@@ -2,9 +2,9 @@
 
 //! Registers of a NIC that a stock driver runs, through a mapping of our own.
 //!
-//! What may be written when is a matter of types. A [`Block`], the registers of one queue, can be read, and its tail
-//! written. Base, length and modes can be written through a [`Stopped`] alone, which only the stop of the queue gives.
-//! A head cannot be written at all but to be set to zero.
+//! Types decide what may be written, and when. A [`Block`], the registers of one queue, can be read, and its tail written.
+//! Base, length and modes can be written through a [`Stopped`] alone, which only the stop of the queue gives. A head cannot
+//! be written at all but to be set to zero.
 
 use super::enable::Enable;
 use crate::{
@@ -108,7 +108,7 @@ impl Mmio {
 
     #[inline]
     fn write(&self, offset: u32, value: u32) {
-        // SAFETY: As above. What a write does to the device is the business of those who can name the register.
+        // SAFETY: As above. Whether the write is right for the device is decided by the callers, which name the register.
         unsafe { kernel_bindings::writel(value, self.at(offset).cast()) }
     }
 }
@@ -201,7 +201,7 @@ impl Hardware {
         self.read(Reg::STATUS) == u32::MAX
     }
 
-    /// Runs `access`, a short one, under the lock that the driver's own changes of control registers are made under.
+    /// Runs `access`, a short one, under the lock that the driver holds when it changes control registers.
     pub(in crate::nic) fn locked<T>(&self, access: impl FnOnce() -> T) -> T {
         // SAFETY: The device is valid.
         unsafe { bindings::netmap_addr_lock(self.dev.as_ptr()) };
@@ -216,13 +216,14 @@ impl Hardware {
         self.locked(|| self.write(reg, (self.read(reg) & !mask) | (bits & mask)));
     }
 
-    /// Has the bits of a setting as it says, with the queue that it is about running or not.
+    /// Applies a setting, whether the queue that it is about runs or not.
     pub(in crate::nic) fn put(&self, setting: &Setting) {
         self.update(setting.reg, setting.mask, setting.bits);
     }
 }
 
-/// The device is awake as long as this lives, or does at least not fall asleep: registers of one that sleeps read all ones.
+/// Keeps a device from falling asleep (runtime suspend) as long as this lives, because the registers of a sleeping device
+/// read all ones. One from [`Self::new`] has woken it up, too.
 ///
 /// # Invariants
 ///
@@ -231,13 +232,13 @@ pub struct Awake {
     pdev: NonNull<bindings::pci_dev>,
 }
 
-// SAFETY: References and counts of a device are of no thread.
+// SAFETY: References and counts of a device belong to no thread.
 unsafe impl Send for Awake {}
 // SAFETY: As above.
 unsafe impl Sync for Awake {}
 
 impl Awake {
-    /// Has the PCI device of `dev`, if it has one, not fall asleep any more.
+    /// Keeps the PCI device of `dev`, if it has one, from falling asleep. It is not woken up.
     pub fn hold(dev: &NetDev, _rtnl: &Rtnl) -> Option<Self> {
         // SAFETY: The device is valid, and the RTNL mutex is held.
         let pdev = NonNull::new(unsafe { bindings::netmap_power_hold(dev.as_ptr()) })?;
@@ -245,8 +246,8 @@ impl Awake {
         Some(Self { pdev })
     }
 
-    /// Waits for a suspend that is under way. Some drivers take the RTNL mutex for it, with which this is not to be called.
-    /// None begins afterwards, so that [`Self::new`] waits for none.
+    /// Waits for a suspend that is under way. Some drivers take the RTNL mutex in it, so the caller must not hold that. No
+    /// suspend begins afterwards, so that [`Self::new`] has none to wait for.
     pub fn settle(&self) {
         // SAFETY: By the type's invariant.
         unsafe { bindings::netmap_power_settle(self.pdev.as_ptr()) };
@@ -278,9 +279,9 @@ impl Drop for Awake {
 pub struct Setting {
     /// The register.
     pub reg: Reg,
-    /// The bits that it is about.
+    /// Which bits.
     pub mask: u32,
-    /// What they are.
+    /// Their values.
     pub bits: u32,
 }
 
@@ -302,15 +303,15 @@ impl Setting {
 /// The settings that a queue of ours has, at most.
 pub type Settings = [Option<Setting>; 3];
 
-/// Settings that hold as long as this lives; then what they changed is as before. The driver, or another of these, may change
-/// other bits of the same registers meanwhile, and bits that were as they are to be: those are not touched.
-pub struct Meanwhile<'a> {
+/// Settings that hold as long as this lives. The drop restores the bits that they changed, and no others: the driver, or
+/// another of these, may have changed other bits of the same registers in between.
+pub struct TemporarySettings<'a> {
     hw: &'a Hardware,
     before: Settings,
 }
 
-impl<'a> Meanwhile<'a> {
-    /// Has all settings hold.
+impl<'a> TemporarySettings<'a> {
+    /// Applies all settings.
     pub fn new(hw: &'a Hardware, settings: &Settings) -> Self {
         let before = settings.map(|setting| {
             let found = setting?.found(hw);
@@ -324,7 +325,7 @@ impl<'a> Meanwhile<'a> {
     }
 }
 
-impl Drop for Meanwhile<'_> {
+impl Drop for TemporarySettings<'_> {
     fn drop(&mut self) {
         for setting in self.before.iter().flatten() {
             self.hw.put(setting);
@@ -384,7 +385,8 @@ impl Block {
 
 /// A queue that is stopped: the hardware neither reads nor writes its descriptors.
 ///
-/// There is one way to get it, [`Stopped::stop`], and none to forget it silently but to let the driver reset all.
+/// The only way to get one is [`Stopped::stop`]. One that is not started again leaves the queue stopped until the driver
+/// resets the device.
 #[must_use]
 pub struct Stopped<S: Enable> {
     hw: Arc<Hardware>,
@@ -422,13 +424,13 @@ impl<S: Enable> Stopped<S> {
         // The halves of the address, in the drivers' order.
         self.hw.mmio.write(at + 0x04, (base >> 32) as u32);
         self.hw.mmio.write(at, base as u32);
-        // The X550 takes it for an attack if a head comes before the length has arrived.
+        // The X550 takes the driver for a malicious one if a head is written before the length has arrived.
         self.hw.flush();
         self.hw.mmio.write(at + 0x10, 0);
         self.hw.mmio.write(at + 0x18, 0);
     }
 
-    /// Has the bits of a setting as it says.
+    /// Applies a setting.
     pub fn apply(&self, setting: &Setting) {
         self.hw.put(setting);
     }
@@ -437,7 +439,7 @@ impl<S: Enable> Stopped<S> {
     ///
     /// # Errors
     ///
-    /// `ETIMEDOUT`, and the queue is as good as stopped.
+    /// `ETIMEDOUT`; the queue then counts as stopped.
     pub fn start(&self) -> Result {
         S::start(&self.hw, self.block, self.side)
     }

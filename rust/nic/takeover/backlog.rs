@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Letting frames leave before their queues are given back.
+//! Waiting for frames to leave before their queues are given back.
 
 use super::queue::TakenQueue;
 use crate::{
@@ -30,12 +30,13 @@ pub(in crate::nic) fn drain<'a, F: Family>(
     let mut counted_ms = 0;
     let mut queues = queues.peekable();
     while let Some(first) = queues.peek() {
-        // One that is empty stays so.
+        // A queue that is empty stays empty, because its kring is stopped.
         if first.pending() == 0 {
             queues.next();
             continue;
         }
-        // Registers are slow: all are counted once in a millisecond. Mostly, what is left takes microseconds.
+        // Reading registers is slow, so all queues are counted at most once in a millisecond. Usually what is left takes
+        // microseconds.
         let now_ms = u32::try_from(start.elapsed().as_millis()).unwrap_or(u32::MAX);
         if now_ms != counted_ms {
             counted_ms = now_ms;

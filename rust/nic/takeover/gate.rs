@@ -2,16 +2,16 @@
 
 //! The gate before every tail write of a sync.
 //!
-//! A driver may re-initialise its device behind our back: after an error on the bus, for its own watchdog, for an
-//! SR-IOV change. From then on the queue runs the driver's ring, and a tail of ours would send garbage or hand the NIC
-//! memory that nobody gave it. Whatever the reason, the driver first sets the carrier off, which the core counts at
-//! once, and milliseconds pass before it programs a base. So a tail may be written while the carrier is on, was neither
-//! lost nor found since the rings were last known to be ours, and the device is there; with interrupts off, so that hardly
-//! any time passes between test and write.
+//! A driver may re-initialise its device without telling anybody: after an error on the bus, for its own watchdog, for an
+//! SR-IOV change. From then on the queue runs the driver's ring, and a tail written by us would send garbage, or give the
+//! NIC memory that is not for it. Whatever the reason, the driver first turns the carrier off, which the core counts at
+//! once, and milliseconds pass before it programs a base. So a tail may be written if the device is there, the carrier is
+//! on, and it has neither been lost nor found since the rings were last known to be ours. Interrupts are off during this, so
+//! that hardly any time passes between test and write.
 //!
-//! That is not certain: a virtual processor may be descheduled for that long between the two, and firmware may stop a real one.
-//! So the gate is looked at again after the write. If it has closed, the tail may have been written to the driver's ring: who
-//! finds the queue to be the driver's then restarts the driver, see [`Passed::Late`].
+//! But a virtual processor may be descheduled for that long between the two, and firmware may stop a real one. So the gate
+//! is looked at again after the write. If it has closed, the tail may have been written to the driver's ring: whoever then
+//! finds that the queue is the driver's restarts the driver, see [`Passed::Late`].
 
 use crate::{
     atomic::{AtomicI32, Ordering},
@@ -28,7 +28,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate that is open now if the carrier is on. The caller knows the rings, or will before the first write.
+    /// A gate that is open if the carrier is on now. The caller knows that the rings are ours, or will before the first
+    /// write.
     pub fn new(dev: &NetDev) -> Self {
         let gate = Self {
             dev: dev.clone(),
@@ -51,7 +52,8 @@ impl Gate {
         }
     }
 
-    /// Opens the gate: the rings are known to be ours. To be called with the RTNL mutex held, before that is found out.
+    /// Opens the gate for rings that are known to be ours. To be called with the RTNL mutex held, and before the hardware is
+    /// asked whose they are: a later change of the carrier then closes the gate again.
     pub fn renew(&self) {
         let (ups, downs) = self.counts();
         self.ups.store(ups, Ordering::Relaxed);

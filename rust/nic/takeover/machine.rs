@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The queues of one device that are taken, and how they come and go together.
+//! The taken queues of one device, and how they are taken and given back together.
 
 use super::{
     backlog,
@@ -29,14 +29,14 @@ use crate::{
 use core::marker::PhantomData;
 use kernel::sync::{new_mutex, Mutex};
 
-/// No queue can be taken, and the driver cannot be restarted, while it has detached the device: it works on it, or has given
-/// it up.
+/// While a driver has detached its device it works on it, or has given it up: no queue can be taken, and the driver cannot
+/// be restarted.
 const DETACHED: Refusal = Refusal::new(
     EAGAIN,
     c"its driver has detached the device, which is suspended or recovers from an error",
 );
 
-/// How often a driver is asked to open a device again: what it lacked, memory, may have come free.
+/// How often a driver is asked to open a device again: the memory that it lacked may be free by then.
 const OPENINGS: u32 = 3;
 
 /// How often a driver is restarted because a queue failed after the restart before. The RTNL mutex is held all the time.
@@ -58,14 +58,14 @@ enum Restart {
 #[pin_data]
 pub(in crate::nic) struct Machine<F: Family> {
     hw: Arc<Hardware>,
-    /// As long as something is bound: also while no queue is taken, for a driver may free its NAPI instances when it suspends
-    /// the device.
+    /// Held as long as something is bound, also while no queue is taken: a driver may free its NAPI instances when it
+    /// suspends the device.
     _awake: Awake,
     gate: Arc<Gate>,
-    /// What is taken. Its lock nests inside a port's, and krings are stopped inside it.
+    /// The queues that are taken. This mutex nests inside a port's, and krings are stopped with it held.
     #[pin]
     taken: Mutex<KVec<TakenQueue<F>>>,
-    /// Its lock nests inside that.
+    /// This mutex nests inside that of `taken`.
     #[pin]
     rss: Mutex<Rss>,
     family: PhantomData<F>,
@@ -141,7 +141,7 @@ impl<F: Family> Machine<F> {
         if taken.is_empty() {
             self.gate.renew();
         }
-        // The driver may have made new ones since it was last asked to do something.
+        // The driver may have made new NAPI instances since it was last asked to do something.
         hooks.hook_napi(rtnl);
         for ours in fresh.iter() {
             ours.divert(hooks);
@@ -166,7 +166,7 @@ impl<F: Family> Machine<F> {
             if retry {
                 result = self.restart(&mut taken, &mut fresh, hooks, reason, rtnl);
             } else if spoilt {
-                // The first error is what the caller is told.
+                // The caller is told of the first error.
                 let _ = self.bounce(&mut taken, &mut fresh, hooks, reason, rtnl);
             }
         }
@@ -200,7 +200,7 @@ impl<F: Family> Machine<F> {
     ///
     /// # Errors
     ///
-    /// If the fresh ones could not be taken; they are the driver's then.
+    /// If the fresh queues could not be taken; they are the driver's then.
     fn restart(
         &self,
         taken: &mut KVec<TakenQueue<F>>,
@@ -276,8 +276,8 @@ impl<F: Family> Machine<F> {
                 if hooks.is_closing() {
                     return Restart::Stopped;
                 }
-                // An error on the bus is not under the RTNL mutex. Some drivers do not stop a device that is detached, and must
-                // not open it twice.
+                // The recovery from an error on the bus does not hold the RTNL mutex. Some drivers do not stop a device that
+                // is detached, and must not open it twice.
                 if !dev.is_attached() {
                     return Restart::Detached;
                 }
@@ -291,7 +291,7 @@ impl<F: Family> Machine<F> {
             });
             let detached = match restart {
                 Restart::Stopped => {
-                    // It has been asked, whatever it has done, and is not asked again.
+                    // The driver has been asked to stop, whatever it has done, and is not asked again.
                     hooks.take_down(rtnl);
                     !dev.is_attached()
                 }
@@ -314,7 +314,7 @@ impl<F: Family> Machine<F> {
                     "{}: the driver does not open the device again\n",
                     dev.label(rtnl)
                 );
-                // What is taken is given up here: the port, which waits for us, need not be told.
+                // All queues are given up here: the port, which waits for us, need not be told.
                 hooks.take_down(rtnl);
                 self.give_up(taken, hooks);
                 return Err(StepFailure {
@@ -334,14 +334,14 @@ impl<F: Family> Machine<F> {
                 self.give_up(taken, hooks);
                 return Ok(());
             }
-            // Each round has one queue less to fail with.
+            // Each round gives up a queue at least, so that there are fewer to fail in the next.
             if self.take_again(taken, hooks, rtnl) {
                 return Ok(());
             }
         }
     }
 
-    /// Lets all rings go of a device that its driver has detached, and says so.
+    /// Lets go of all rings of a device that its driver has detached, and returns that as the reason of the failure.
     fn let_go(
         &self,
         taken: &mut KVec<TakenQueue<F>>,
@@ -505,12 +505,12 @@ impl<F: Family> Device for SharedMachine<F> {
         if taken.is_empty() {
             return;
         }
-        // A queue that must not be given back to the running driver is as one that failed to be.
+        // A queue that must not be given back to the running driver counts as one that could not be.
         let mut failed = F::no_hot_takeover();
-        // If nothing answers, nothing has our memory.
+        // A device that does not answer does not access our memory either.
         let gone = machine.hw.is_gone();
         if !gone {
-            // All together: they share the link.
+            // One wait for all of them, because they share the link.
             let size = taken.iter().map(|ours| ours.buf_size).max().unwrap_or(0);
             let leaving = taken.iter().filter(|ours| ids.contains(&ours.id));
             backlog::drain(&machine.hw, size, leaving, rtnl);
@@ -520,7 +520,8 @@ impl<F: Family> Device for SharedMachine<F> {
             if gone {
                 ours.clear();
             } else if failed.is_none() {
-                // After a failure the restart has them all: to wait for each one would take minutes with many.
+                // After a failure the restart of the driver gives back all of them: to wait for each in turn would take
+                // minutes with many.
                 failed = ours.give_back(rtnl).err().map(|stuck| stuck.refusal.reason);
             }
         }
@@ -540,7 +541,7 @@ impl<F: Family> Device for SharedMachine<F> {
         if taken.is_empty() || machine.hw.is_gone() || !machine.hw.dev().is_attached() {
             return;
         }
-        // Before the look at the rings: what changes them later is counted later.
+        // Before the look at the rings, so that a later change of the carrier closes the gate again.
         machine.gate.renew();
         let mut lost = false;
         let mut restart = None;

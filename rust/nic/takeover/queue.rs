@@ -18,7 +18,7 @@ use crate::{
         device::{QueueId, Refusal, Wanted},
         driver::intercept::Hooks,
         family::{
-            register::{Hardware, Meanwhile},
+            register::{Hardware, TemporarySettings},
             Family,
         }, //
     },
@@ -46,11 +46,11 @@ pub(in crate::nic) struct TakenQueue<F: Family> {
     address: Option<u64>,
     /// Bytes of a buffer.
     pub(in crate::nic) buf_size: u32,
-    /// To be forgotten, as soon as the hardware surely has not got its ring.
+    /// To be forgotten as soon as the hardware certainly does not have its ring any more.
     pub(in crate::nic) leaving: bool,
 }
 
-/// A tail of ours in the driver's ring has the hardware go where the driver does not stand.
+/// A tail of ours that was written to the driver's ring sends the hardware to where the driver is not.
 const STRAYED: StepFailure = StepFailure {
     refusal: Refusal::new(EAGAIN, c"a tail was written as the driver reset the device"),
     spoilt: true,
@@ -174,7 +174,7 @@ impl<F: Family> TakenQueue<F> {
         };
         let buf_size = inner.buf_size;
         self.address = Some(address);
-        let _calm = Meanwhile::new(hw, &F::detection(hw));
+        let _detection_off = TemporarySettings::new(hw, &F::detection(hw));
         let taken = Stock::<F>::new(hw, self.id, theirs)
             .and_then(|stock| stock.freeze(rtnl))
             .and_then(|frozen| frozen.program(address, bytes, buf_size));
@@ -183,7 +183,7 @@ impl<F: Family> TakenQueue<F> {
                 self.state = Some(taken);
                 match &self.queue {
                     DirectedQueue::Tx(_) => {
-                        // What the hardware had of an earlier ring is lost, and so done with.
+                        // What the hardware had of an earlier ring is lost, and so complete.
                         let _ = inner.cursors.publish(lost);
                         if lost != 0 {
                             self.kring
@@ -231,8 +231,8 @@ impl<F: Family> TakenQueue<F> {
         drop(held);
     }
 
-    /// The queue of a device that its driver has detached is let go: the hardware is made to leave our ring alone, and the ring
-    /// is freed. A queue that does not run our ring stays as it is. The kring is stopped.
+    /// Lets go of the queue of a device that its driver has detached: the hardware is made to leave our ring alone, and the
+    /// ring is freed. A queue that does not run our ring stays as it is. The kring is stopped.
     pub(in crate::nic) fn abandon(&mut self, hw: &Hardware) {
         if let Some(address) = self.address {
             stages::halt::<F>(hw, self.id, address);

@@ -172,8 +172,8 @@ impl DriverRing {
     /// Reads a word of a descriptor, 0 or 1; 0 if there is no such descriptor.
     pub fn read(&self, descriptor: u32, word: usize) -> u64 {
         self.word(descriptor, word).map_or(0, |word| {
-            // SAFETY: Part of the ring, which the driver still has: who found it has promised that, see `find`. 8-byte
-            // aligned, as `find` takes no ring that does not begin at a multiple of a descriptor.
+            // SAFETY: Part of the ring, which the driver still has by the requirement of `find`. It is 8-byte aligned,
+            // because `find` takes no ring that does not begin at a multiple of a descriptor.
             u64::from_le(unsafe { word.read_volatile() })
         })
     }
@@ -181,7 +181,7 @@ impl DriverRing {
     /// Writes a word of a descriptor, 0 or 1, if there is such a descriptor.
     pub fn write(&self, descriptor: u32, word: usize, value: u64) {
         if let Some(word) = self.word(descriptor, word) {
-            // SAFETY: As above. What the driver and the hardware make of the value is the caller's business.
+            // SAFETY: As above. Whether driver and hardware may find that value there is up to the caller.
             unsafe { word.write_volatile(value.to_le()) }
         }
     }

@@ -2,19 +2,19 @@
 
 //! Taking a hardware queue from a live driver and giving it back: `Stock` -> `Frozen` -> `Taken` -> `Frozen` -> `Stock`.
 //!
-//! Heads are read-only in these NICs, and a queue that is started begins at 0. So whoever gets the queue must begin at
-//! 0 too, or be brought to where he stands:
+//! Heads are read-only in these NICs, and a queue that is started begins at 0. So driver and hardware must both be at 0, or
+//! the hardware must be brought to where the driver is in its ring:
 //!
-//! - Receive: when the queue is frozen, the driver is fed damaged frames, one for each descriptor up to the end of its
-//!   ring, which it drops and refills. Then it stands at 0, with all descriptors filled, and its poll finds nothing to do
-//!   as long as the queue is ours. Giving back needs nothing of it.
+//! - Receive: when the queue is frozen, the driver is fed damaged frames, one for each descriptor up to the end of its ring,
+//!   which it drops and refills. Then it stands at 0, with all descriptors filled, and its poll finds nothing to do as long
+//!   as the queue is ours. When the queue is given back, the driver need not do anything.
 //! - Transmit: the driver is not given anything to send. It stands where its ring ran empty, and when the queue is given
 //!   back, the hardware is sent there through descriptors that send nothing.
 //!
-//! That the driver's ring is empty (transmit) or full (receive) is never assumed but seen: in the queue's accounting of
-//! bytes, and in the distance of head and tail.
+//! It is never assumed that the driver's ring is empty (transmit) or full (receive): the byte queue limits and the distance
+//! of head and tail show it.
 //!
-//! Nor is it assumed that a queue which was taken still is. A driver may have closed and opened its device meanwhile: so
+//! Nor is it assumed that a taken queue is still ours. A driver may have closed and opened its device in the meantime: so
 //! before anything of the driver's is written at the release, the hardware is asked whose the queue is
 //! ([`crate::logic::owner`]). All of this runs under the RTNL mutex, and the drivers free rings and program queues with that
 //! mutex held, or while the device is detached. So what is found at the beginning of a step holds to its end.
@@ -24,7 +24,7 @@ use crate::{
     bindings,
     logic::{
         desc::{Receive, Transmit},
-        owner::{Owner, Seen},
+        owner::{Owner, QueueState},
         rewind::{Rewind, Stretch},
         ring::{add, distance, prev}, //
     },
@@ -33,7 +33,7 @@ use crate::{
         driver::napi,
         family::{
             enable::Enable,
-            register::{Block, Hardware, Meanwhile, Settings, Stopped}, //
+            register::{Block, Hardware, Settings, Stopped, TemporarySettings}, //
             Family,
         }, //
     },
@@ -52,7 +52,7 @@ const SMALLEST_BUFFER: u32 = 1024;
 /// Largest payload with which every frame fits the smallest buffer that the drivers use.
 const PLAIN_MTU: u32 = 1500;
 
-/// What is wrong with a queue that is on in nobody's hands.
+/// Why the driver is restarted for a queue without an owner ([`Owner::Nobody`]).
 pub const RESET_UNKNOWN: &CStr = c"the device was reset, and its driver does not know";
 
 /// A step that failed.
@@ -94,7 +94,8 @@ pub fn block<F: Family>(id: QueueId) -> Block {
     }
 }
 
-/// Has the queue `id` leave our ring, which the device sees at `address`, alone, while its driver has detached the device.
+/// Makes the hardware of the queue `id` leave our ring alone, which the device sees at `address`, while the driver has
+/// detached the device.
 ///
 /// A queue that has another ring stays as it is: some drivers program their queues, as after an error on the bus, before they
 /// attach the device again, and without the RTNL mutex. Otherwise the driver programs it anew before it uses it. If the queue
@@ -127,8 +128,8 @@ impl<F: Family> Stock<F> {
             Direction::Tx => hw.dev().tx_queues(),
             Direction::Rx => hw.dev().rx_queues(),
         };
-        // One that could not have its interrupts when it opened may do with fewer: the registers of the others lead to rings
-        // that it has freed.
+        // A driver that did not get its interrupts when it opened the device may use fewer queues: the registers of the
+        // others lead to rings that it has freed.
         if id.index >= queues {
             return Err(StepFailure::again(
                 c"the driver has fewer queues than before",
@@ -214,7 +215,8 @@ impl<F: Family> Stock<F> {
             ));
         }
         frozen.rewind()?;
-        // The poll that has just filled the last descriptor may be about to write the tail, and not to ours.
+        // The poll that has just filled the last descriptor may be about to write the tail, and must not write that of our
+        // ring.
         //
         // SAFETY: May sleep here, as the waiting above did. A poll runs with softirqs off, and so ends before this does.
         unsafe { bindings::synchronize_net() };
@@ -235,11 +237,11 @@ struct Saved {
 }
 
 impl Saved {
-    /// What the queue of `ring` has now, where `settings` will be; [`None`] if its tail is in no ring of that length, as when
-    /// the device does not answer any more.
+    /// Reads what the queue of `ring` has now, in the registers of `settings`; [`None`] if its tail is in no ring of that
+    /// length, for instance because the device does not answer any more.
     fn read(hw: &Hardware, block: Block, ring: DriverRing, settings: Settings) -> Option<Self> {
         let at = block.tail(hw);
-        // INVARIANT: As is made sure here.
+        // INVARIANT: Checked here.
         (at < ring.count()).then(|| Self {
             at,
             ring,
@@ -284,11 +286,12 @@ impl<F: Family> Frozen<F> {
         }
     }
 
-    /// How far the driver's tail of a receive ring is behind `head`, which is in the ring, if that is to be found out.
+    /// How far the driver's tail of a receive ring is behind `head`, which is in the ring; [`None`] if that cannot be found
+    /// out.
     ///
-    /// Where a tail that is written to a stopped queue is lost, the register does not tell. But there the driver clears
-    /// the length in each descriptor that it fills, and in the next one, where it will go on; and a length is in each
-    /// that the hardware has written and the driver not filled since.
+    /// Where a tail that is written to a stopped queue is lost, the register does not tell. But there the driver clears the
+    /// length in each descriptor that it fills, and in the next one, where it will go on. So the descriptors with a length
+    /// are those that the hardware has written and the driver has not filled since.
     fn gap(&self, head: u32) -> Option<u32> {
         let ring = &self.saved.ring;
         let count = ring.count();
@@ -311,7 +314,7 @@ impl<F: Family> Frozen<F> {
 
     /// Where the driver stands in its receive ring and how many descriptors it has left unfilled, if the ring is full.
     ///
-    /// Where the descriptors tell, the driver may be at filling it, and is about to go on: see [`Self::is_full`].
+    /// Where the descriptors tell, the driver may be in the midst of a refill and about to go on: see [`Self::is_full`].
     fn standing(&self) -> Option<(u32, u32)> {
         let count = self.saved.ring.count();
         let first = self.stopped.block().head(self.stopped.hw());
@@ -324,7 +327,7 @@ impl<F: Family> Frozen<F> {
     fn is_full(&self) -> bool {
         self.standing().is_some() && {
             if F::REFILL > 1 {
-                // A refill that is under way passes by places where one may end.
+                // A refill that is under way looks finished at the places where one may end.
                 //
                 // SAFETY: May sleep here. A poll runs with softirqs off, and so ends before this does. The next one finds
                 // nothing to do in a full ring.
@@ -348,7 +351,7 @@ impl<F: Family> Frozen<F> {
         let hw = self.stopped.hw();
         // SAFETY: The device is valid.
         let mtu = unsafe { (&raw const (*hw.dev().as_ptr()).mtu).read_volatile() };
-        // Half of a long frame may have been seen, and the first damaged descriptor ends it.
+        // The driver may have seen the first half of a long frame, and takes the first damaged descriptor for its end.
         let lap = mtu > PLAIN_MTU || F::may_hold_part(hw, self.stopped.block());
         self.standing()
             .and_then(|(first, unfilled)| {
@@ -366,10 +369,11 @@ impl<F: Family> Frozen<F> {
         let ring = &self.saved.ring;
         let count = ring.count();
         let at = |i| add(stretch.from, i, count);
-        // The one before is empty, and filled when the first one is done with; and so on.
+        // The descriptor before the stretch is empty, and is filled when the driver is done with the first one of it; and so
+        // on.
         let before = |i| prev(at(i), count);
         ring.write(before(0), 0, 0);
-        // Descending, so that the driver finds the first one when all are in place.
+        // In descending order, so that all are in place when the driver finds the first one.
         for i in (0..stretch.len).rev() {
             ring.write(at(i), 0, 0);
             barrier::dma_wmb();
@@ -384,7 +388,7 @@ impl<F: Family> Frozen<F> {
                 c"a driver does not go through its receive ring",
             ));
         }
-        // Some drivers clear but the status, and some hardware sets no more than that.
+        // Some drivers clear the status alone, and some hardware sets nothing else.
         for i in 0..stretch.len {
             ring.write(at(i), 1, 0);
         }
@@ -416,8 +420,8 @@ impl<F: Family> Frozen<F> {
         })
     }
 
-    /// Gives the queue back to the driver, and so ends. The driver's ring is the one that was found when it was taken, and as
-    /// it was then.
+    /// Gives the queue back to the driver, whose ring is the one that was found when the queue was taken, and as it was
+    /// then.
     fn resume(self) -> Result<(), StepFailure> {
         let Self { id, stopped, saved } = self;
         let hw = stopped.hw();
@@ -450,16 +454,17 @@ impl<F: Family> Frozen<F> {
             ring.write(i, 0, low);
             ring.write(i, 1, high);
         }
-        // What is written back here would be taken for the driver's own.
-        let _silent = Meanwhile::new(hw, &F::no_write_back());
+        // If these descriptors were written back, the driver would take them for completions of its own.
+        let _no_write_back = TemporarySettings::new(hw, &F::no_write_back());
         block.set_tail(hw, saved.at);
         // The other end may be pausing the transmitter.
         let there = sched::wait_until(PATIENCE_MS, || block.head(hw) == saved.at);
         if !there {
             return Err(StepFailure::spoilt(c"a transmit queue does not move"));
         }
-        // With the driver's thresholds some hardware writes all descriptors back, whether they ask for it or not, and several at
-        // once: not to ones that are zeroed below. The thresholds themselves are not for a queue that runs.
+        // With the driver's thresholds some hardware writes all descriptors back, whether they ask for it or not, and
+        // several at once. That has to be over before they are zeroed below. The thresholds must not be changed while the
+        // queue runs.
         F::Enable::write_back(hw, block);
         for i in 0..saved.at {
             ring.write(i, 0, 0);
@@ -486,7 +491,7 @@ impl<F: Family> Taken<F> {
     /// Puts back what the driver has changed of the queue when the link came up.
     pub fn keep(&self) {
         if self.id.direction == Direction::Rx {
-            let _calm = Meanwhile::new(&self.hw, &F::detection(&self.hw));
+            let _detection_off = TemporarySettings::new(&self.hw, &F::detection(&self.hw));
             F::keep(&self.hw, self.block);
         }
     }
@@ -494,7 +499,7 @@ impl<F: Family> Taken<F> {
     /// Whose the queue is now.
     pub fn owner(&self, _rtnl: &Rtnl) -> Owner {
         let (hw, id) = (&self.hw, self.id);
-        Seen {
+        QueueState {
             answers: !hw.is_gone(),
             attached: hw.dev().is_attached(),
             carrier: hw.dev().carrier(),
@@ -543,7 +548,7 @@ impl<F: Family> Taken<F> {
             saved,
             ..
         } = self;
-        let _calm = Meanwhile::new(&hw, &F::detection(&hw));
+        let _detection_off = TemporarySettings::new(&hw, &F::detection(&hw));
         let stopped = Stopped::stop(&hw, block, id.direction)
             .map_err(|_| StepFailure::spoilt(c"a queue does not stop"))?;
         Frozen::<F> { id, stopped, saved }.resume()

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happens to the device of a port in netmap mode.
+//! The events of a port's device.
 
 use super::{
     super::{port::each, registry},
-    LossReasons,
     Nic, //
+    ReleaseReasons,
 };
 use crate::{
     abi,
-    nic::driver::events::{LossReason, PortEvents, Vector},
+    nic::driver::events::{PortEvents, ReleaseReason, Vector},
     prelude::*,
     sys::{rtnl::Rtnl, skb::SentSkb, wait}, //
 };
@@ -22,7 +22,7 @@ impl PortEvents for Nic {
     }
 
     fn interrupt(&self, vector: &Vector<'_>) {
-        // What the NIC wrote before the interrupt is seen by a sleeper that we do not see.
+        // A sleeper that is not seen below sees what the NIC wrote before the interrupt.
         wait::published();
         for kring in self.port.own_krings() {
             if vector.serves(kring.direction, kring.index) {
@@ -31,24 +31,24 @@ impl PortEvents for Nic {
         }
     }
 
-    fn release(&self, rtnl: &Rtnl, why: LossReason) {
+    fn release(&self, rtnl: &Rtnl, why: ReleaseReason) {
         let uses = self.port.uses();
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        state.lost.insert(why.into());
+        state.released_for.insert(why.into());
         let list = self.port.used_where(&uses, |_| true);
         self.give_back(&uses, state, list, rtnl);
         self.port.start(list);
     }
 
-    fn retake(&self, rtnl: &Rtnl, why: LossReason) {
+    fn retake(&self, rtnl: &Rtnl, why: ReleaseReason) {
         // Only an interface that comes up has just been opened.
-        self.regain(rtnl, why.into(), why != LossReason::Down);
+        self.regain(rtnl, why.into(), why != ReleaseReason::Down);
     }
 
     fn carrier(&self, rtnl: &Rtnl, up: bool) {
         if up {
-            self.regain(rtnl, LossReasons::NO_CARRIER, true);
+            self.regain(rtnl, ReleaseReasons::NO_CARRIER, true);
         }
         let uses = self.port.uses();
         let guard = self.state.lock();
@@ -76,14 +76,14 @@ impl PortEvents for Nic {
 }
 
 impl Nic {
-    /// A reason why queues are not ours is gone: takes those that are not, if it was the last one.
+    /// A reason for which queues were given back is gone. If it was the last one, takes those that are missing.
     ///
-    /// Without a carrier some may be taken already, and others wait. `running` is as for [`Self::take`].
-    fn regain(&self, rtnl: &Rtnl, why: LossReasons, running: bool) {
+    /// Without a carrier, some may be taken already while others wait for it. `running` is as for [`Self::take`].
+    fn regain(&self, rtnl: &Rtnl, why: ReleaseReasons, running: bool) {
         let uses = self.port.uses();
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        if !state.lost.remove(why) || state.opened.is_none() {
+        if !state.released_for.remove(why) || state.opened.is_none() {
             return;
         }
         let list = self.waiting(&uses, state);

@@ -12,7 +12,7 @@ mod takeover;
 use super::{
     host::{HostRx, HostTx},
     kind::Kind,
-    port::{each, printable, Port, Uses}, //
+    port::{each, printable, Port, RingUses}, //
 };
 use crate::{
     bindings,
@@ -25,7 +25,7 @@ use crate::{
     mem::{DmaMap, Region},
     nic::{
         driver::{
-            events::{is_sleeping, LossReason},
+            events::{is_sleeping, ReleaseReason},
             intercept::Installed, //
         },
         Adapter,
@@ -55,37 +55,37 @@ pub(crate) struct Nic {
     idle: Idle,
     /// Its lock nests inside the port's.
     #[pin]
-    state: Mutex<State>,
+    state: Mutex<NicState>,
 }
 
-struct State {
+struct NicState {
     /// [`None`] once the device is gone.
-    opened: Option<Opened>,
+    opened: Option<OpenDevice>,
     /// The rings that a hardware queue is taken for.
     taken: RingSet,
-    /// Why queues are not taken that have users.
-    lost: LossReasons,
-    /// Room for the queues to give back, since that must not fail for want of memory.
+    /// Why queues of rings in use are given back, or were not taken yet.
+    released_for: ReleaseReasons,
+    /// Room for the queues to give back, allocated in advance, because giving back must not fail for lack of memory.
     ids: KVec<QueueId>,
 }
 
-/// What a port needs of a device that is there.
-struct Opened {
-    /// Before the rest: to be undone first.
+/// What a port has of a device that is there.
+struct OpenDevice {
+    /// Before the rest, so that it is dropped first.
     hooks: Option<Installed>,
     adapter: Arc<Adapter>,
     dma: Option<Arc<DmaMap>>,
     dev: NetDev,
 }
 
-/// A set of reasons why hardware queues are left to the driver for now.
+/// A set of reasons for which the driver has the hardware queues for now.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct LossReasons(u32);
+struct ReleaseReasons(u32);
 
-impl LossReasons {
+impl ReleaseReasons {
     /// No reason: queues can be taken.
     const NONE: Self = Self(0);
-    /// The driver has queues off that it turns on when the carrier comes. Those that are taken stay so.
+    /// There is no carrier, and the driver has queues off that it turns on when one comes. Those that are taken stay taken.
     const NO_CARRIER: Self = Self(1 << 3);
 
     /// Adds a reason.
@@ -101,29 +101,29 @@ impl LossReasons {
     }
 }
 
-impl From<LossReason> for LossReasons {
-    fn from(why: LossReason) -> Self {
+impl From<ReleaseReason> for ReleaseReasons {
+    fn from(why: ReleaseReason) -> Self {
         Self(match why {
-            LossReason::Down => 1 << 0,
-            LossReason::Reinit => 1 << 1,
-            LossReason::Suspend => 1 << 2,
+            ReleaseReason::Down => 1 << 0,
+            ReleaseReason::Reinit => 1 << 1,
+            ReleaseReason::Suspend => 1 << 2,
         })
     }
 }
 
 /// Why the queues of a new port cannot be taken yet.
-fn lost_from_the_start(dev: &NetDev, rtnl: &Rtnl) -> LossReasons {
-    let mut lost = LossReasons::NONE;
+fn initial_reasons(dev: &NetDev, rtnl: &Rtnl) -> ReleaseReasons {
+    let mut reasons = ReleaseReasons::NONE;
     if !dev.is_running(rtnl) {
-        lost.insert(LossReason::Down.into());
+        reasons.insert(ReleaseReason::Down.into());
     }
     if is_sleeping(rtnl) {
-        lost.insert(LossReason::Suspend.into());
+        reasons.insert(ReleaseReason::Suspend.into());
     }
-    lost
+    reasons
 }
 
-/// The error that a refusal of the adapter means, after telling the reason, unless that was told often of late.
+/// Logs why the adapter refused something, unless there were many such lines of late. Returns the error for the caller.
 fn refused(dev: &NetDev, refusal: Refusal, rtnl: &Rtnl) -> Error {
     if log::refusal_allowed() {
         pr_err!("{}: {}\n", printable(&dev.name(rtnl)), refusal.reason);
@@ -188,11 +188,11 @@ impl Nic {
         }
         let host_tx = HostTx::new(dev.clone())?;
         let idle = Idle::new()?;
-        let state = State {
+        let state = NicState {
             ids: KVec::with_capacity(tx.len() + rx.len(), GFP_CHARGED)?,
             taken: RingSet::default(),
-            lost: lost_from_the_start(dev, rtnl),
-            opened: Some(Opened {
+            released_for: initial_reasons(dev, rtnl),
+            opened: Some(OpenDevice {
                 hooks: None,
                 adapter,
                 dma: None,
@@ -212,7 +212,7 @@ impl Nic {
     }
 
     /// Tells the hooks which TX queues have a host ring that is bound.
-    fn set_hosted(&self, uses: &Uses) {
+    fn set_hosted(&self, uses: &RingUses) {
         let state = self.state.lock();
         if let Some(hooks) = state
             .opened
@@ -238,8 +238,8 @@ impl Nic {
         }
     }
 
-    fn let_go(&self, opened: Opened, rtnl: &Rtnl) {
-        let Opened {
+    fn let_go(&self, opened: OpenDevice, rtnl: &Rtnl) {
+        let OpenDevice {
             hooks,
             adapter,
             dma,
@@ -251,7 +251,7 @@ impl Nic {
             hooks.set_bound(false, rtnl);
             hooks.remove(rtnl);
         }
-        // What came in until now, as nobody brings packets any more. They name the device without holding it.
+        // After the hooks, through which the packets come. The packets name the device without a reference to it.
         self.purge_host_rings(&dev);
         drop(adapter);
         if let Some(dma) = dma {
@@ -260,8 +260,8 @@ impl Nic {
         drop(dev);
     }
 
-    /// Drops what the stack has sent and no program has taken, and waits for programs that are at it. Nobody has the host rings
-    /// bound any more, or they are dead.
+    /// Drops what the stack has sent and no program has taken, each ring when the syncs of it that are under way are done.
+    /// No file has the host rings bound any more, or they are dead.
     fn purge_host_rings(&self, dev: &NetDev) {
         let krings = self.port.krings(Direction::Rx).iter();
         for (kring, host) in krings.filter(|kring| kring.host).zip(&self.host_rx) {
@@ -272,12 +272,12 @@ impl Nic {
     }
 
     /// The NIC rings in use that are not lost.
-    fn usable(&self, uses: &Uses) -> RingSet {
+    fn usable(&self, uses: &RingUses) -> RingSet {
         self.port.used_where(uses, |kring| !kring.is_dead())
     }
 
-    /// The NIC rings in use that have no hardware queue now. Not those that are lost, which nobody can sync any more.
-    fn waiting(&self, uses: &Uses, state: &State) -> RingSet {
+    /// The NIC rings in use that have no hardware queue now, without those that are lost: these cannot be synced any more.
+    fn waiting(&self, uses: &RingUses, state: &NicState) -> RingSet {
         let mut waiting = self.usable(uses);
         for (direction, ring) in each(state.taken) {
             waiting.remove(direction == Direction::Tx, ring);
@@ -285,8 +285,8 @@ impl Nic {
         waiting
     }
 
-    /// Ends the port, whose users keep it until they close it, and lets go of the device, which `answers` or not. Not to be called
-    /// from the device's hooks, but for [`PortEvents::gone`].
+    /// Ends the port and drops its reference to the device, which `answers` or not. Users have the dead port until they
+    /// close it. Not to be called from the device's hooks, but for [`PortEvents::gone`].
     ///
     /// [`PortEvents::gone`]: crate::nic::driver::events::PortEvents::gone
     fn end(&self, answers: bool, rtnl: &Rtnl) {
@@ -329,22 +329,22 @@ impl Kind for NicKind {
             (true, Direction::Tx) => nic.host_tx.clone(),
             (true, Direction::Rx) => {
                 let host = nic.host_rx.get(usize::from(kring.index)).ok_or(EINVAL)?;
-                // A packet that was on its way in as the last user went.
+                // A packet may still have been on its way in when the last user went.
                 host.purge(&self.device().ok_or(ENXIO)?);
                 host.clone()
             }
         })
     }
 
-    fn prepare(&self, uses: &Uses, fresh: RingSet, rtnl: &Rtnl) -> Result {
+    fn prepare(&self, uses: &RingUses, fresh: RingSet, rtnl: &Rtnl) -> Result {
         self.0.prepare(&self.0, uses, fresh, rtnl)
     }
 
-    fn retire(&self, uses: &Uses, rings: RingSet, rtnl: &Rtnl) {
+    fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {
         self.0.retire(uses, rings, rtnl);
     }
 
-    fn uses_changed(&self, uses: &Uses) {
+    fn uses_changed(&self, uses: &RingUses) {
         self.0.set_hosted(uses);
     }
 

@@ -3,12 +3,12 @@
 //! Taking rings of a network device into service and out of it again.
 
 use super::{
-    super::port::{each, Uses},
+    super::port::{each, RingUses},
     dma_device,
     refused,
-    LossReasons,
     Nic,
-    State, //
+    NicState, //
+    ReleaseReasons,
 };
 use crate::{
     logic::ringset::RingSet,
@@ -20,9 +20,9 @@ use crate::{
 
 impl Nic {
     /// See [`Kind::admit`](crate::port::kind::Kind::admit).
-    pub(super) fn admit(&self, state: &mut State, fresh: RingSet, rtnl: &Rtnl) -> Result {
+    pub(super) fn admit(&self, state: &mut NicState, fresh: RingSet, rtnl: &Rtnl) -> Result {
         let opened = state.opened.as_mut().ok_or(ENXIO)?;
-        // Before anything is touched: what cannot be must cost nobody his link.
+        // Before anything is touched: a bind that is impossible must not cost anybody the link.
         if self.has_nic_ring(fresh) {
             let receives = self.nic_rings(fresh).any(|of| of == Direction::Rx);
             let hot = opened.adapter.no_hot_takeover();
@@ -46,7 +46,7 @@ impl Nic {
     pub(super) fn prepare(
         &self,
         this: &Arc<Self>,
-        uses: &Uses,
+        uses: &RingUses,
         fresh: RingSet,
         rtnl: &Rtnl,
     ) -> Result {
@@ -65,7 +65,7 @@ impl Nic {
         if let Some(hooks) = opened.hooks.as_ref().filter(|_| self.has_nic_ring(fresh)) {
             hooks.set_bound(true, rtnl);
         }
-        if state.lost == LossReasons::NONE {
+        if state.released_for == ReleaseReasons::NONE {
             self.take(uses, state, fresh, true, rtnl)?;
         }
         self.port.start(fresh);
@@ -78,8 +78,8 @@ impl Nic {
     /// driver may have opened the device long ago.
     pub(super) fn take(
         &self,
-        uses: &Uses,
-        state: &mut State,
+        uses: &RingUses,
+        state: &mut NicState,
         list: RingSet,
         running: bool,
         rtnl: &Rtnl,
@@ -117,7 +117,7 @@ impl Nic {
         } else if carrier {
             TakeoverPolicy::current()
         } else {
-            // A restart brings no carrier.
+            // A restart would not bring a carrier.
             TakeoverPolicy::Hot
         };
         let queues = match opened.adapter.take(&wanted, policy, hooks, rtnl) {
@@ -125,7 +125,7 @@ impl Nic {
             Err(refusal) => {
                 let wait = !carrier && refusal.errno == EAGAIN;
                 return if wait {
-                    state.lost.insert(LossReasons::NO_CARRIER);
+                    state.released_for.insert(ReleaseReasons::NO_CARRIER);
                     Ok(())
                 } else {
                     Err(refused(&opened.dev, refusal, rtnl))
@@ -147,7 +147,7 @@ impl Nic {
         Ok(())
     }
 
-    /// The directions of those of the rings that are the NIC's, and not host rings.
+    /// The direction of each ring of the list that is a NIC ring, and not a host ring.
     fn nic_rings(&self, list: RingSet) -> impl Iterator<Item = Direction> + '_ {
         each(list)
             .filter_map(|(direction, ring)| self.port.kring(direction, ring))
@@ -160,7 +160,13 @@ impl Nic {
     }
 
     /// Gives hardware queues of those rings of the list that have one back. Their krings are stopped afterwards.
-    pub(super) fn give_back(&self, uses: &Uses, state: &mut State, list: RingSet, rtnl: &Rtnl) {
+    pub(super) fn give_back(
+        &self,
+        uses: &RingUses,
+        state: &mut NicState,
+        list: RingSet,
+        rtnl: &Rtnl,
+    ) {
         let mut ids = core::mem::take(&mut state.ids);
         ids.clear();
         for (direction, ring) in each(list) {
@@ -191,9 +197,9 @@ impl Nic {
         state.ids = ids;
     }
 
-    /// Lets the driver do what it wants to if no ring of the NIC has a user any more who may still use it: those that are lost
-    /// are nobody's business but of who has them open.
-    pub(super) fn settle(&self, uses: &Uses, state: &State, rtnl: &Rtnl) {
+    /// Ends the protection of the driver's rings if no ring of the NIC has a user any more, but for those that are lost:
+    /// these concern only the files that still have them open.
+    pub(super) fn settle(&self, uses: &RingUses, state: &NicState, rtnl: &Rtnl) {
         let Some(opened) = &state.opened else { return };
         let Some(hooks) = &opened.hooks else { return };
         // A driver that has stopped or detached its device is asked for nothing.
@@ -203,12 +209,12 @@ impl Nic {
     }
 
     /// Takes rings that have no user out of service.
-    pub(super) fn retire(&self, uses: &Uses, list: RingSet, rtnl: &Rtnl) {
+    pub(super) fn retire(&self, uses: &RingUses, list: RingSet, rtnl: &Rtnl) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         self.give_back(uses, state, list, rtnl);
         self.settle(uses, state, rtnl);
-        // Without a device nothing has come since the rings were emptied.
+        // If the device is gone, nothing has come in since the host rings were emptied.
         let Some(opened) = &state.opened else { return };
         for (direction, ring) in each(list) {
             let kring = self.port.kring(direction, ring);

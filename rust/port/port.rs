@@ -300,13 +300,14 @@ impl Port {
         }
     }
 
+    /// The rings of a set.
+    pub(super) fn krings_of(&self, rings: RingSet) -> impl Iterator<Item = &Arc<Kring>> {
+        each(rings).filter_map(|(direction, ring)| self.kring(direction, ring))
+    }
+
     /// Lets syncs into these rings.
     pub(super) fn start(&self, rings: RingSet) {
-        for (direction, ring) in each(rings) {
-            if let Some(kring) = self.kring(direction, ring) {
-                kring.start();
-            }
-        }
+        self.krings_of(rings).for_each(|kring| kring.start());
     }
 
     /// The rings in use, but for host rings, of which `condition` holds.

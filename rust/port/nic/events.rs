@@ -3,9 +3,9 @@
 //! The events of a port's device.
 
 use super::{
-    super::{port::each, registry},
-    Nic, //
-    ReleaseReasons,
+    super::registry,
+    Nic,
+    ReleaseReasons, //
 };
 use crate::{
     abi,
@@ -87,10 +87,8 @@ impl Nic {
             return;
         }
         let list = self.waiting(&uses, state);
-        for (direction, ring) in each(list) {
-            if let Some(kring) = self.port.kring(direction, ring) {
-                drop(kring.stop());
-            }
+        for kring in self.port.krings_of(list) {
+            drop(kring.stop());
         }
         let result = self.take(&uses, state, list, running, rtnl);
         self.port.start(list);
@@ -102,11 +100,7 @@ impl Nic {
             if state.taken.is_empty() {
                 self.port.kill();
             }
-            for (direction, ring) in each(list) {
-                if let Some(kring) = self.port.kring(direction, ring) {
-                    kring.kill();
-                }
-            }
+            self.port.krings_of(list).for_each(|kring| kring.kill());
         }
         self.settle(&uses, state, rtnl);
     }

@@ -52,10 +52,8 @@ impl Nic {
     ) -> Result {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        for (direction, ring) in each(fresh) {
-            if let Some(kring) = self.port.kring(direction, ring).filter(|kring| kring.host) {
-                kring.start();
-            }
+        for kring in self.port.krings_of(fresh).filter(|kring| kring.host) {
+            kring.start();
         }
         let opened = state.opened.as_mut().ok_or(ENXIO)?;
         if opened.hooks.is_none() {
@@ -149,8 +147,8 @@ impl Nic {
 
     /// The direction of each ring of the list that is a NIC ring, and not a host ring.
     fn nic_rings(&self, list: RingSet) -> impl Iterator<Item = Direction> + '_ {
-        each(list)
-            .filter_map(|(direction, ring)| self.port.kring(direction, ring))
+        self.port
+            .krings_of(list)
             .filter(|kring| !kring.host)
             .map(|kring| kring.direction)
     }
@@ -216,12 +214,10 @@ impl Nic {
         self.settle(uses, state, rtnl);
         // If the device is gone, nothing has come in since the host rings were emptied.
         let Some(opened) = &state.opened else { return };
-        for (direction, ring) in each(list) {
-            let kring = self.port.kring(direction, ring);
-            if let Some(kring) = kring.filter(|kring| kring.host && direction == Direction::Rx) {
-                if let Some(host) = self.host_rx.get(usize::from(kring.index)) {
-                    host.purge(&opened.dev);
-                }
+        let host_krings = self.port.krings_of(list).filter(|kring| kring.host);
+        for kring in host_krings.filter(|kring| kring.direction == Direction::Rx) {
+            if let Some(host) = self.host_rx.get(usize::from(kring.index)) {
+                host.purge(&opened.dev);
             }
         }
     }

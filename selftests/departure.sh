@@ -5,15 +5,6 @@ set -u
 . ./wire.sh
 . ./link.sh
 
-peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
-
-# An optical link needs both ends.
-both_back() {
-	back "$TEST_IF" "$mac"
-	back "$TEST_PEER" "$peer_mac"
-	carriers
-}
-
 asleep() {
 	[ "$(awk '{ print $3 }' "/proc/$holder/stat")" = S ]
 }

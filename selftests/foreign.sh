@@ -6,13 +6,6 @@ set -u
 . ./wire.sh
 . ./link.sh
 
-peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
-both_back() {
-	back "$TEST_IF" "$mac"
-	back "$TEST_PEER" "$peer_mac"
-	carriers
-}
-
 plan 7
 own=$(find /lib/modules/ -name "$TEST_NIC.ko*")
 case $own in

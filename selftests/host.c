@@ -133,6 +133,18 @@ TEST_F_TIMEOUT(host, empty_slots, TIMEOUT_S)
 	EXPECT_EQ(packets + 1, ring_counter(&self->port, "host-tx 0", "packets"));
 }
 
+/* Hands over a slot that no buffer can be meant with: the index of `bad`, unless its length is too large for any, and that. */
+static void put_bad(struct netmap_ring *ring, const struct netmap_slot *bad)
+{
+	struct netmap_slot *slot = head_slot(ring);
+
+	if (bad->len != UINT16_MAX)
+		slot->buf_idx = bad->buf_idx;
+	slot->len = bad->len;
+	slot->flags = 0;
+	ring_advance(ring);
+}
+
 /* A slot that no buffer can be meant with: the ring is set back to it, what came before is delivered, the ring is usable. */
 TEST_F_TIMEOUT(host, impossible_slots, TIMEOUT_S)
 {
@@ -147,15 +159,8 @@ TEST_F_TIMEOUT(host, impossible_slots, TIMEOUT_S)
 	uint32_t i, at;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		struct netmap_slot *slot;
-
 		ASSERT_EQ(0, put_frame(&self->port, ring, SHORTEST, 10 * i, 0));
-		slot = head_slot(ring);
-		if (bad[i].len != UINT16_MAX)
-			slot->buf_idx = bad[i].buf_idx;
-		slot->len = bad[i].len;
-		slot->flags = 0;
-		ring_advance(ring);
+		put_bad(ring, &bad[i]);
 		EXPECT_EQ(0, tx_sync(&self->port));
 		EXPECT_EQ(++reinits, ring_counter(&self->port, "host-tx 0", "reinits"));
 		EXPECT_TRUE(stack_gets(self->stack, SHORTEST, 10 * i));
@@ -165,12 +170,7 @@ TEST_F_TIMEOUT(host, impossible_slots, TIMEOUT_S)
 		head_slot(ring)->len = SHORTEST;
 		head_slot(ring)->flags = NS_MOREFRAG;
 		ring_advance(ring);
-		slot = head_slot(ring);
-		if (bad[i].len != UINT16_MAX)
-			slot->buf_idx = bad[i].buf_idx;
-		slot->len = bad[i].len;
-		slot->flags = 0;
-		ring_advance(ring);
+		put_bad(ring, &bad[i]);
 		EXPECT_EQ(0, tx_sync(&self->port));
 		EXPECT_EQ(++reinits, ring_counter(&self->port, "host-tx 0", "reinits"));
 		EXPECT_EQ(at, ring->head);

@@ -5,6 +5,7 @@
 device=$(basename "$(readlink -f "/sys/class/net/$TEST_IF/device")")
 driver=$(readlink -f "/sys/class/net/$TEST_IF/device/driver")
 mac=$(cat "/sys/class/net/$TEST_IF/address")
+peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
 
 talk() {
 	wait_for hosts_talk
@@ -20,6 +21,13 @@ back() {
 		ip link set "$now" name "$1" || return 1
 	fi
 	ip link set "$1" up
+}
+
+# Whether both are there, and have a carrier. An optical link needs both ends.
+both_back() {
+	back "$TEST_IF" "$mac"
+	back "$TEST_PEER" "$peer_mac"
+	carriers
 }
 
 # anew WHAT: after WHAT, both interfaces come up, and hosts talk. There is a carrier only if both lasers are on.

@@ -24,7 +24,10 @@ use crate::{
     sys::{log::Displayed, rtnl::Rtnl, wait::WaitQueue}, //
 };
 use core::fmt;
-use kernel::sync::UniqueArc;
+use kernel::{
+    str::CString,
+    sync::UniqueArc, //
+};
 
 /// What a successful register made. It does not change; [`unbind`] undoes it.
 pub(crate) struct Binding {
@@ -173,10 +176,12 @@ fn finish(
     // SAFETY: The registry's mutex is held, and `unbind` ends it.
     unsafe { binding.subscription.begin(binding.listeners()) };
     if uses.bindings() == 0 {
+        // A kind takes its lock to describe itself, and the arguments of a message are formatted with interrupts off.
+        let description = CString::try_from_fmt(fmt!("{}", Displayed(Described(&**kind))));
         pr_info!(
             "{}: {}, {} tx + {} rx queues, {} slots, buffers of {}\n",
             printable(uses.name()),
-            Displayed(Described(&**kind)),
+            description.as_deref().unwrap_or(c"?"),
             port.counts().tx,
             port.counts().rx,
             Displayed(Slots(port.slots())),

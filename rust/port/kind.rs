@@ -50,7 +50,8 @@ pub(crate) trait Kind: Send + Sync {
     /// The way up to the stack of the port's device, if it has one.
     fn host(&self) -> Option<Arc<HostTx>>;
 
-    /// Writes what the port is, as `native (igb)`.
+    /// Writes what the port is, as `native (igb)`. It may take locks, so it is not for the arguments of a message, which
+    /// `printk` formats with interrupts off.
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
     /// Whether the ring of this number has the queue that moves its packets behind it, and not an idle one for a while.

@@ -25,12 +25,16 @@ received_more() {
 	[ "$(received_by "$1")" -ge "$2" ]
 }
 
+# What an earlier event left behind shows in a later one. A few CYCLES mean a short test, which does each of them once.
+all_times='1 2 3'
+[ "${CYCLES:-100}" -ge 100 ] || all_times=1
+
 # event DESCRIPTION COMMAND...: after which frames go round.
 event() {
 	local what=$1 times
 	shift
 	survives() {
-		for times in 1 2 3; do
+		for times in $all_times; do
 			if ! { "$@" && wait_for carriers && flows; }; then
 				say "time $times"
 				cat "$ports"

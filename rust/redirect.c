@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Redirection of a driver's functions by the function tracer, whose callback and work item are C's: see nic/redirect.rs. */
+/* Redirection of a driver's functions by the function tracer, whose callback and work item are C's: see nic/driver/redirect.rs. */
 
 #include <linux/ftrace.h>
 #include <linux/jiffies.h>

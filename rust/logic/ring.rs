@@ -2,9 +2,10 @@
 
 //! Ring arithmetic: who owns which slot, and what a program may change about that.
 //!
-//! A ring of `n` slots is cut by the kernel's two cursors. The program owns `[hwcur, hwtail)`; the
-//! kernel owns `[hwtail, hwcur)`, of which the last slot before `hwcur` always stays empty, so that
-//! equal cursors mean "the kernel owns everything".
+//! A ring of `n` slots is cut by the kernel's two cursors. Slots in `[hwtail, hwcur)` are the
+//! kernel's, of which the last one before `hwcur` always stays empty, so that equal cursors mean
+//! "the kernel owns everything". Of `[hwcur, hwtail)` the program owns `[rhead, rtail)`: what is before
+//! it has been given back, and what is behind it is not published yet.
 //!
 //! ```text
 //!          hwcur     rhead     rcur      rtail     hwtail

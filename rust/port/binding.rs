@@ -197,9 +197,9 @@ pub(super) fn unbind(binding: &Binding, rtnl: &Rtnl) {
     let mut guard = port.uses();
     let uses = &mut *guard;
     let last = uses.leave(&binding.selection);
-    // Before the rings go: from now on the stack's packets take another queue than one whose host ring only this file has,
-    // if there is one. A sender that has chosen the ring before is done when the subscription has ended, which waits for a
-    // grace period.
+    // Before the rings go: from now on no packet of the stack is steered to a transmit queue whose host ring only this file
+    // has. A sender that had chosen such a queue before is done when the subscription has ended, which waits for a grace
+    // period.
     kind.uses_changed(uses);
     binding.subscription.end(binding.listeners());
     kind.retire(uses, last, rtnl);

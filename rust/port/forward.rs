@@ -243,7 +243,8 @@ impl Room {
         true
     }
 
-    /// Moves the program's `head` over what was swapped, and `cur` if it is not beyond that. Says whether anything was.
+    /// Moves the program's `head` over what was swapped, and `cur` with it if that would be left behind `head`. Says whether
+    /// anything was swapped.
     ///
     /// What another thread writes there at the same time, which it must not do, is kept.
     fn close(self, ring: SharedRing) -> bool {

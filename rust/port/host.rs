@@ -84,8 +84,8 @@ impl HostRx {
     }
 
     /// Takes a packet from the stack and wakes the sleepers of the ring. If there is no room, or no file has the ring bound,
-    /// the packet is dropped and counted as a loss of the ring and of the device. Sleepers are woken all the same: one of
-    /// them may have taken all that is in the ring, and not told so by a sync. Callable from any context.
+    /// the packet is dropped and counted as a loss of the ring and of the device. Sleepers are woken all the same: a
+    /// program may have read all slots without a sync, and only its next sync makes room. Callable from any context.
     pub(crate) fn push(&self, skb: SentSkb) {
         let frames = skb.segments();
         // Counted first, so that senders on several CPUs stay within the limit together.
@@ -183,7 +183,7 @@ impl Queue for HostRx {
                 packets += 1;
                 bytes += u64::from(tagged.len);
                 published += slots;
-                // As many as `first` took.
+                // Skips the slots that the frame was put in.
                 vacant.nth(slots.saturating_sub(1) as usize);
                 tagged.skb.consume();
             } else {

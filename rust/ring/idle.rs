@@ -13,7 +13,7 @@ struct IdleTx;
 
 impl Queue for IdleTx {
     fn sync(&self, held: &mut Inner, _: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
-        // The slots stay handed over, and are sent when the queue is back; those of a packet that cannot be, and all behind it,
+        // The slots stay handed over, and are sent when the queue is back. The slots of an impossible packet, and all behind it,
         // become the program's again.
         held.accept_span(span, true)
             .map_err(|at| SyncError::BadRing { at: Some(at) })

@@ -2,7 +2,8 @@
 
 //! The kernel's own state of a ring.
 //!
-//! Truth is in the [`Kring`]; the [`abi::Ring`] in shared memory is a copy that is published to the program. A kring
+//! The kernel decides by the [`Kring`] alone. The [`abi::Ring`] in shared memory is what it has published to the program, and
+//! is not read back, but for what the program may write. A kring
 //! lives as long as its port, its ring memory only while some binding uses it.
 //!
 //! Who may touch what:
@@ -170,7 +171,7 @@ impl Kring {
                 let tail = inner.cursors.hwtail();
                 core::mem::replace(&mut inner.announced, tail) != tail || base.has_news(inner)
             }),
-            // Whoever is at it may have looked already.
+            // The sync under way may have looked at the hardware before the interrupt: a wake-up too many does no harm.
             Err(NotHeld::Busy | NotHeld::Looked) => true,
             // Sleepers are woken when the ring is started, and were when it was killed.
             Err(NotHeld::Stopped | NotHeld::Dead) => false,

@@ -61,7 +61,7 @@ pub trait Queue: Send + Sync {
         flags: u32,
     ) -> Result<(), SyncError>;
 
-    /// Whether the next sync would find something new. To be true if that is not known.
+    /// Whether the next sync would find something new. An implementation that cannot tell returns true.
     ///
     /// Runs with the kring's busy flag held, in an interrupt.
     fn has_news(&self, _held: &Inner) -> bool {

@@ -2,8 +2,8 @@
 
 //! The way into a ring: prologue, the queue's sync, finalize.
 //!
-//! This runs for every batch of packets. What the program wrote (`head`, `cur`, `tail`, the ring's flags) is read once
-//! each; the queue gets checked cursors; at the end the kernel's `tail` is published. A ring that is stopped for a
+//! This runs for every batch of packets. What the program wrote as `head`, `cur` and `tail` is read once each; the queue gets
+//! checked cursors; at the end the kernel's `tail` is published. A ring that is stopped for a
 //! moment is left as it is: to the program it looks like a link without traffic.
 //!
 //! Counters: `syncs` and `reinits` are counted here, packets and all that is known about them by the queue.
@@ -32,8 +32,8 @@ use crate::{
 };
 use core::fmt;
 
-/// Flag of a sync that a program asked for by `ioctl`: work that poll may put off (transmit: reclaim completed slots;
-/// receive: look at the hardware even if no interrupt was seen) is done.
+/// Flag of a sync, and none of the ring's: a program asked for it by `ioctl`. A transmit queue then reclaims completed slots,
+/// which it may put off in a sync of `poll`. Receive queues do the same in both.
 pub(crate) const FORCE: u32 = 1;
 
 /// Why a sync failed.
@@ -222,7 +222,7 @@ fn hold_slow(kring: &Kring, mut why: NotHeld) -> Result<Option<HeldKring<'_>>, F
 enum Impossible {
     /// A cursor.
     Cursor(RingFault),
-    /// A slot; the cursors if the queue cannot say which.
+    /// A slot. [`None`] if the queue cannot say which one: the ring is then set back as for a cursor.
     Slot(Option<Untaken>),
 }
 

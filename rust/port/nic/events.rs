@@ -3,7 +3,7 @@
 //! The events of a port's device.
 
 use super::{
-    super::registry,
+    super::{port::printable, registry},
     Nic,
     ReleaseReasons, //
 };
@@ -42,7 +42,7 @@ impl PortEvents for Nic {
     }
 
     fn retake(&self, rtnl: &Rtnl, why: ReleaseReason) {
-        // Only an interface that comes up has just been opened.
+        // After a re-initialisation or a suspend the driver may have opened the device long ago.
         self.regain(rtnl, why.into(), why != ReleaseReason::Down);
     }
 
@@ -94,7 +94,8 @@ impl Nic {
         self.port.start(list);
         if let Err(error) = result {
             pr_err!(
-                "a port lost queues and could not take them again ({:?}): they are dead\n",
+                "{}: queues were lost and could not be taken again ({:?}): they are dead\n",
+                printable(uses.name()),
                 error
             );
             if state.taken.is_empty() {

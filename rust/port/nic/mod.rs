@@ -85,7 +85,8 @@ struct ReleaseReasons(u32);
 impl ReleaseReasons {
     /// No reason: queues can be taken.
     const NONE: Self = Self(0);
-    /// There is no carrier, and the driver has queues off that it turns on when one comes. Those that are taken stay taken.
+    /// There is no carrier, so the driver has turned some queues off and they could not be taken. They are when a carrier comes;
+    /// those that were taken before stay taken.
     const NO_CARRIER: Self = Self(1 << 3);
 
     /// Adds a reason.
@@ -285,8 +286,8 @@ impl Nic {
         waiting
     }
 
-    /// Ends the port and drops its reference to the device, which `answers` or not. Users have the dead port until they
-    /// close it. Not to be called from the device's hooks, but for [`PortEvents::gone`].
+    /// Ends the port and drops its reference to the device. `answers` is false if the device's registers cannot be read any
+    /// more, so that its queues are not given back. Users have the dead port until they close it. Not to be called from the device's hooks, but for [`PortEvents::gone`].
     ///
     /// [`PortEvents::gone`]: crate::nic::driver::events::PortEvents::gone
     fn end(&self, answers: bool, rtnl: &Rtnl) {

@@ -70,10 +70,10 @@ impl Nic {
         Ok(())
     }
 
-    /// Takes the hardware queues of those rings of the list that are NIC rings, all or none. Their krings are stopped.
+    /// Takes the hardware queues of those rings of the list that are NIC rings, all or none. The caller has stopped their krings.
     ///
-    /// Without a carrier the driver may have its queues off: then they are taken when the carrier comes. `running` says that the
-    /// driver may have opened the device long ago.
+    /// Without a carrier the driver may have its queues off: then they are taken when the carrier comes. `running` is false only
+    /// if the driver has opened the device just now, so that a restart is not needed where hot takeover is impossible.
     pub(super) fn take(
         &self,
         uses: &RingUses,
@@ -195,8 +195,8 @@ impl Nic {
         state.ids = ids;
     }
 
-    /// Ends the protection of the driver's rings if no ring of the NIC has a user any more, but for those that are lost:
-    /// these concern only the files that still have them open.
+    /// Ends the protection of the driver's rings when no ring of the NIC is in use any more. Rings that are lost do not count:
+    /// they concern only the files that still have them open.
     pub(super) fn settle(&self, uses: &RingUses, state: &NicState, rtnl: &Rtnl) {
         let Some(opened) = &state.opened else { return };
         let Some(hooks) = &opened.hooks else { return };

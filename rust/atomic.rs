@@ -56,7 +56,7 @@ mod delayed {
     /// What all of them have.
     macro_rules! atomic {
         ($atomic:ident $(<$pointee:ident>)?, $value:ty) => {
-            pub(crate) struct $atomic $(<$pointee>)? (plain::$atomic $(<$pointee>)?);
+            pub struct $atomic $(<$pointee>)? (plain::$atomic $(<$pointee>)?);
 
             impl $(<$pointee>)? $atomic $(<$pointee>)? {
                 pub(crate) const fn new(value: $value) -> Self {

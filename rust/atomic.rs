@@ -14,7 +14,7 @@
 pub(crate) use core::sync::atomic::Ordering;
 #[cfg(not(netmap_delays))]
 pub(crate) use core::sync::atomic::{
-    fence, AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
+    fence, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
 };
 #[cfg(netmap_delays)]
 pub(crate) use delayed::*;
@@ -101,7 +101,6 @@ mod delayed {
 
     atomic!(AtomicBool, bool);
     atomic!(AtomicPtr<T>, *mut T);
-    number!(AtomicI32, i32);
     number!(AtomicU32, u32);
     number!(AtomicU64, u64);
     number!(AtomicUsize, usize);

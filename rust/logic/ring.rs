@@ -290,7 +290,8 @@ impl Cursors {
         // INVARIANT: It is below `n`, `low` is `hwcur` or later, and `low <= head <= rtail` in ring order was checked.
         self.rhead = head;
         self.rcur = head;
-        let possible = cur < n && distance(head, cur, n) <= distance(head, high, n);
+        // Most programs write the same to both.
+        let possible = cur == head || cur < n && distance(head, cur, n) <= distance(head, high, n);
         let behind = cur < n && distance(self.hwcur, cur, n) < distance(self.hwcur, head, n);
         if possible {
             // INVARIANT: Below `n`, and `rhead <= cur <= rtail` in ring order.
@@ -348,7 +349,10 @@ impl Cursors {
     #[inline]
     pub fn release(&mut self, to: u32) -> Result<(), OutOfTurn> {
         let n = self.num_slots;
-        if to >= n || distance(self.hwcur, to, n) > distance(self.hwcur, self.rhead, n) {
+        // Mostly it is all of them.
+        if to != self.rhead
+            && (to >= n || distance(self.hwcur, to, n) > distance(self.hwcur, self.rhead, n))
+        {
             return Err(OutOfTurn);
         }
         // INVARIANT: `to` is an index of the ring, not beyond `rhead`.
@@ -384,10 +388,13 @@ impl Cursors {
     /// [`OutOfTurn`] unless `to` lies in `hwtail..=hwcur - 1`.
     #[inline]
     pub fn publish_to(&mut self, to: u32) -> Result<(), OutOfTurn> {
-        if to >= self.num_slots {
+        let n = self.num_slots;
+        if to >= n || distance(self.hwtail, to, n) > self.vacant().len() {
             return Err(OutOfTurn);
         }
-        self.publish(distance(self.hwtail, to, self.num_slots))
+        // INVARIANT: `to` is an index of the ring, and as in `publish` not beyond the slot before `hwcur`.
+        self.hwtail = to;
+        Ok(())
     }
 
     /// Ends a sync: yields the `tail` to write into the shared ring.

@@ -49,6 +49,13 @@ impl Slot {
         self.flags & mask != 0
     }
 
+    /// The length, and above it the flags: at most 65535 if there are none.
+    #[inline]
+    pub const fn len_and_flags(&self) -> u32 {
+        // Widening, which `From` cannot do in a const fn.
+        self.len as u32 | ((self.flags as u32) << 16)
+    }
+
     /// Checks the buffer index and, for a slot to transmit, the length.
     #[inline]
     pub const fn check(self, limits: &Limits) -> Result<Checked, SlotFault> {

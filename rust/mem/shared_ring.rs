@@ -111,14 +111,20 @@ impl SharedRing {
     /// `index` must be less than [`Self::num_slots`].
     #[inline]
     pub unsafe fn write_len_flags(self, index: u32, len: u16, flags: u16) {
+        // SAFETY: The type's invariant and this function's requirement.
+        unsafe { Self::write_len_flags_at(self.at(index), len, flags) }
+    }
+
+    /// As [`Self::write_len_flags`], of the slot to which [`Self::at`] has led.
+    ///
+    /// # Safety
+    ///
+    /// `slot` must be a slot of a ring that is attached.
+    #[inline]
+    pub unsafe fn write_len_flags_at(slot: *mut u64, len: u16, flags: u16) {
         let word = u32::from(len) | (u32::from(flags) << 16);
-        // SAFETY: The type's invariant and this function's requirement; the second word of a slot is 4-byte aligned.
-        unsafe {
-            self.at(index)
-                .cast::<u32>()
-                .wrapping_add(1)
-                .write_volatile(word)
-        }
+        // SAFETY: By the function's requirement; the second half of the word is 4-byte aligned.
+        unsafe { slot.cast::<u32>().add(1).write_volatile(word) }
     }
 
     /// What the program last wrote to `head`; may be anything.

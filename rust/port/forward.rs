@@ -124,12 +124,18 @@ impl<'a> Forward<'a> {
     /// Hands the frames that go up to the stack. True if something on TX rings of the file waits for a txsync.
     #[inline]
     pub(crate) fn finish(self) -> bool {
+        let down = self.down;
         if !self.up.is_empty() {
-            if let Some(dev) = self.host.and_then(HostTx::device) {
-                self.up.receive(&dev);
-            }
+            self.send_up();
         }
-        self.down
+        down
+    }
+
+    #[cold]
+    fn send_up(self) {
+        if let Some(dev) = self.host.and_then(HostTx::device) {
+            self.up.receive(&dev);
+        }
     }
 }
 

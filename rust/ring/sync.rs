@@ -75,7 +75,7 @@ impl Released for () {
 /// Syncs a transmit ring: sends what the program has released and returns what was sent.
 ///
 /// True if the program has slots that it has not seen yet, as poll reports it.
-#[inline]
+#[inline(always)]
 pub(crate) fn txsync(label: &Text, kring: &Kring, flags: u32) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
     match held.as_mut().and_then(HeldKring::attached) {
@@ -99,7 +99,7 @@ pub(crate) fn txflush(label: &Text, kring: &Kring, flags: u32) -> Result<bool, F
 /// Syncs a receive ring: takes back what the program has released and returns what was received.
 ///
 /// True if there are packets that the program has not seen yet, as poll reports it.
-#[inline]
+#[inline(always)]
 pub(crate) fn rxsync(
     label: &Text,
     kring: &Kring,

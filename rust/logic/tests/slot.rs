@@ -15,6 +15,14 @@ proptest! {
     }
 
     #[test]
+    fn flags_are_above_any_length(word: u64) {
+        let slot = Slot::from_raw(word);
+        let both = slot.len_and_flags();
+        prop_assert_eq!(both & 0xffff, u32::from(slot.len));
+        prop_assert_eq!(both >> 16, u32::from(slot.flags));
+    }
+
+    #[test]
     fn limits_hold(word: u64, index in 0u32..20, total in 0u32..20, buf_size in 0u32..=65536) {
         let slot = Slot { buf_idx: index, ..Slot::from_raw(word) };
         let limits = Limits::new(total, buf_size);

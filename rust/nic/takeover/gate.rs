@@ -14,7 +14,7 @@
 //! finds that the queue is the driver's restarts the driver, see [`Passed::Late`].
 
 use crate::{
-    atomic::{AtomicI32, Ordering},
+    atomic::{AtomicU32, Ordering},
     bindings,
     logic::gate::{self, Passed},
     sys::netdev::NetDev, //
@@ -23,8 +23,8 @@ use crate::{
 /// The gate of a device.
 pub struct Gate {
     dev: NetDev,
-    ups: AtomicI32,
-    downs: AtomicI32,
+    /// [`Self::changes`] when the rings were last known to be ours.
+    known: AtomicU32,
 }
 
 impl Gate {
@@ -33,31 +33,31 @@ impl Gate {
     pub fn new(dev: &NetDev) -> Self {
         let gate = Self {
             dev: dev.clone(),
-            ups: AtomicI32::new(0),
-            downs: AtomicI32::new(0),
+            known: AtomicU32::new(0),
         };
         gate.renew();
         gate
     }
 
+    /// How often the carrier was found or lost. As either count only grows, their sum is the same only if both are, whatever
+    /// happens between the two reads.
     #[inline]
-    fn counts(&self) -> (i32, i32) {
+    fn changes(&self) -> u32 {
         let dev = self.dev.as_ptr();
         // SAFETY: The device is valid; the counters are words that others change at any time.
-        unsafe {
+        let (ups, downs) = unsafe {
             (
                 (&raw const (*dev).carrier_up_count.counter).read_volatile(),
                 (&raw const (*dev).carrier_down_count.counter).read_volatile(),
             )
-        }
+        };
+        ups.wrapping_add(downs) as u32
     }
 
     /// Opens the gate for rings that are known to be ours. To be called with the RTNL mutex held, and before the hardware is
     /// asked whose they are: a later change of the carrier then closes the gate again.
     pub fn renew(&self) {
-        let (ups, downs) = self.counts();
-        self.ups.store(ups, Ordering::Relaxed);
-        self.downs.store(downs, Ordering::Relaxed);
+        self.known.store(self.changes(), Ordering::Relaxed);
     }
 
     /// Whether a write would go through at this moment.
@@ -67,10 +67,8 @@ impl Gate {
         const NO_CARRIER: usize = 1 << bindings::netdev_state_t___LINK_STATE_NOCARRIER;
         // SAFETY: The device is valid; the state is a word that others change at any time.
         let state = unsafe { (&raw const (*self.dev.as_ptr()).state).read_volatile() };
-        let (ups, downs) = self.counts();
         state & (THERE | NO_CARRIER) == THERE
-            && ups == self.ups.load(Ordering::Relaxed)
-            && downs == self.downs.load(Ordering::Relaxed)
+            && self.changes() == self.known.load(Ordering::Relaxed)
     }
 
     /// Runs `write`, a short one, if the gate is open, and looks whether it still is then.

@@ -16,6 +16,7 @@
 
 use super::{
     hardware_queue::{ArmedRing, HardwareQueue},
+    progress::Progress,
     rings::Descriptors, //
 };
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
         ring::{self, Span, Untaken},
         slot::Slot, //
     },
-    mem::Region,
+    mem::{Region, SharedRing},
     nic::family::Family,
     prelude::*,
     ring::{
@@ -77,6 +78,14 @@ impl ArmedRing for RxRing {
     fn into_ring(self) -> Descriptors {
         self.ring
     }
+}
+
+/// Frames that are plain, one in each slot.
+struct PlainFrames {
+    slots: u32,
+    bytes: u64,
+    /// Whether there may be something behind them.
+    more: bool,
 }
 
 /// A frame that is complete.
@@ -146,8 +155,7 @@ impl<F: Family> RxQueue<F> {
         Ok(())
     }
 
-    /// Publishes frames from `slot` on in up to `run` slots, as long as each is complete and plain. Returns how many,
-    /// and their bytes.
+    /// Publishes frames from `slot` on in up to `run` slots, as long as each is complete and plain.
     ///
     /// # Safety
     ///
@@ -159,12 +167,16 @@ impl<F: Family> RxQueue<F> {
         held: &Inner,
         slot: u32,
         run: u32,
-    ) -> (u32, u64) {
+    ) -> PlainFrames {
         let fcs = live.fcs;
         let checked = F::Rx::checked(held.buf_size);
-        let ring = held.ring;
         // SAFETY: The run ends before the rings do.
-        let words = unsafe { live.ring.at(live.offset.descriptor(slot)).add(1) };
+        let (slots, words) = unsafe {
+            (
+                held.ring.at(slot),
+                live.ring.at(live.offset.descriptor(slot)).add(1),
+            )
+        };
         let mut bytes = 0u64;
         for i in 0..run as usize {
             // SAFETY: The second word of descriptor `i` of the run.
@@ -172,20 +184,27 @@ impl<F: Family> RxQueue<F> {
             let length = F::Rx::length(word);
             // A length that is none is looked at there, too; one without an FCS would wrap around.
             if !F::Rx::is_plain(word, checked) || length <= fcs {
-                return (i as u32, bytes);
+                return PlainFrames {
+                    slots: i as u32,
+                    bytes,
+                    more: F::Rx::is_done(word),
+                };
             }
             let len = length.wrapping_sub(fcs);
-            let at = slot.wrapping_add(i as u32);
             if SYNC {
                 // The data is copied after it was seen that it is there.
                 barrier::dma_rmb();
-                self.sync_for_cpu(held, at, len);
+                self.sync_for_cpu(held, slot.wrapping_add(i as u32), len);
             }
             // SAFETY: Slot `i` of the run.
-            unsafe { ring.write_len_flags(at, len, 0) };
+            unsafe { SharedRing::write_len_flags_at(slots.add(2 * i), len, 0) };
             bytes = bytes.wrapping_add(u64::from(len));
         }
-        (run, bytes)
+        PlainFrames {
+            slots: run,
+            bytes,
+            more: true,
+        }
     }
 
     fn sync_for_cpu(&self, held: &Inner, slot: u32, len: u16) {
@@ -327,49 +346,62 @@ impl<F: Family> RxQueue<F> {
     /// Publishes what has arrived.
     #[inline(always)]
     fn receive<const SYNC: bool>(&self, live: &RxRing, held: &mut Inner, kring: &Kring) {
-        let n = live.ring.count();
         let vacant = held.cursors.vacant();
-        let mut slot = vacant.begin();
-        let mut left = vacant.len();
-        let mut bytes = 0u64;
-        // Slots that are not the first of their packet.
-        let mut further = 0u32;
+        let mut at = Progress::new(&vacant);
+        let run = live.offset.run(at.slot, at.left);
+        // SAFETY: `Offset::run` keeps within both rings.
+        let got = unsafe { self.collect::<SYNC>(live, held, at.slot, run) };
+        at.advance(got.slots, got.slots, got.bytes, live.ring.count());
+        if got.more && at.left != 0 {
+            self.receive_rest::<SYNC>(live, held, kring, at);
+        } else if got.slots != 0 {
+            // That was all, as it mostly is.
+            Self::publish(held, kring, &at);
+        }
+    }
+
+    /// [`Self::receive`] of what else may have arrived: around the end of a ring, or in frames that are not plain.
+    #[inline(never)]
+    fn receive_rest<const SYNC: bool>(
+        &self,
+        live: &RxRing,
+        held: &mut Inner,
+        kring: &Kring,
+        mut at: Progress,
+    ) {
+        let n = live.ring.count();
         let mut damaged = 0u64;
-        while left != 0 {
-            let run = live.offset.run(slot, left);
+        while at.left != 0 {
+            let run = live.offset.run(at.slot, at.left);
             // SAFETY: `Offset::run` keeps within both rings.
-            let (mut done, sum) = unsafe { self.collect::<SYNC>(live, held, slot, run) };
-            bytes = bytes.wrapping_add(sum);
-            let ended = done < run;
-            if ended {
-                let at = ring::add(slot, done, n);
-                match self.collect_frame(live, held, at, left.wrapping_sub(done)) {
-                    Some(frame) => {
-                        done = done.wrapping_add(frame.slots);
-                        bytes = bytes.wrapping_add(u64::from(frame.bytes));
-                        further = further.wrapping_add(frame.slots.wrapping_sub(1));
-                        damaged = damaged.wrapping_add(u64::from(frame.damaged));
-                    }
-                    None => left = done,
-                }
+            let got = unsafe { self.collect::<SYNC>(live, held, at.slot, run) };
+            at.advance(got.slots, got.slots, got.bytes, n);
+            if !got.more {
+                break;
             }
-            slot = ring::add(slot, done, n);
-            left = left.wrapping_sub(done);
+            if got.slots < run {
+                let Some(frame) = self.collect_frame(live, held, at.slot, at.left) else {
+                    break;
+                };
+                at.advance(frame.slots, 1, frame.bytes.into(), n);
+                damaged = damaged.wrapping_add(frame.damaged.into());
+            }
         }
-        if slot == vacant.begin() {
-            return;
+        if at.slot != held.cursors.hwtail() {
+            Self::publish(held, kring, &at);
         }
+        Counters::add(&kring.counters.errors, damaged);
+    }
+
+    /// Publishes the slots before `at`, which are filled.
+    #[inline(always)]
+    fn publish(held: &mut Inner, kring: &Kring, at: &Progress) {
         // The program reads what the NIC wrote before it wrote the descriptors.
         barrier::dma_rmb();
-        let got = ring::distance(vacant.begin(), slot, n);
         // Not more than is vacant.
-        let _ = held.cursors.publish(got);
-        let packets = got.wrapping_sub(further);
-        Counters::add(&kring.counters.packets, u64::from(packets));
-        Counters::add(&kring.counters.bytes, bytes);
-        if damaged != 0 {
-            Counters::add(&kring.counters.errors, damaged);
-        }
+        let _ = held.cursors.publish_to(at.slot);
+        Counters::add(&kring.counters.packets, u64::from(at.packets));
+        Counters::add(&kring.counters.bytes, at.bytes);
     }
 
     /// Fills descriptors for `run` slots from `slot` on, as long as their buffers are of the ring's group. Returns how many.
@@ -451,7 +483,7 @@ impl<F: Family> RxQueue<F> {
         true
     }
 
-    /// Hands the slots of `span` to the hardware, up to the first one that is impossible.
+    /// Hands the slots of `span`, of which there is at least one, to the hardware, up to the first one that is impossible.
     #[inline(always)]
     fn give_back<const SYNC: bool>(
         &self,
@@ -459,38 +491,61 @@ impl<F: Family> RxQueue<F> {
         held: &mut Inner,
         span: &Span,
     ) -> Result<(), SyncError> {
+        let mut at = Progress::new(span);
+        let run = live.offset.run(at.slot, at.left);
+        // SAFETY: `Offset::run` keeps within both rings.
+        let done = unsafe { self.refill::<SYNC>(live, held, at.slot, run) };
+        if done != at.left {
+            at.advance(done, 0, 0, live.ring.count());
+            return self.give_back_rest::<SYNC>(live, held, at);
+        }
+        // That was all, as it mostly is.
+        self.hand_over(live, held, span.end());
+        Ok(())
+    }
+
+    /// [`Self::give_back`] of what is left: slots around the end of a ring, and those with buffers that may be of another
+    /// group.
+    #[inline(never)]
+    fn give_back_rest<const SYNC: bool>(
+        &self,
+        live: &mut RxRing,
+        held: &mut Inner,
+        mut at: Progress,
+    ) -> Result<(), SyncError> {
         let n = live.ring.count();
-        let mut slot = span.begin();
-        let mut left = span.len();
-        let mut fault = None;
-        while left != 0 {
-            let run = live.offset.run(slot, left);
+        while at.left != 0 {
+            let run = live.offset.run(at.slot, at.left);
             // SAFETY: `Offset::run` keeps within both rings.
-            let mut done = unsafe { self.refill::<SYNC>(live, held, slot, run) };
+            let done = unsafe { self.refill::<SYNC>(live, held, at.slot, run) };
+            at.advance(done, 0, 0, n);
             if done < run {
-                let at = ring::add(slot, done, n);
-                if self.refill_slot(live, held, at) {
-                    done = done.wrapping_add(1);
-                } else {
-                    fault = Some(at);
-                    left = done;
+                if !self.refill_slot(live, held, at.slot) {
+                    break;
                 }
+                at.advance(1, 0, 0, n);
             }
-            slot = ring::add(slot, done, n);
-            left = left.wrapping_sub(done);
         }
-        if slot != span.begin() {
-            live.tail = live.offset.descriptor(ring::prev(slot, n));
-            self.hardware.hand_over(live.tail);
-            // It lies between `hwcur` and the program's head, where the span is.
-            let _ = held.cursors.release(slot);
+        if at.slot != held.cursors.hwcur() {
+            self.hand_over(live, held, at.slot);
         }
-        match fault {
-            None => Ok(()),
-            Some(slot) => Err(SyncError::BadRing {
-                at: Some(Untaken::alone(slot)),
-            }),
+        if at.left == 0 {
+            Ok(())
+        } else {
+            Err(SyncError::BadRing {
+                at: Some(Untaken::alone(at.slot)),
+            })
         }
+    }
+
+    /// Hands the slots before `slot` to the hardware, whose descriptors are filled.
+    #[inline(always)]
+    fn hand_over(&self, live: &mut RxRing, held: &mut Inner, slot: u32) {
+        let last = ring::prev(slot, live.ring.count());
+        live.tail = live.offset.descriptor(last);
+        self.hardware.hand_over(live.tail);
+        // It lies between `hwcur` and the program's head, where the span is.
+        let _ = held.cursors.release(slot);
     }
 
     #[inline(always)]
@@ -507,6 +562,18 @@ impl<F: Family> RxQueue<F> {
         }
         self.give_back::<SYNC>(live, held, span)
     }
+
+    /// [`Self::run`] with buffers that the device sees only after a synchronisation, and the processor after another one.
+    #[inline(never)]
+    fn run_bounced(
+        &self,
+        live: &mut RxRing,
+        held: &mut Inner,
+        kring: &Kring,
+        span: &Span,
+    ) -> Result<(), SyncError> {
+        self.run::<true>(live, held, kring, span)
+    }
 }
 
 impl<F: Family> Queue for RxQueue<F> {
@@ -522,7 +589,7 @@ impl<F: Family> Queue for RxQueue<F> {
             return Err(SyncError::Gone);
         };
         if self.hardware.dma.need_sync() {
-            self.run::<true>(live, held, kring, &span)
+            self.run_bounced(live, held, kring, &span)
         } else {
             self.run::<false>(live, held, kring, &span)
         }

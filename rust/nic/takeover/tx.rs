@@ -12,6 +12,8 @@
 
 use super::{
     hardware_queue::{ArmedRing, HardwareQueue},
+    progress::Progress,
+    reports::{Report, Reports},
     rings::Descriptors, //
 };
 use crate::{
@@ -39,11 +41,6 @@ use crate::{
 };
 use core::marker::PhantomData;
 
-/// Marks an entry of [`TxRing::reports`] whose descriptor sends nothing, and reports nothing.
-const EMPTY: u16 = 1 << 15;
-
-const _: () = assert!(ring::MAX_SLOTS <= EMPTY as u32);
-
 /// How often the head register is read for a descriptor that sends nothing, which takes the hardware a moment and no
 /// interrupt.
 const LOOKS: u32 = 32;
@@ -63,8 +60,7 @@ pub struct TxQueue<F: Family> {
 ///
 /// # Invariants
 ///
-/// `offset` is of rings of `ring.count()` slots, and the kring has as many. `reports` has a power of two of entries, at
-/// least that many, each below `ring.count()` but for [`EMPTY`].
+/// `offset` is of rings of `ring.count()` slots, and the kring has as many. `reports` is of descriptors below `ring.count()`.
 pub struct TxRing {
     ring: Descriptors,
     offset: Offset,
@@ -73,10 +69,8 @@ pub struct TxRing {
     /// Descriptors since the last one that reports.
     unreported: u32,
     quarter: u32,
-    /// The descriptors that report, in order; the first and the next one to write, both counting on for ever.
-    reports: KVVec<u16>,
-    first: usize,
-    next: usize,
+    /// The descriptors that report.
+    reports: Reports,
     /// How often somebody was woken to look again since the last of them was seen.
     looks: u32,
     /// The longest frame in one slot.
@@ -129,9 +123,7 @@ impl<F: Family> TxQueue<F> {
     /// The kring is stopped, and the caller holds it.
     pub unsafe fn arm(&self, ring: Descriptors, cursors: &Cursors, buf_size: u32) -> Result {
         let count = ring.count();
-        let entries = (count as usize).next_power_of_two();
-        let mut reports = KVVec::with_capacity(entries, GFP_CHARGED)?;
-        reports.extend_with(entries, 0, GFP_CHARGED)?;
+        let reports = Reports::new(count)?;
         if cursors.num_slots() != count {
             return Err(EINVAL);
         }
@@ -143,8 +135,6 @@ impl<F: Family> TxQueue<F> {
             unreported: 0,
             quarter: (count / 4).max(1),
             reports,
-            first: 0,
-            next: 0,
             looks: 0,
             max_len: buf_size.min(F::Tx::MAX_FRAME),
         };
@@ -184,19 +174,16 @@ impl<F: Family> TxQueue<F> {
             let (at, shadow, desc) = unsafe { (slots.add(2 * i), shadow.add(i), descs.add(2 * i)) };
             // SAFETY: As above.
             let word = unsafe { at.read_volatile() };
-            let Slot {
-                buf_idx,
-                len,
-                flags,
-            } = Slot::from_raw(word);
+            let found = Slot::from_raw(word);
+            let (buf_idx, len) = (found.buf_idx, found.len);
             let Some(address) = table.get(buf_idx) else {
                 return (i as u32, bytes);
             };
-            if u32::from(len).wrapping_sub(u32::from(TX_MIN_FRAME)) > max {
-                return (i as u32, bytes);
-            }
-            if flags != 0 {
-                if flags != NS_BUF_CHANGED {
+            // One comparison for the length and the flags, which are above it.
+            let fits =
+                |len_and_flags: u32| len_and_flags.wrapping_sub(u32::from(TX_MIN_FRAME)) <= max;
+            if !fits(found.len_and_flags()) {
+                if !fits(found.len_and_flags() ^ (u32::from(NS_BUF_CHANGED) << 16)) {
                     return (i as u32, bytes);
                 }
                 // SAFETY: As above.
@@ -349,7 +336,7 @@ impl<F: Family> TxQueue<F> {
         }
     }
 
-    /// Hands the slots of `span` to the hardware, up to the first one that is impossible.
+    /// Hands the slots of `span`, of which there is at least one, to the hardware, up to the first one that is impossible.
     #[inline(always)]
     fn send<const SYNC: bool>(
         &self,
@@ -358,54 +345,66 @@ impl<F: Family> TxQueue<F> {
         kring: &Kring,
         span: &Span,
     ) -> Result<(), SyncError> {
+        let mut at = Progress::new(span);
+        let run = live.offset.run(at.slot, at.left).min(live.quarter);
+        // SAFETY: `Offset::run` keeps within both rings.
+        let (done, bytes) = unsafe { self.fill::<SYNC>(live, held, at.slot, run) };
+        live.unreported = done;
+        if done != at.left {
+            at.advance(done, done, bytes, live.ring.count());
+            return self.send_rest::<SYNC>(live, held, kring, at);
+        }
+        // That was all, as it is of most small batches.
+        at = Progress {
+            slot: span.end(),
+            left: 0,
+            packets: done,
+            bytes,
+        };
+        self.hand_over(live, held, kring, &at);
+        Ok(())
+    }
+
+    /// [`Self::send`] of what is left of a batch: what goes around the end of a ring, what a report at a quarter of the ring is
+    /// in between, and frames that are not plain.
+    #[inline(never)]
+    fn send_rest<const SYNC: bool>(
+        &self,
+        live: &mut TxRing,
+        held: &mut Inner,
+        kring: &Kring,
+        mut at: Progress,
+    ) -> Result<(), SyncError> {
         let n = live.ring.count();
-        let mut slot = span.begin();
-        let mut left = span.len();
-        let mut bytes = 0u64;
-        // Slots that are not the first of their packet, or of none.
-        let mut further = 0u32;
+        let begin = held.cursors.hwcur();
         let mut fault = None;
-        while left != 0 {
+        while at.left != 0 {
+            if live.unreported >= live.quarter {
+                live.report::<F::Tx>(ring::prev(at.slot, n));
+            }
             let run = live
                 .offset
-                .run(slot, left)
-                .min(live.quarter.wrapping_sub(live.unreported).max(1));
+                .run(at.slot, at.left)
+                .min(live.quarter.wrapping_sub(live.unreported));
             // SAFETY: `Offset::run` keeps within both rings.
-            let (mut done, sum) = unsafe { self.fill::<SYNC>(live, held, slot, run) };
-            bytes = bytes.wrapping_add(sum);
+            let (done, bytes) = unsafe { self.fill::<SYNC>(live, held, at.slot, run) };
             live.unreported = live.unreported.wrapping_add(done);
+            at.advance(done, done, bytes, n);
             if done < run {
-                let at = ring::add(slot, done, n);
-                match self.fill_frame(live, held, at, left.wrapping_sub(done)) {
-                    Outcome::Filled { slots, bytes: more } => {
-                        done = done.wrapping_add(slots);
-                        bytes = bytes.wrapping_add(u64::from(more));
-                        further = further.wrapping_add(slots.wrapping_sub(u32::from(more != 0)));
+                match self.fill_frame(live, held, at.slot, at.left) {
+                    Outcome::Filled { slots, bytes } => {
+                        at.advance(slots, u32::from(bytes != 0), bytes.into(), n);
                     }
-                    Outcome::Incomplete => left = done,
+                    Outcome::Incomplete => break,
                     Outcome::Bad(bad) => {
                         fault = Some(bad);
-                        left = done;
+                        break;
                     }
                 }
             }
-            slot = ring::add(slot, done, n);
-            left = left.wrapping_sub(done);
-            if live.unreported >= live.quarter {
-                live.report::<F::Tx>(ring::prev(slot, n));
-            }
         }
-        if slot != span.begin() {
-            if live.unreported != 0 {
-                live.report::<F::Tx>(ring::prev(slot, n));
-            }
-            live.tail = live.offset.descriptor(slot);
-            self.hardware.hand_over(live.tail);
-            // It lies between `hwcur` and the program's head, where the span is.
-            let _ = held.cursors.release(slot);
-            let sent = ring::distance(span.begin(), slot, n).wrapping_sub(further);
-            Counters::add(&kring.counters.packets, u64::from(sent));
-            Counters::add(&kring.counters.bytes, bytes);
+        if at.slot != begin {
+            self.hand_over(live, held, kring, &at);
         }
         match fault {
             None => Ok(()),
@@ -414,11 +413,37 @@ impl<F: Family> TxQueue<F> {
                 Err(SyncError::BadRing {
                     at: Some(Untaken {
                         slot: bad,
-                        packet: slot,
+                        packet: at.slot,
                     }),
                 })
             }
         }
+    }
+
+    /// Hands the slots before `at` to the hardware, whose descriptors are filled.
+    #[inline(always)]
+    fn hand_over(&self, live: &mut TxRing, held: &mut Inner, kring: &Kring, at: &Progress) {
+        if live.unreported != 0 {
+            live.report::<F::Tx>(ring::prev(at.slot, live.ring.count()));
+        }
+        live.tail = live.offset.descriptor(at.slot);
+        self.hardware.hand_over(live.tail);
+        // It lies between `hwcur` and the program's head, where the span is.
+        let _ = held.cursors.release(at.slot);
+        Counters::add(&kring.counters.packets, u64::from(at.packets));
+        Counters::add(&kring.counters.bytes, at.bytes);
+    }
+
+    /// [`Self::send`] with buffers that the device sees only after a synchronisation.
+    #[inline(never)]
+    fn send_bounced(
+        &self,
+        live: &mut TxRing,
+        held: &mut Inner,
+        kring: &Kring,
+        span: &Span,
+    ) -> Result<(), SyncError> {
+        self.send::<true>(live, held, kring, span)
     }
 }
 
@@ -455,7 +480,7 @@ impl TxRing {
         } else {
             // SAFETY: As above.
             unsafe { word.write_volatile(now | TX_REPORT.to_le()) };
-            self.remember(descriptor as u16);
+            self.reports.add(Report::new(descriptor, slot));
         }
         self.unreported = 0;
     }
@@ -476,44 +501,25 @@ impl TxRing {
             if u64::from_le(now) != T::NOTHING[1] {
                 // SAFETY: As above.
                 unsafe { word.write_volatile(now | TX_REPORT.to_le()) };
-                self.remember(descriptor as u16);
+                self.reports.add(Report::new(descriptor, at));
                 break;
             }
         }
-        self.remember(self.offset.descriptor(slot) as u16 | EMPTY);
-    }
-
-    #[inline]
-    fn remember(&mut self, report: u16) {
-        let entry = self.next & self.reports.len().wrapping_sub(1);
-        if let Some(entry) = self.reports.get_mut(entry) {
-            *entry = report;
-        }
-        self.next = self.next.wrapping_add(1);
-    }
-
-    /// The oldest of [`Self::reports`].
-    #[inline]
-    fn oldest_report(&self) -> Option<u16> {
-        if self.first == self.next {
-            return None;
-        }
-        let entry = self.first & self.reports.len().wrapping_sub(1);
-        self.reports.get(entry).copied()
+        self.reports
+            .add(Report::empty(self.offset.descriptor(slot), slot));
     }
 
     /// Whether all is sent but for slots without a byte, which no interrupt follows, and maybe what comes after them.
     #[inline]
     fn awaits_empty(&self) -> bool {
-        self.oldest_report()
-            .is_some_and(|report| report & EMPTY != 0)
+        self.reports.oldest().is_some_and(Report::is_empty)
     }
 
-    /// Whether the hardware has reported a descriptor of [`Self::reports`], which is not [`EMPTY`].
+    /// Whether the hardware has reported a descriptor of [`Self::reports`] that is not empty.
     #[inline]
-    fn is_reported(&self, descriptor: u16) -> bool {
+    fn is_reported(&self, report: Report) -> bool {
         // SAFETY: By the type's invariant it is within the ring.
-        let word = unsafe { self.ring.at(u32::from(descriptor)).add(1).read_volatile() };
+        let word = unsafe { self.ring.at(report.descriptor()).add(1).read_volatile() };
         u64::from_le(word) & TX_DONE != 0
     }
 
@@ -530,21 +536,20 @@ impl<F: Family> TxQueue<F> {
     #[inline]
     fn reported(&self, live: &mut TxRing) -> Option<u32> {
         let mut last = None;
-        while let Some(report) = live.oldest_report() {
-            let descriptor = u32::from(report & !EMPTY);
-            let sent = if report & EMPTY != 0 {
-                self.passes(live, descriptor)
+        while let Some(report) = live.reports.oldest() {
+            let sent = if report.is_empty() {
+                self.passes(live, report.descriptor())
             } else {
                 live.is_reported(report)
             };
             if !sent {
                 break;
             }
-            last = Some(descriptor);
-            live.first = live.first.wrapping_add(1);
+            last = Some(report.slot());
+            live.reports.remove_oldest();
             live.looks = 0;
         }
-        last.map(|descriptor| live.offset.slot(descriptor))
+        last
     }
 
     /// Whether the hardware passes a descriptor that sends nothing, all before which is sent.
@@ -570,7 +575,7 @@ impl<F: Family> Queue for TxQueue<F> {
         let result = if span.is_empty() {
             Ok(())
         } else if self.hardware.dma.need_sync() {
-            self.send::<true>(live, held, kring, &span)
+            self.send_bounced(live, held, kring, &span)
         } else {
             self.send::<false>(live, held, kring, &span)
         };
@@ -603,7 +608,8 @@ impl<F: Family> Queue for TxQueue<F> {
             return true;
         };
         // No bit tells that a slot without a byte is done, and the head register is not for interrupts to wait for.
-        live.oldest_report()
-            .is_some_and(|report| report & EMPTY != 0 || live.is_reported(report))
+        live.reports
+            .oldest()
+            .is_some_and(|report| report.is_empty() || live.is_reported(report))
     }
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c), redirect.c, parameters.c. */
+/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c, emulated.c), redirect.c, parameters.c. */
 #ifndef NETMAP_HELPERS_H
 #define NETMAP_HELPERS_H
 
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
+#include <linux/netfilter.h>
 #include <linux/skbuff.h>
 
 /*
@@ -100,11 +101,29 @@ u32 netmap_skb_vlan(struct sk_buff *skb);
 u32 netmap_skb_segments(struct sk_buff *skb);
 struct sk_buff *netmap_skb_detach(struct sk_buff *skb);
 int netmap_skb_checksum(struct sk_buff *skb);
-struct sk_buff *netmap_skb_segment(struct sk_buff *skb);
-void netmap_skb_receive(struct net_device *dev, struct sk_buff *first);
+struct sk_buff *netmap_skb_segment(struct sk_buff *skb, bool sent);
+void netmap_skb_receive(struct net_device *dev, struct sk_buff *first, bool marked);
+bool netmap_skb_is_ours(struct sk_buff *skb);
 void netmap_skb_lost(struct sk_buff *skb);
 void netmap_skb_queue_init(struct sk_buff_head *queue);
 bool netmap_skb_queue_empty(struct sk_buff_head *queue);
+
+void netmap_bh_disable(void);
+void netmap_bh_enable(void);
+struct nf_hook_ops *netmap_hook_add(struct net_device *dev, bool egress, nf_hookfn *function, void *priv);
+void *netmap_hook_remove(struct nf_hook_ops *ops);
+const char *netmap_not_ethernet(const struct net_device *dev);
+
+/* A packet as the ingress hook finds it. */
+struct netmap_seen {
+	const void *data;	/* the frame, if it is complete, cut and in one piece */
+	u32 len;		/* its bytes */
+	u32 tag;		/* as of netmap_skb_vlan() */
+	u16 queue;
+};
+
+bool netmap_received_look(struct sk_buff *skb, struct netmap_seen *seen);
+struct sk_buff *netmap_received_detach(struct sk_buff *skb);
 
 bool netmap_message_allowed(void);
 bool netmap_refusal_allowed(void);
@@ -123,6 +142,7 @@ extern unsigned int netmap_buf_size;
 extern unsigned int netmap_buf_num;
 extern unsigned int netmap_no_timestamp;
 extern unsigned int netmap_fwd;
+extern unsigned int netmap_admode;
 
 /* And ours. */
 extern unsigned int netmap_takeover;

@@ -84,13 +84,13 @@ int netmap_skb_checksum(struct sk_buff *skb)
 }
 
 /* The packet itself if it is not to be cut, NULL on failure. */
-struct sk_buff *netmap_skb_segment(struct sk_buff *skb)
+struct sk_buff *netmap_skb_segment(struct sk_buff *skb, bool sent)
 {
 	struct sk_buff *first;
 
 	if (!skb_is_gso(skb))
 		return skb;
-	first = skb_gso_segment(skb, NETIF_F_SG);
+	first = __skb_gso_segment(skb, NETIF_F_SG, sent);
 	if (!first)
 		return skb;
 	return IS_ERR(first) ? NULL : first;
@@ -113,7 +113,13 @@ static void receive_batch(struct net_device *dev, struct list_head *list)
 	local_bh_enable();
 }
 
-void netmap_skb_receive(struct net_device *dev, struct sk_buff *first)
+/*
+ * What marks a packet for netmap_skb_is_ours() on the same device, wherever it waits until then. It has to be code of the
+ * kernel's, for a packet may outlive the module, and do nothing to a packet without the sender's memory.
+ */
+#define netmap_skb_mark skb_tx_error
+
+void netmap_skb_receive(struct net_device *dev, struct sk_buff *first, bool marked)
 {
 	struct sk_buff *skb, *next;
 	unsigned int count = 0;
@@ -121,6 +127,8 @@ void netmap_skb_receive(struct net_device *dev, struct sk_buff *first)
 
 	skb_list_walk_safe(first, skb, next) {
 		skb_mark_not_on_list(skb);
+		if (marked)
+			skb->destructor = netmap_skb_mark;
 		skb->protocol = eth_type_trans(skb, dev);
 		list_add_tail(&skb->list, &list);
 		if (++count % NAPI_POLL_WEIGHT == 0) {
@@ -130,6 +138,15 @@ void netmap_skb_receive(struct net_device *dev, struct sk_buff *first)
 	}
 	if (!list_empty(&list))
 		receive_batch(dev, &list);
+}
+
+/* Takes the mark from the packet, if it has it. */
+bool netmap_skb_is_ours(struct sk_buff *skb)
+{
+	if (likely(skb->destructor != netmap_skb_mark))
+		return false;
+	skb_orphan(skb);
+	return true;
 }
 
 void netmap_skb_queue_init(struct sk_buff_head *queue)

@@ -125,8 +125,9 @@ impl<'a> Forward<'a> {
     #[inline]
     pub(crate) fn finish(self) -> bool {
         if !self.up.is_empty() {
-            if let Some(dev) = self.host.and_then(HostTx::device) {
-                self.up.receive(&dev);
+            let to = self.host.and_then(|host| Some((host, host.device()?)));
+            if let Some((host, dev)) = to {
+                host.send_up(self.up, &dev);
             }
         }
         self.down

@@ -112,6 +112,14 @@ impl NetDev {
         }
     }
 
+    /// Why it has no frames as an Ethernet has on its wire, if that is so.
+    pub fn not_ethernet(&self, _rtnl: &Rtnl) -> Option<&'static CStr> {
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        let reason = unsafe { bindings::netmap_not_ethernet(self.as_ptr()) };
+        // SAFETY: The function returns null or a string of its own.
+        (!reason.is_null()).then(|| unsafe { CStr::from_char_ptr(reason) })
+    }
+
     /// Whether the driver has not detached the device, as it does while it is suspended or recovers from an error on the bus.
     pub fn is_attached(&self) -> bool {
         const PRESENT: usize = 1 << bindings::netdev_state_t___LINK_STATE_PRESENT;

@@ -61,6 +61,23 @@ void *netmap_hook_remove(struct nf_hook_ops *ops)
 	return priv;
 }
 
+u64 netmap_wanted_features(struct net_device *dev)
+{
+	return dev->wanted_features;
+}
+
+/* With the RTNL mutex held, and without the lock that some devices have of their own. */
+void netmap_set_wanted_features(struct net_device *dev, u64 off, u64 on)
+{
+	if (!netmap_is_present(dev))
+		return;
+	netdev_lock_ops(dev);
+	dev->wanted_features &= ~off;
+	dev->wanted_features |= on & dev->hw_features;
+	netdev_update_features(dev);
+	netdev_unlock_ops(dev);
+}
+
 /* A reason why a device has no emulated port; NULL if it can have one. */
 const char *netmap_not_ethernet(const struct net_device *dev)
 {

@@ -112,6 +112,8 @@ void netmap_bh_disable(void);
 void netmap_bh_enable(void);
 struct nf_hook_ops *netmap_hook_add(struct net_device *dev, bool egress, nf_hookfn *function, void *priv);
 void *netmap_hook_remove(struct nf_hook_ops *ops);
+u64 netmap_wanted_features(struct net_device *dev);
+void netmap_set_wanted_features(struct net_device *dev, u64 off, u64 on);
 const char *netmap_not_ethernet(const struct net_device *dev);
 
 /* A packet as the ingress hook finds it. */

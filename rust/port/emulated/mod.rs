@@ -6,6 +6,8 @@
 //! program sends is given to the driver as the stack would give it ([`transmit`]). A port is made by its first binding and goes
 //! with its last one, or with its device.
 
+pub(crate) mod events;
+mod offloads;
 mod receive;
 mod transmit;
 
@@ -39,6 +41,7 @@ use crate::{
 };
 use core::fmt;
 use kernel::sync::{new_mutex, Mutex};
+use offloads::Offloads;
 use receive::Receiver;
 use transmit::Transmit;
 
@@ -58,6 +61,7 @@ struct Emulated {
     transmit: KVec<Arc<Transmit>>,
     /// What is behind each receive ring.
     receiver: Arc<Receiver>,
+    offloads: Offloads,
     /// Its lock nests inside the port's.
     #[pin]
     state: Mutex<State>,
@@ -88,6 +92,11 @@ pub(super) fn open(
     }
     let emulated = Emulated::new(dev, wish, region, rtnl)?;
     Ok(Arc::new(EmulatedKind(emulated), GFP_CHARGED)?)
+}
+
+/// Whether it is a ring for what the device receives.
+fn is_received(kring: &Kring) -> bool {
+    !kring.host && kring.direction == Direction::Rx
 }
 
 /// An emulated port as one of its kind.
@@ -130,6 +139,7 @@ impl Emulated {
                 host,
                 transmit,
                 receiver,
+                offloads: Offloads::new(),
                 state <- new_mutex!(state, "netmap_emulated"),
             }),
             GFP_CHARGED,
@@ -137,17 +147,21 @@ impl Emulated {
     }
 
     /// Makes rings ready that have memory.
-    fn prepare(&self, fresh: RingSet, rtnl: &Rtnl) -> Result {
-        let mut state = self.state.lock();
+    fn prepare(this: &Arc<Self>, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        let mut state = this.state.lock();
         let opened = state.opened.as_mut().ok_or(ENXIO)?;
-        for kring in self.port.krings_of(fresh) {
-            self.let_in(kring)?;
-        }
         if opened.ingress.is_none() {
-            let hook = Hook::new(&opened.dev, Place::Ingress, self.receiver.clone(), rtnl)?;
+            let hook = Hook::new(&opened.dev, Place::Ingress, this.receiver.clone(), rtnl)?;
+            events::enter(&opened.dev, this, rtnl)?;
             opened.ingress = Some(hook);
         }
-        self.port.start(fresh);
+        for kring in this.port.krings_of(fresh) {
+            this.let_in(kring)?;
+        }
+        if this.port.krings_of(fresh).any(|kring| is_received(kring)) {
+            this.offloads.off(&opened.dev, rtnl);
+        }
+        this.port.start(fresh);
         Ok(())
     }
 
@@ -160,7 +174,7 @@ impl Emulated {
     }
 
     /// Takes rings that have no user out of service.
-    fn retire(&self, rings: RingSet) {
+    fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {
         for kring in self.port.krings_of(rings) {
             drop(kring.stop());
             if let Some(inbox) = self.inbox_of(kring) {
@@ -170,6 +184,10 @@ impl Emulated {
         let state = self.state.lock();
         // If the device is gone, nothing has come in since the host rings were emptied.
         let Some(opened) = &state.opened else { return };
+        let mut received = 0..u32::from(self.port.counts().rx);
+        if !received.any(|ring| uses.is_used(Direction::Rx, ring)) {
+            self.offloads.restore(&opened.dev, rtnl);
+        }
         for kring in self.port.krings_of(rings) {
             if kring.host && kring.direction == Direction::Rx {
                 self.host.retire(kring, &opened.dev);
@@ -179,17 +197,27 @@ impl Emulated {
 
     /// The inbox of a receive ring that is no host ring.
     fn inbox_of(&self, kring: &Kring) -> Option<&Arc<Inbox>> {
-        let receives = !kring.host && kring.direction == Direction::Rx;
-        receives.then(|| self.receiver.inbox(kring.index)).flatten()
+        is_received(kring)
+            .then(|| self.receiver.inbox(kring.index))
+            .flatten()
+    }
+
+    /// Ends the port. Its users have the dead port until they close it.
+    fn end(&self, rtnl: &Rtnl) {
+        self.port.kill();
+        self.close(rtnl);
     }
 
     /// Lets go of the device: nothing comes from it or goes to it any more.
-    fn close(&self, _rtnl: &Rtnl) {
+    fn close(&self, rtnl: &Rtnl) {
         let Some(opened) = self.state.lock().opened.take() else {
             return;
         };
         let OpenDevice { ingress, dev } = opened;
+        events::leave(self, rtnl);
         drop(ingress);
+        // A device that moves to another namespace keeps the features that it has.
+        self.offloads.restore(&dev, rtnl);
         for inbox in self.receiver.inboxes() {
             inbox.close();
         }
@@ -226,11 +254,11 @@ impl Kind for EmulatedKind {
     }
 
     fn prepare(&self, _uses: &RingUses, fresh: RingSet, rtnl: &Rtnl) -> Result {
-        self.0.prepare(fresh, rtnl)
+        Emulated::prepare(&self.0, fresh, rtnl)
     }
 
-    fn retire(&self, _uses: &RingUses, rings: RingSet, _rtnl: &Rtnl) {
-        self.0.retire(rings);
+    fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {
+        self.0.retire(uses, rings, rtnl);
     }
 
     fn uses_changed(&self, _uses: &RingUses) {}
@@ -240,8 +268,7 @@ impl Kind for EmulatedKind {
     }
 
     fn end(&self, rtnl: &Rtnl) {
-        self.0.port.kill();
-        self.0.close(rtnl);
+        self.0.end(rtnl);
     }
 
     fn host(&self) -> Option<Arc<HostTx>> {

@@ -56,7 +56,7 @@ static int set_admode(int mode)
 {
 	char command[80];
 
-	snprintf(command, sizeof(command), "echo %d >/sys/module/netmap/parameters/admode", mode);
+	snprintf(command, sizeof(command), "echo %d 2>/dev/null >/sys/module/netmap/parameters/admode", mode);
 	return system(command);
 }
 
@@ -344,6 +344,7 @@ TEST_F_TIMEOUT(emulated, buffers_are_those_given_back, TIMEOUT_S)
 	struct netmap_ring *ring = rx_ring(&self->port, 0);
 	uint32_t number, mine, held;
 	struct netmap_slot *slot;
+	char name[32];
 
 	ASSERT_EQ(0, port_open_as(&extra, nic_name()));
 	mine = extra.nifp->ni_bufs_head;
@@ -372,7 +373,8 @@ TEST_F_TIMEOUT(emulated, buffers_are_those_given_back, TIMEOUT_S)
 	ring_advance(ring);
 	ASSERT_EQ(0, rx_sync(&self->port));
 	EXPECT_EQ(held, head_slot(ring)->buf_idx);
-	EXPECT_EQ(1, ring_counter(&self->port, "rx 0", "reinits") + ring_counter(&self->port, "rx 1", "reinits") + (all_rx_rings(&self->port) < 2));
+	snprintf(name, sizeof(name), "rx %u", ring->ringid);
+	EXPECT_EQ(1, ring_counter(&self->port, name, "reinits"));
 	ring_advance(ring);
 	ASSERT_EQ(0, send_numbered(self->peer, 60, number));
 	expect_numbered(_metadata, &self->port, 60, number);
@@ -453,7 +455,8 @@ TEST(packets_of_unbound_rings_are_the_stacks)
 	for (number = 0; number < 200; number++) {
 		struct pollfd fds[] = { { .fd = port.fd, .events = POLLIN }, { .fd = stack, .events = POLLIN } };
 
-		make_packet(frame, 100, IPPROTO_UDP, 1000 + number);
+		/* The NICs that have several queues choose by the ports of TCP. */
+		make_packet(frame, 100, IPPROTO_TCP, 1000 + number);
 		ASSERT_EQ(0, send_packet(peer, frame, 100, NULL));
 		/* It comes on one of both ways, and once. */
 		ASSERT_EQ(1, poll(fds, 2, LIMIT_MS));
@@ -467,7 +470,9 @@ TEST(packets_of_unbound_rings_are_the_stacks)
 		EXPECT_EQ(1000 + number, frame[PORTS_AT] << 8 | frame[PORTS_AT + 1]);
 	}
 	EXPECT_NE(0, to_ring);
-	EXPECT_EQ(rings == 1, to_stack == 0) TH_LOG("%u rings, %u of 200 to the stack", rings, to_stack);
+	/* A veth pair does not tell one of its queues from another. */
+	if (rings == 1 || strcmp(getenv("TEST_NIC") ?: "", "veth"))
+		EXPECT_EQ(rings == 1, to_stack == 0) TH_LOG("%u rings, %u of 200 to the stack", rings, to_stack);
 	ASSERT_EQ(0, port_close(&port));
 	/* And all are, when nothing is bound. */
 	ASSERT_EQ(0, send_packet(peer, frame, 100, NULL));

@@ -224,7 +224,7 @@ impl Delivery<'_> {
         mut copy: impl FnMut(u32, NonNull<u8>, u32) -> bool,
     ) -> Result<(), Undelivered> {
         let counters = &self.inbox.kring.counters;
-        let impossible = |_| {
+        let impossible = || {
             counters.errors.fetch_add(1, Ordering::Relaxed);
             Undelivered::Impossible
         };
@@ -234,7 +234,7 @@ impl Delivery<'_> {
         let size = opened.buf_size;
         let count = if len <= size { 1 } else { len.div_ceil(size) };
         if count > opened.half.most() {
-            return Err(impossible(()));
+            return Err(impossible());
         }
         let Some(lease) = opened.half.lease(&self.inbox.halves, count) else {
             self.inbox.lost(1);
@@ -249,10 +249,10 @@ impl Delivery<'_> {
             let (Some(buffer), Ok(slot_len)) =
                 (opened.region.buf_ptr(buf_idx), u16::try_from(part))
             else {
-                return Err(impossible(()));
+                return Err(impossible());
             };
             if !copy(offset, buffer, part) {
-                return Err(impossible(()));
+                return Err(impossible());
             }
             offset += part;
             let slot = Slot {

@@ -6,6 +6,8 @@
 //! program sends is given to the driver as the stack would give it ([`transmit`]). A port is made by its first binding and goes
 //! with its last one, or with its device.
 
+mod capture;
+mod pool;
 mod receive;
 mod transmit;
 
@@ -37,10 +39,11 @@ use crate::{
         rtnl::Rtnl, //
     }, //
 };
+use capture::Capture;
 use core::fmt;
 use kernel::sync::{new_mutex, Mutex};
 use receive::Receiver;
-use transmit::Transmit;
+use transmit::TxQueue;
 
 /// Slots of a ring, if the request does not say.
 const SLOTS: u32 = 1024;
@@ -55,9 +58,10 @@ struct Emulated {
     port: Arc<Port>,
     host: HostRings,
     /// What is behind each transmit ring.
-    transmit: KVec<Arc<Transmit>>,
+    transmit: KVec<Arc<TxQueue>>,
     /// What is behind each receive ring.
     receiver: Arc<Receiver>,
+    capture: Arc<Capture>,
     /// Its lock nests inside the port's.
     #[pin]
     state: Mutex<State>,
@@ -72,6 +76,7 @@ struct State {
 struct OpenDevice {
     /// There while anything is bound: it lets pass what our own host rings send up.
     ingress: Option<Hook<Receiver>>,
+    egress: Option<Hook<Capture>>,
     dev: NetDev,
 }
 
@@ -114,13 +119,15 @@ impl Emulated {
         }
         let mut transmit = KVec::with_capacity(usize::from(counts.tx), GFP_CHARGED)?;
         for kring in own(Direction::Tx) {
-            transmit.push(Transmit::new(kring.clone(), dev)?, GFP_CHARGED)?;
+            transmit.push(TxQueue::new(kring.clone())?, GFP_CHARGED)?;
         }
         let host = HostRings::new(&port, dev, true)?;
         let receiver = Receiver::new(inboxes)?;
+        let capture = Capture::new(counts.tx, host.rx())?;
         let state = State {
             opened: Some(OpenDevice {
                 ingress: None,
+                egress: None,
                 dev: dev.clone(),
             }),
         };
@@ -130,6 +137,7 @@ impl Emulated {
                 host,
                 transmit,
                 receiver,
+                capture,
                 state <- new_mutex!(state, "netmap_emulated"),
             }),
             GFP_CHARGED,
@@ -142,10 +150,20 @@ impl Emulated {
         let opened = state.opened.as_mut().ok_or(ENXIO)?;
         for kring in self.port.krings_of(fresh) {
             self.let_in(kring)?;
+            if let Some(transmit) = self.transmit_of(kring) {
+                let held = kring.stop();
+                // SAFETY: It is stopped, and held.
+                unsafe { transmit.open(&opened.dev, rtnl)? };
+                drop(held);
+            }
         }
         if opened.ingress.is_none() {
             let hook = Hook::new(&opened.dev, Place::Ingress, self.receiver.clone(), rtnl)?;
             opened.ingress = Some(hook);
+        }
+        if opened.egress.is_none() {
+            let hook = Hook::new(&opened.dev, Place::Egress, self.capture.clone(), rtnl)?;
+            opened.egress = Some(hook);
         }
         self.port.start(fresh);
         Ok(())
@@ -162,7 +180,12 @@ impl Emulated {
     /// Takes rings that have no user out of service.
     fn retire(&self, rings: RingSet) {
         for kring in self.port.krings_of(rings) {
-            drop(kring.stop());
+            let held = kring.stop();
+            if let Some(transmit) = self.transmit_of(kring) {
+                // SAFETY: It is stopped, and held.
+                unsafe { transmit.close() };
+            }
+            drop(held);
             if let Some(inbox) = self.inbox_of(kring) {
                 inbox.close();
             }
@@ -183,19 +206,37 @@ impl Emulated {
         receives.then(|| self.receiver.inbox(kring.index)).flatten()
     }
 
+    /// What is behind a transmit ring that is no host ring.
+    fn transmit_of(&self, kring: &Kring) -> Option<&Arc<TxQueue>> {
+        let transmits = !kring.host && kring.direction == Direction::Tx;
+        transmits
+            .then(|| self.transmit.get(usize::from(kring.index)))
+            .flatten()
+    }
+
     /// Lets go of the device: nothing comes from it or goes to it any more.
     fn close(&self, _rtnl: &Rtnl) {
         let Some(opened) = self.state.lock().opened.take() else {
             return;
         };
-        let OpenDevice { ingress, dev } = opened;
+        let OpenDevice {
+            ingress,
+            egress,
+            dev,
+        } = opened;
         drop(ingress);
+        drop(egress);
         for inbox in self.receiver.inboxes() {
             inbox.close();
         }
         self.host.end(&self.port, &dev);
-        for transmit in self.transmit.iter() {
-            transmit.forget();
+        for kring in self.port.krings(Direction::Tx) {
+            if let Some(transmit) = self.transmit_of(kring) {
+                let held = kring.stop();
+                // SAFETY: It is stopped, and held.
+                unsafe { transmit.close() };
+                drop(held);
+            }
         }
         drop(dev);
     }
@@ -233,7 +274,10 @@ impl Kind for EmulatedKind {
         self.0.retire(rings);
     }
 
-    fn uses_changed(&self, _uses: &RingUses) {}
+    fn uses_changed(&self, uses: &RingUses) {
+        let emulated = &self.0;
+        emulated.capture.follow(uses, emulated.port.counts().rx);
+    }
 
     fn close(&self, rtnl: &Rtnl) {
         self.0.close(rtnl);

@@ -26,8 +26,9 @@ void netmap_bh_enable(void)
 }
 
 /*
- * Before all other hooks of the device that see what comes in, and after all that see what is sent: what they drop is not sent. With the RTNL mutex held, so that the device does not change its namespace. The
- * private data is the caller's again if this fails.
+ * Next to the driver: before all other hooks of the device that see what comes in, and after all that see what is sent, because
+ * what they drop is not sent. With the RTNL mutex held, so that the device does not change its namespace. The private data is
+ * the caller's again if this fails.
  */
 struct nf_hook_ops *netmap_hook_add(struct net_device *dev, bool egress, nf_hookfn *function, void *priv)
 {

@@ -70,7 +70,7 @@ void *netmap_tx_page_data(struct page *page, u32 headroom)
  *
  * From now on there is a second reference, for the driver.
  */
-void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom)
+static __always_inline void *reuse(struct sk_buff *skb, u32 headroom)
 {
 	/* What the driver has read is read before it is written again: the last owner's decrement is a release. */
 	if (refcount_read(&skb->users) != 1)
@@ -87,8 +87,12 @@ void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom)
 	return skb->data;
 }
 
-/* Makes a packet of the frame of `len` bytes that is at its data. */
-void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len)
+void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom)
+{
+	return reuse(skb, headroom);
+}
+
+static __always_inline void finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len)
 {
 	int depth;
 
@@ -106,6 +110,33 @@ void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u3
 	if (unlikely(eth_type_vlan(skb->protocol)) && !vlan_get_protocol_and_depth(skb, skb->protocol, &depth))
 		depth = ETH_HLEN;
 	skb_set_network_header(skb, depth);
+}
+
+/* Makes a packet of the frame of `len` bytes that is at its data. */
+void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len)
+{
+	finish(skb, dev, index, len);
+}
+
+/*
+ * Both at once for a whole frame, which is at `from`. A buffer and the room for a frame are multiples of a cache line, and so
+ * they may be copied in parts of half a line. A program may write its buffer meanwhile: then it is its own frame that is garbled.
+ */
+bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len)
+{
+	u64 *to = reuse(skb, headroom);
+	const u64 *end = (const u64 *)((const char *)from + len);
+
+	if (!to)
+		return false;
+	for (; from < end; from += 4, to += 4) {
+		to[0] = READ_ONCE(from[0]);
+		to[1] = READ_ONCE(from[1]);
+		to[2] = READ_ONCE(from[2]);
+		to[3] = READ_ONCE(from[3]);
+	}
+	finish(skb, dev, index, len);
+	return true;
 }
 
 /* The frame that is in the page becomes a packet which has the page, too. */

@@ -4,6 +4,7 @@
 
 use super::netdev::NetDev;
 use crate::bindings;
+use core::ptr::NonNull;
 
 /// What a queue does with a packet now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +70,26 @@ impl DeviceQueue {
     pub unsafe fn finish(&self, skb: *mut bindings::sk_buff, len: u32) {
         // SAFETY: By the requirement; the device is valid.
         unsafe { bindings::netmap_tx_finish(skb, self.dev.as_ptr(), self.index, len) };
+    }
+
+    /// Copies a whole frame of `len` bytes from `from` to a packet that is kept, and makes that complete for this queue, as
+    /// `netmap_tx_reuse` and [`Self::finish`] do; false if it is still in use.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a reference to the packet, which begins with `headroom` bytes and has room for `len` more, at least 60. Both
+    /// that room and the memory at `from` are aligned to a cache line, and go on to the end of one.
+    #[inline(always)]
+    pub unsafe fn copy(
+        &self,
+        skb: NonNull<bindings::sk_buff>,
+        headroom: u32,
+        from: NonNull<u8>,
+        len: u32,
+    ) -> bool {
+        let (dev, from) = (self.dev.as_ptr(), from.as_ptr().cast());
+        // SAFETY: By the requirement; the device is valid.
+        unsafe { bindings::netmap_tx_copy(skb.as_ptr(), headroom, dev, self.index, from, len) }
     }
 
     /// The longest frame of the device, with a header and a VLAN tag.

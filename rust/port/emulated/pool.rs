@@ -25,7 +25,7 @@ const MOST: u32 = 8192;
 /// Bytes of a cache line, in multiples of which there is room.
 const LINE: u32 = 64;
 /// Bytes of the shortest frame, to which shorter ones are padded.
-const SHORTEST: u32 = 60;
+pub(super) const SHORTEST: u32 = 60;
 
 /// What is kept of a frame.
 #[derive(Clone, Copy)]
@@ -145,6 +145,36 @@ impl Pool {
             }
         }
         self.add()
+    }
+
+    /// [`Self::take`], the copy of a whole frame and [`Self::finish`] at once, if the front is a packet that is not in use.
+    ///
+    /// # Safety
+    ///
+    /// `from` is a buffer with `len` bytes, at least [`SHORTEST`] and no more than there is room for.
+    #[inline(always)]
+    pub(super) unsafe fn copy(
+        &mut self,
+        queue: &DeviceQueue,
+        from: NonNull<u8>,
+        len: u32,
+    ) -> Option<NonNull<bindings::sk_buff>> {
+        if self.count == 0 {
+            return None;
+        }
+        let front = *self.at(self.first)?;
+        let Kept::Packet(skb) = front else {
+            return None;
+        };
+        // SAFETY: By the requirement and the type's invariant. Buffers and room are multiples of a cache line.
+        if !unsafe { queue.copy(skb, self.headroom, from, len) } {
+            return None;
+        }
+        let end = self.first.wrapping_add(self.count);
+        // INVARIANT: The front becomes the back.
+        *self.at(end)? = front;
+        self.first = self.first.wrapping_add(1);
+        Some(skb)
     }
 
     /// One more, in place of the front if there are as many as may be.

@@ -13,7 +13,7 @@
 //! drivers free packets before they let others in, and may free them much later. So a timer looks, as long as packets wait
 //! and somebody sleeps: at first after less time than a driver's ring takes to run empty, then less often.
 
-use super::pool::{Blank, Pool};
+use super::pool::{Blank, Pool, SHORTEST};
 use crate::{
     abi::slot_flags::{NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT},
     atomic::{AtomicU32, Ordering},
@@ -180,6 +180,21 @@ impl Live {
                 break Stop::Bad(at);
             }
             frame.flagged |= slot.flags != 0;
+            if frame.len == 0 && !more && (SHORTEST..=longest).contains(&len) {
+                // SAFETY: A buffer with a whole frame, for which there is room.
+                if let Some(skb) = unsafe { self.pool.copy(&self.queue, from, len) } {
+                    let flagged = core::mem::take(&mut frame.flagged);
+                    self.add(bindings::netmap_packet {
+                        skb: skb.as_ptr(),
+                        end: next(index, n),
+                        bytes: len,
+                        flagged,
+                        pooled: true,
+                        ..Default::default()
+                    });
+                    continue;
+                }
+            }
             if len != 0 && frame.len + len <= longest {
                 let to = match frame.to.take().or_else(|| self.pool.take()) {
                     Some(to) => frame.to.insert(to).data,
@@ -200,14 +215,11 @@ impl Live {
                     let Some(packet) = (unsafe { self.pool.finish(to, &self.queue, len) }) else {
                         break Stop::NoMemory;
                     };
-                    if let Some(entry) = self.batch.get_mut(self.filled) {
-                        *entry = bindings::netmap_packet {
-                            end,
-                            flagged,
-                            ..packet
-                        };
-                        self.filled += 1;
-                    }
+                    self.add(bindings::netmap_packet {
+                        end,
+                        flagged,
+                        ..packet
+                    });
                 }
                 to => {
                     if let Some(to) = to {
@@ -221,6 +233,15 @@ impl Live {
             self.pool.put_back(to);
         }
         stop
+    }
+
+    /// Adds a packet to the batch, which is not full.
+    #[inline(always)]
+    fn add(&mut self, packet: bindings::netmap_packet) {
+        if let Some(entry) = self.batch.get_mut(self.filled) {
+            *entry = packet;
+            self.filled += 1;
+        }
     }
 
     /// Frames up to the slot `end` that send nothing, `errors` of them because they are too long, are gone when all before them

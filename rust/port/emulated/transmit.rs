@@ -55,8 +55,9 @@ use kernel::{
     },
 };
 
-/// Packets that are handed over under the lock of the driver's queue at a time. What is copied and not taken is copied again.
-const BATCH: usize = 32;
+/// Packets that are handed over under the lock of the driver's queue at a time, with softirqs off. The driver tells the hardware
+/// after each such batch, which may raise an interrupt for it. What is copied and not taken is copied again.
+const BATCH: usize = 128;
 /// Microseconds after which a stopped queue is looked at first, and at most.
 const SOON: u32 = 50;
 const LATE: u32 = 1000;
@@ -79,7 +80,7 @@ struct Live {
     /// How many slots from `hwcur` on have been read and accepted already.
     accepted: u32,
     /// Packets on their way to the driver.
-    batch: [bindings::netmap_packet; BATCH],
+    batch: KVec<bindings::netmap_packet>,
     filled: usize,
     retry: Arc<Retry>,
     /// Its timer, if it was started since the driver last took all there was.
@@ -123,10 +124,12 @@ impl TxQueue {
     /// The kring is stopped, and the caller holds it.
     pub(super) unsafe fn open(&self, dev: &NetDev, rtnl: &Rtnl) -> Result {
         let queue = DeviceQueue::new(dev.clone(), self.kring.index);
+        let mut batch = KVec::with_capacity(BATCH, GFP_CHARGED)?;
+        batch.extend_with(BATCH, bindings::netmap_packet::default(), GFP_CHARGED)?;
         let live = Live {
             pool: Pool::new(&queue, queue.ring_size(rtnl))?,
             accepted: 0,
-            batch: [bindings::netmap_packet::default(); BATCH],
+            batch,
             filled: 0,
             retry: Retry::new(queue.clone(), self.kring.clone())?,
             waiting: None,

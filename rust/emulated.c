@@ -26,8 +26,9 @@ void netmap_bh_enable(void)
 }
 
 /*
- * Before all other hooks of the device. With the RTNL mutex held, so that the device does not change its namespace. The
- * private data is the caller's again if this fails.
+ * Next to the driver: before all other hooks of the device that see what comes in, and after all that see what is sent, because
+ * what they drop is not sent. With the RTNL mutex held, so that the device does not change its namespace. The private data is
+ * the caller's again if this fails.
  */
 struct nf_hook_ops *netmap_hook_add(struct net_device *dev, bool egress, nf_hookfn *function, void *priv)
 {
@@ -41,7 +42,7 @@ struct nf_hook_ops *netmap_hook_add(struct net_device *dev, bool egress, nf_hook
 	ops->priv = priv;
 	ops->pf = NFPROTO_NETDEV;
 	ops->hooknum = egress ? NF_NETDEV_EGRESS : NF_NETDEV_INGRESS;
-	ops->priority = INT_MIN;
+	ops->priority = egress ? INT_MAX : INT_MIN;
 	error = nf_register_net_hook(dev_net(dev), ops);
 	if (error) {
 		kfree(ops);

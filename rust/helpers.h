@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c, emulated.c), redirect.c, parameters.c. */
+/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c, emulated.c, transmit.c), redirect.c, parameters.c. */
 #ifndef NETMAP_HELPERS_H
 #define NETMAP_HELPERS_H
 
@@ -96,6 +96,7 @@ bool netmap_replace64(u64 *at, u64 from, u64 to);
 void netmap_skb_drop(struct sk_buff *skb);
 void netmap_skb_consume(struct sk_buff *skb);
 u16 netmap_skb_queue(struct sk_buff *skb);
+bool netmap_skb_sent_queue(struct sk_buff *skb, u16 *queue);
 struct sk_buff *netmap_skb_alloc(struct net_device *dev, u32 len);
 u32 netmap_skb_vlan(struct sk_buff *skb);
 u32 netmap_skb_segments(struct sk_buff *skb);
@@ -126,6 +127,45 @@ struct netmap_seen {
 
 bool netmap_received_look(struct sk_buff *skb, struct netmap_seen *seen);
 struct sk_buff *netmap_received_detach(struct sk_buff *skb);
+
+/* What a driver's transmit queue does with a packet now. */
+enum netmap_tx_state {
+	NETMAP_TX_OPEN,
+	/* It takes none, and nothing tells when it does again. */
+	NETMAP_TX_FULL,
+	/* It takes none until the interface is up and has a carrier, which is an event of the device. */
+	NETMAP_TX_CLOSED,
+};
+
+/* A packet for a driver, made of the frame in a ring's slots up to `end`. */
+struct netmap_packet {
+	struct sk_buff *skb;
+	u32 end;
+	/* Bytes of the frame, without padding. */
+	u32 bytes;
+	/* Frames before `end` that are not sent, because they are too long. */
+	u32 errors;
+	/* Whether slots have flags that ask for something. */
+	bool flagged;
+	/* Whether it is one of the pool's. */
+	bool pooled;
+	/* Whether the driver, or a device below it, has dropped it. */
+	bool dropped;
+};
+
+u32 netmap_tx_headroom(struct net_device *dev);
+u32 netmap_tx_page_room(u32 headroom);
+bool netmap_tx_may_share(struct net_device *dev);
+enum netmap_tx_state netmap_tx_state(struct net_device *dev, u16 index);
+struct sk_buff *netmap_tx_alloc(u32 headroom, u32 room);
+struct page *netmap_tx_page_alloc(void);
+void netmap_tx_page_put(struct page *page);
+void *netmap_tx_page_data(struct page *page, u32 headroom);
+void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom);
+void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len);
+bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len);
+struct sk_buff *netmap_tx_around(struct page *page, u32 headroom);
+u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count);
 
 bool netmap_message_allowed(void);
 bool netmap_refusal_allowed(void);

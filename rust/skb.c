@@ -25,6 +25,22 @@ u16 netmap_skb_queue(struct sk_buff *skb)
 	return skb_get_queue_mapping(skb);
 }
 
+/* The queue that the stack is going to choose for a packet that it sends. False if it will drop it. */
+bool netmap_skb_sent_queue(struct sk_buff *skb, u16 *queue)
+{
+	struct net_device *dev = skb->dev;
+
+	if (!netif_running(dev))
+		return false;
+	if (dev->real_num_tx_queues == 1)
+		*queue = 0;
+	else if (dev->netdev_ops->ndo_select_queue)
+		*queue = netdev_cap_txqueue(dev, dev->netdev_ops->ndo_select_queue(dev, skb, NULL));
+	else
+		*queue = netdev_cap_txqueue(dev, netdev_pick_tx(dev, skb, NULL));
+	return true;
+}
+
 struct sk_buff *netmap_skb_alloc(struct net_device *dev, u32 len)
 {
 	struct sk_buff *skb = __netdev_alloc_skb_ip_align(dev, len, GFP_KERNEL | __GFP_NOWARN);

@@ -67,6 +67,11 @@ impl HostRings {
         &self.tx
     }
 
+    /// The RX rings.
+    pub(super) fn rx(&self) -> &[Arc<HostRx>] {
+        &self.rx
+    }
+
     /// What stands behind a host ring whose memory is there. `dev` is the port's device.
     pub(super) fn queue(&self, kring: &Kring, dev: &NetDev) -> Result<Arc<dyn Queue>> {
         Ok(match kring.direction {

@@ -156,7 +156,7 @@ impl Queue for Inbox {
         let (begin, end) = (span.begin(), span.end());
         let accepted = held.accept_span(span.clone(), false);
         // A slot at fault lies between `hwcur` and the program's head, where the span is.
-        let to = accepted.map_or_else(|at| at.slot, |()| end);
+        let to = accepted.map_or_else(|at| at.slot, |_| end);
         if to != begin {
             let _ = held.cursors.release(to);
             let released = Span::new(begin, to, span.num_slots());

@@ -4,6 +4,7 @@
 
 pub(crate) mod barrier;
 pub(crate) mod copy;
+pub(crate) mod device_queue;
 pub(crate) mod frame;
 pub(crate) mod log;
 pub(crate) mod netdev;

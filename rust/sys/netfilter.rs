@@ -29,7 +29,7 @@ pub(crate) trait Inspector: Send + Sync {
     unsafe fn take(&self, skb: NonNull<bindings::sk_buff>, softirq: &Softirq) -> bool;
 }
 
-/// A hook in place, before all others of its device, until it is removed or dropped.
+/// A hook in place, the one next to the driver, until it is removed or dropped.
 ///
 /// # Invariants
 ///

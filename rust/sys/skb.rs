@@ -72,6 +72,18 @@ impl Drop for SentSkb {
     }
 }
 
+/// The queue that the stack is going to choose for a packet that it sends; [`None`] if it drops it, because the interface is down.
+///
+/// # Safety
+///
+/// `skb` is a valid `sk_buff` on its way from the stack to a device, which is set. Softirqs are off.
+#[inline]
+pub unsafe fn sent_queue(skb: NonNull<bindings::sk_buff>) -> Option<u16> {
+    let mut queue = 0;
+    // SAFETY: By the function's requirement.
+    unsafe { bindings::netmap_skb_sent_queue(skb.as_ptr(), &raw mut queue) }.then_some(queue)
+}
+
 /// A packet of our own. Dropping it frees it, from any context.
 ///
 /// # Invariants

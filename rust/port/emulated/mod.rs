@@ -6,8 +6,10 @@
 //! program sends is given to the driver as the stack would give it ([`transmit`]). A port is made by its first binding and goes
 //! with its last one, or with its device.
 
+mod capture;
 pub(crate) mod events;
 mod offloads;
+mod pool;
 mod receive;
 mod transmit;
 
@@ -39,11 +41,12 @@ use crate::{
         rtnl::Rtnl, //
     }, //
 };
+use capture::Capture;
 use core::fmt;
 use kernel::sync::{new_mutex, Mutex};
 use offloads::Offloads;
 use receive::Receiver;
-use transmit::Transmit;
+use transmit::TxQueue;
 
 /// Slots of a ring, if the request does not say.
 const SLOTS: u32 = 1024;
@@ -58,9 +61,10 @@ struct Emulated {
     port: Arc<Port>,
     host: HostRings,
     /// What is behind each transmit ring.
-    transmit: KVec<Arc<Transmit>>,
+    transmit: KVec<Arc<TxQueue>>,
     /// What is behind each receive ring.
     receiver: Arc<Receiver>,
+    capture: Arc<Capture>,
     offloads: Offloads,
     /// Its lock nests inside the port's.
     #[pin]
@@ -76,6 +80,7 @@ struct State {
 struct OpenDevice {
     /// There while anything is bound: it lets pass what our own host rings send up.
     ingress: Option<Hook<Receiver>>,
+    egress: Option<Hook<Capture>>,
     dev: NetDev,
 }
 
@@ -123,13 +128,15 @@ impl Emulated {
         }
         let mut transmit = KVec::with_capacity(usize::from(counts.tx), GFP_CHARGED)?;
         for kring in own(Direction::Tx) {
-            transmit.push(Transmit::new(kring.clone(), dev)?, GFP_CHARGED)?;
+            transmit.push(TxQueue::new(kring.clone())?, GFP_CHARGED)?;
         }
         let host = HostRings::new(&port, dev, true)?;
         let receiver = Receiver::new(inboxes)?;
+        let capture = Capture::new(counts.tx, host.rx())?;
         let state = State {
             opened: Some(OpenDevice {
                 ingress: None,
+                egress: None,
                 dev: dev.clone(),
             }),
         };
@@ -139,6 +146,7 @@ impl Emulated {
                 host,
                 transmit,
                 receiver,
+                capture,
                 offloads: Offloads::new(),
                 state <- new_mutex!(state, "netmap_emulated"),
             }),
@@ -155,8 +163,18 @@ impl Emulated {
             events::enter(&opened.dev, this, rtnl)?;
             opened.ingress = Some(hook);
         }
+        if opened.egress.is_none() {
+            let hook = Hook::new(&opened.dev, Place::Egress, this.capture.clone(), rtnl)?;
+            opened.egress = Some(hook);
+        }
         for kring in this.port.krings_of(fresh) {
             this.let_in(kring)?;
+            if let Some(transmit) = this.transmit_of(kring) {
+                let held = kring.stop();
+                // SAFETY: It is stopped, and held.
+                unsafe { transmit.open(&opened.dev, rtnl)? };
+                drop(held);
+            }
         }
         if this.port.krings_of(fresh).any(|kring| is_received(kring)) {
             this.offloads.off(&opened.dev, rtnl);
@@ -176,7 +194,12 @@ impl Emulated {
     /// Takes rings that have no user out of service.
     fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {
         for kring in self.port.krings_of(rings) {
-            drop(kring.stop());
+            let held = kring.stop();
+            if let Some(transmit) = self.transmit_of(kring) {
+                // SAFETY: It is stopped, and held.
+                unsafe { transmit.close() };
+            }
+            drop(held);
             if let Some(inbox) = self.inbox_of(kring) {
                 inbox.close();
             }
@@ -208,22 +231,40 @@ impl Emulated {
         self.close(rtnl);
     }
 
+    /// What is behind a transmit ring that is no host ring.
+    fn transmit_of(&self, kring: &Kring) -> Option<&Arc<TxQueue>> {
+        let transmits = !kring.host && kring.direction == Direction::Tx;
+        transmits
+            .then(|| self.transmit.get(usize::from(kring.index)))
+            .flatten()
+    }
+
     /// Lets go of the device: nothing comes from it or goes to it any more.
     fn close(&self, rtnl: &Rtnl) {
         let Some(opened) = self.state.lock().opened.take() else {
             return;
         };
-        let OpenDevice { ingress, dev } = opened;
+        let OpenDevice {
+            ingress,
+            egress,
+            dev,
+        } = opened;
         events::leave(self, rtnl);
         drop(ingress);
+        drop(egress);
         // A device that moves to another namespace keeps the features that it has.
         self.offloads.restore(&dev, rtnl);
         for inbox in self.receiver.inboxes() {
             inbox.close();
         }
         self.host.end(&self.port, &dev);
-        for transmit in self.transmit.iter() {
-            transmit.forget();
+        for kring in self.port.krings(Direction::Tx) {
+            if let Some(transmit) = self.transmit_of(kring) {
+                let held = kring.stop();
+                // SAFETY: It is stopped, and held.
+                unsafe { transmit.close() };
+                drop(held);
+            }
         }
         drop(dev);
     }
@@ -261,7 +302,10 @@ impl Kind for EmulatedKind {
         self.0.retire(uses, rings, rtnl);
     }
 
-    fn uses_changed(&self, _uses: &RingUses) {}
+    fn uses_changed(&self, uses: &RingUses) {
+        let emulated = &self.0;
+        emulated.capture.follow(uses, emulated.port.counts().rx);
+    }
 
     fn close(&self, rtnl: &Rtnl) {
         self.0.close(rtnl);

@@ -22,7 +22,7 @@ use crate::{
         log,
         netdev::NetDev,
         param::{self, Admode},
-        rtnl::Rtnl,
+        rtnl::{Rtnl, RtnlGuard},
         wait::WaitQueue, //
     }, //
 };
@@ -114,6 +114,17 @@ fn keep_awake(dev: &NetDev) -> Result<Option<Awake>> {
     Ok(awake)
 }
 
+/// The RTNL mutex, under which the device of a name stays what it is. `EPERM` as [`bind`]; `ENXIO` if the device has been
+/// unregistered since it was found: nobody would tell its port so.
+fn lock_for(dev: &NetDev) -> Result<RtnlGuard> {
+    let rtnl = Rtnl::lock();
+    dev.check_admin(&rtnl)?;
+    if dev.is_leaving(&rtnl) {
+        return Err(ENXIO);
+    }
+    Ok(rtnl)
+}
+
 /// Binds rings of a port for a file with this wait queue, which is woken from now on.
 ///
 /// Errors: `ENXIO` for a device that does not exist; `EPERM` without `CAP_NET_ADMIN` in its namespace; `EBUSY` if a ring is
@@ -128,8 +139,7 @@ pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<B
     }
     let dev = device(request.port.as_ref().ok_or(EOPNOTSUPP)?)?;
     let _awake = keep_awake(&dev)?;
-    let rtnl = Rtnl::lock();
-    dev.check_admin(&rtnl)?;
+    let rtnl = lock_for(&dev)?;
     let mut registry = registry::lock();
     let kind = port_of(&mut registry, &dev, request, &rtnl)?;
     let result = binding::bind(&kind, request, file, &rtnl);
@@ -172,8 +182,7 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
     };
     let dev = device(port)?;
     let _awake = keep_awake(&dev)?;
-    let rtnl = Rtnl::lock();
-    dev.check_admin(&rtnl)?;
+    let rtnl = lock_for(&dev)?;
     let mut registry = registry::lock();
     if let Some(kind) = registry.find(&dev).filter(|kind| !kind.port().is_dead()) {
         return Ok(kind.port().reply());

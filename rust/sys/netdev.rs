@@ -132,6 +132,12 @@ impl NetDev {
         (!reason.is_null()).then(|| unsafe { CStr::from_char_ptr(reason) })
     }
 
+    /// Whether it is unregistered, or about to be; not if it moves to another namespace.
+    pub fn is_leaving(&self, _rtnl: &Rtnl) -> bool {
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        unsafe { bindings::netmap_is_leaving(self.as_ptr()) }
+    }
+
     /// Whether the driver has not detached the device, as it does while it is suspended or recovers from an error on the bus.
     pub fn is_attached(&self) -> bool {
         const PRESENT: usize = 1 << bindings::netdev_state_t___LINK_STATE_PRESENT;

@@ -32,6 +32,11 @@ bool netmap_skb_sent_queue(struct sk_buff *skb, u16 *queue)
 
 	if (!netif_running(dev))
 		return false;
+#ifdef CONFIG_XPS
+	/* By the map of processors, too, which asks for the one that sends. As the core does before it chooses. */
+	if (skb->sender_cpu - 1 >= (u32)NR_CPUS)
+		skb->sender_cpu = raw_smp_processor_id() + 1;
+#endif
 	if (dev->real_num_tx_queues == 1)
 		*queue = 0;
 	else if (dev->netdev_ops->ndo_select_queue)

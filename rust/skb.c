@@ -46,12 +46,19 @@ bool netmap_skb_sent_queue(struct sk_buff *skb, u16 *queue)
 	return true;
 }
 
+/*
+ * A packet as if received. Where the stack runs an XDP program it has the room before it that such a program wants: the stack
+ * would copy it otherwise, and the copy has no mark.
+ */
 struct sk_buff *netmap_skb_alloc(struct net_device *dev, u32 len)
 {
-	struct sk_buff *skb = __netdev_alloc_skb_ip_align(dev, len, GFP_KERNEL | __GFP_NOWARN);
+	u32 before = rcu_access_pointer(dev->xdp_prog) ? XDP_PACKET_HEADROOM : 0;
+	struct sk_buff *skb = __netdev_alloc_skb_ip_align(dev, before + len, GFP_KERNEL | __GFP_NOWARN);
 
-	if (skb)
+	if (skb) {
+		skb_reserve(skb, before);
 		skb_put(skb, len);
+	}
 	return skb;
 }
 

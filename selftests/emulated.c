@@ -564,7 +564,9 @@ TEST(ring_sizes)
 
 		ASSERT_EQ(0, port_open_as(&port, nic_name())) TH_LOG("%u", sizes[i][0]);
 		EXPECT_EQ(sizes[i][1], port.reg.nr_rx_slots);
-		EXPECT_EQ(sizes[i][1], port.reg.nr_tx_slots);
+		/* That of a transmit ring is what the tests choose, if they do not say. */
+		if (sizes[i][0])
+			EXPECT_EQ(sizes[i][1], port.reg.nr_tx_slots);
 		EXPECT_EQ(sizes[i][1], rx_ring(&port, 0)->num_slots);
 		EXPECT_EQ(0, port_close(&port));
 	}

@@ -66,7 +66,8 @@ UNUSED static bool is_emulated(void)
 {
 	const char *family = getenv("TEST_NIC");
 
-	return family && (!strcmp(family, "emulated") || !strcmp(family, "veth") || !strcmp(family, "virtio"));
+	return family && (!strcmp(family, "emulated") || !strcmp(family, "veth") || !strcmp(family, "virtio") ||
+			  !strcmp(family, "vmxnet3"));
 }
 
 /* The number in a file of one line; -1 if there is none. */

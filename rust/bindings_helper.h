@@ -11,6 +11,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
+#include <linux/netfilter.h>
 #include <linux/nsproxy.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c), redirect.c, parameters.c. */
+/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c, emulated.c, transmit.c), redirect.c, parameters.c. */
 #ifndef NETMAP_HELPERS_H
 #define NETMAP_HELPERS_H
 
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
+#include <linux/netfilter.h>
 #include <linux/skbuff.h>
 
 /*
@@ -95,16 +96,76 @@ bool netmap_replace64(u64 *at, u64 from, u64 to);
 void netmap_skb_drop(struct sk_buff *skb);
 void netmap_skb_consume(struct sk_buff *skb);
 u16 netmap_skb_queue(struct sk_buff *skb);
+bool netmap_skb_sent_queue(struct sk_buff *skb, u16 *queue);
 struct sk_buff *netmap_skb_alloc(struct net_device *dev, u32 len);
 u32 netmap_skb_vlan(struct sk_buff *skb);
 u32 netmap_skb_segments(struct sk_buff *skb);
 struct sk_buff *netmap_skb_detach(struct sk_buff *skb);
 int netmap_skb_checksum(struct sk_buff *skb);
-struct sk_buff *netmap_skb_segment(struct sk_buff *skb);
-void netmap_skb_receive(struct net_device *dev, struct sk_buff *first);
+struct sk_buff *netmap_skb_segment(struct sk_buff *skb, bool sent);
+void netmap_skb_receive(struct net_device *dev, struct sk_buff *first, bool marked);
+bool netmap_skb_is_ours(struct sk_buff *skb);
 void netmap_skb_lost(struct sk_buff *skb);
 void netmap_skb_queue_init(struct sk_buff_head *queue);
 bool netmap_skb_queue_empty(struct sk_buff_head *queue);
+
+void netmap_bh_disable(void);
+void netmap_bh_enable(void);
+struct nf_hook_ops *netmap_hook_add(struct net_device *dev, bool egress, nf_hookfn *function, void *priv);
+void *netmap_hook_remove(struct nf_hook_ops *ops);
+u64 netmap_wanted_features(struct net_device *dev);
+void netmap_set_wanted_features(struct net_device *dev, u64 off, u64 on);
+const char *netmap_not_ethernet(const struct net_device *dev);
+
+/* A packet as the ingress hook finds it. */
+struct netmap_seen {
+	const void *data;	/* the frame, if it is complete, cut and in one piece */
+	u32 len;		/* its bytes */
+	u32 tag;		/* as of netmap_skb_vlan() */
+	u16 queue;
+};
+
+bool netmap_received_look(struct sk_buff *skb, struct netmap_seen *seen);
+struct sk_buff *netmap_received_detach(struct sk_buff *skb);
+
+/* What a driver's transmit queue does with a packet now. */
+enum netmap_tx_state {
+	NETMAP_TX_OPEN,
+	/* It takes none, and nothing tells when it does again. */
+	NETMAP_TX_FULL,
+	/* It takes none until the interface is up and has a carrier, which is an event of the device. */
+	NETMAP_TX_CLOSED,
+};
+
+/* A packet for a driver, made of the frame in a ring's slots up to `end`. */
+struct netmap_packet {
+	struct sk_buff *skb;
+	u32 end;
+	/* Bytes of the frame, without padding. */
+	u32 bytes;
+	/* Frames before `end` that are not sent, because they are too long. */
+	u32 errors;
+	/* Whether slots have flags that ask for something. */
+	bool flagged;
+	/* Whether it is one of the pool's. */
+	bool pooled;
+	/* Whether the driver, or a device below it, has dropped it. */
+	bool dropped;
+};
+
+u32 netmap_tx_headroom(struct net_device *dev);
+u32 netmap_tx_page_room(u32 headroom);
+bool netmap_tx_may_share(struct net_device *dev);
+enum netmap_tx_state netmap_tx_state(struct net_device *dev, u16 index);
+struct sk_buff *netmap_tx_alloc(u32 headroom, u32 room);
+struct page *netmap_tx_page_alloc(void);
+void netmap_tx_page_put(struct page *page);
+void *netmap_tx_page_data(struct page *page, u32 headroom);
+void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom);
+void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len);
+bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len);
+struct sk_buff *netmap_tx_around(struct page *page, u32 headroom);
+u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count);
 
 bool netmap_message_allowed(void);
 bool netmap_refusal_allowed(void);
@@ -123,6 +184,7 @@ extern unsigned int netmap_buf_size;
 extern unsigned int netmap_buf_num;
 extern unsigned int netmap_no_timestamp;
 extern unsigned int netmap_fwd;
+extern unsigned int netmap_admode;
 
 /* And ours. */
 extern unsigned int netmap_takeover;

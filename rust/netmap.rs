@@ -22,14 +22,16 @@
 //! 4. the mutex of the redirected functions, and that of a NIC's taken queues and, in it, of its RSS table ([`nic`]);
 //! 5. a kring, stopped ([`ring::kring::Kring::stop`]) or held for a sync;
 //! 6. the mutex of a region ([`mem`]);
-//! 7. `netif_addr_lock`, `netif_tx_lock`, the queue lock and the device lock of host rings.
+//! 7. `netif_addr_lock`, `netif_tx_lock`, the queue lock and the device lock of host rings, the lock of an inbox's senders, and
+//!    the mutex of the table of emulated ports.
 //!
 //! A sync takes the busy flag of its own kring. It takes no mutex, except that of the region when it is handed a buffer of
 //! another group. A sync that forwards from a host ring takes the flags of transmit krings as well, one at a time, and only
 //! those that are free: it never waits for one while it holds another, so there is no order between krings. A page fault on
 //! a mapped region takes that region's mutex, which nests inside the program's `mmap_lock`. Interrupts and the stack's
 //! transmit path take the queue lock of a host ring, wake wait queues, and find ports under RCU. An interrupt takes a
-//! kring's busy flag only if it is free, and never waits for it. User memory is never copied under a lock.
+//! kring's busy flag only if it is free, and never waits for it. What delivers to an inbox, in a softirq, takes the lock of its
+//! senders, and no flag; nothing faults, sleeps or takes another lock under it. User memory is never copied under a lock.
 
 #![allow(
     // No crate links to this one: `pub` marks what a module offers to the others, and in `logic` also to its tests on the
@@ -65,6 +67,7 @@ struct Netmap {
     device: dev::CharDevice,
     // Dropped after the device: without that no port is left that has to be notified.
     _notifiers: nic::driver::events::Notifiers,
+    _emulated: port::emulated::events::Notifier,
 }
 
 impl kernel::InPlaceModule for Netmap {
@@ -76,6 +79,8 @@ impl kernel::InPlaceModule for Netmap {
         }
         try_pin_init!(Self {
             _notifiers: nic::driver::events::Notifiers::register()?,
+            // SAFETY: As above.
+            _emulated: unsafe { port::emulated::events::Notifier::register() }?,
             device <- dev::CharDevice::register(),
         })
     }

@@ -46,6 +46,20 @@ unsigned int netmap_fwd;
 module_param_named(fwd, netmap_fwd, uint, 0644);
 MODULE_PARM_DESC(fwd, "Forward all packets between NIC and host rings, not only those marked NS_FORWARD");
 
+static int set_admode(const char *word, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(word, param, 0, 2);
+}
+
+static const struct kernel_param_ops admode_ops = {
+	.set = set_admode,
+	.get = param_get_uint,
+};
+
+unsigned int netmap_admode;
+module_param_cb(admode, &admode_ops, &netmap_admode, 0644);
+MODULE_PARM_DESC(admode, "What a network device's port is: 0, native where it can be, else emulated; 1, native only; 2, emulated only");
+
 static const char *const takeovers[] = { "auto", "hot", "restart" };
 
 static int set_takeover(const char *word, const struct kernel_param *param)

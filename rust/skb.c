@@ -25,12 +25,40 @@ u16 netmap_skb_queue(struct sk_buff *skb)
 	return skb_get_queue_mapping(skb);
 }
 
+/* The queue that the stack is going to choose for a packet that it sends. False if it will drop it. */
+bool netmap_skb_sent_queue(struct sk_buff *skb, u16 *queue)
+{
+	struct net_device *dev = skb->dev;
+
+	if (!netif_running(dev))
+		return false;
+#ifdef CONFIG_XPS
+	/* By the map of processors, too, which asks for the one that sends. As the core does before it chooses. */
+	if (skb->sender_cpu - 1 >= (u32)NR_CPUS)
+		skb->sender_cpu = raw_smp_processor_id() + 1;
+#endif
+	if (dev->real_num_tx_queues == 1)
+		*queue = 0;
+	else if (dev->netdev_ops->ndo_select_queue)
+		*queue = netdev_cap_txqueue(dev, dev->netdev_ops->ndo_select_queue(dev, skb, NULL));
+	else
+		*queue = netdev_cap_txqueue(dev, netdev_pick_tx(dev, skb, NULL));
+	return true;
+}
+
+/*
+ * A packet as if received. Where the stack runs an XDP program it has the room before it that such a program wants: the stack
+ * would copy it otherwise, and the copy has no mark.
+ */
 struct sk_buff *netmap_skb_alloc(struct net_device *dev, u32 len)
 {
-	struct sk_buff *skb = __netdev_alloc_skb_ip_align(dev, len, GFP_KERNEL | __GFP_NOWARN);
+	u32 before = rcu_access_pointer(dev->xdp_prog) ? XDP_PACKET_HEADROOM : 0;
+	struct sk_buff *skb = __netdev_alloc_skb_ip_align(dev, before + len, GFP_KERNEL | __GFP_NOWARN);
 
-	if (skb)
+	if (skb) {
+		skb_reserve(skb, before);
 		skb_put(skb, len);
+	}
 	return skb;
 }
 
@@ -84,13 +112,13 @@ int netmap_skb_checksum(struct sk_buff *skb)
 }
 
 /* The packet itself if it is not to be cut, NULL on failure. */
-struct sk_buff *netmap_skb_segment(struct sk_buff *skb)
+struct sk_buff *netmap_skb_segment(struct sk_buff *skb, bool sent)
 {
 	struct sk_buff *first;
 
 	if (!skb_is_gso(skb))
 		return skb;
-	first = skb_gso_segment(skb, NETIF_F_SG);
+	first = __skb_gso_segment(skb, NETIF_F_SG, sent);
 	if (!first)
 		return skb;
 	return IS_ERR(first) ? NULL : first;
@@ -113,7 +141,13 @@ static void receive_batch(struct net_device *dev, struct list_head *list)
 	local_bh_enable();
 }
 
-void netmap_skb_receive(struct net_device *dev, struct sk_buff *first)
+/*
+ * What marks a packet for netmap_skb_is_ours() on the same device, wherever it waits until then. It has to be code of the
+ * kernel's, for a packet may outlive the module, and do nothing to a packet without the sender's memory.
+ */
+#define netmap_skb_mark skb_tx_error
+
+void netmap_skb_receive(struct net_device *dev, struct sk_buff *first, bool marked)
 {
 	struct sk_buff *skb, *next;
 	unsigned int count = 0;
@@ -121,6 +155,8 @@ void netmap_skb_receive(struct net_device *dev, struct sk_buff *first)
 
 	skb_list_walk_safe(first, skb, next) {
 		skb_mark_not_on_list(skb);
+		if (marked)
+			skb->destructor = netmap_skb_mark;
 		skb->protocol = eth_type_trans(skb, dev);
 		list_add_tail(&skb->list, &list);
 		if (++count % NAPI_POLL_WEIGHT == 0) {
@@ -130,6 +166,15 @@ void netmap_skb_receive(struct net_device *dev, struct sk_buff *first)
 	}
 	if (!list_empty(&list))
 		receive_batch(dev, &list);
+}
+
+/* Takes the mark from the packet, if it has it. */
+bool netmap_skb_is_ours(struct sk_buff *skb)
+{
+	if (likely(skb->destructor != netmap_skb_mark))
+		return false;
+	skb_orphan(skb);
+	return true;
 }
 
 void netmap_skb_queue_init(struct sk_buff_head *queue)

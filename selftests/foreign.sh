@@ -7,6 +7,7 @@ set -u
 . ./link.sh
 
 plan 7
+echo 1 >/sys/module/netmap/parameters/admode
 own=$(find /lib/modules/ -name "$TEST_NIC.ko*")
 case $own in
 *.xz) xz -dc "$own" ;;

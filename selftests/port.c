@@ -7,9 +7,11 @@
  *				poll() says POLLERR, where ERRNO is what a sync says then
  *	port keep PORT		the same, but do not end then
  *	port cycle PORT N	bind and close N times; print how long both took
+ *	port race INTERFACE	print "racing", bind and close until the interface is gone; exit status 1 if it was bound after that
  *	port listen PORT PROTOCOL  bind, print "bound", end when a packet of this Ethernet protocol (hexadecimal) arrives
  *	port xdp INTERFACE	attach an XDP program that passes everything, print "attached" or the errno's name
  *	port xdp-hold INTERFACE	the same, and keep it attached until the standard input ends
+ *	port xdp-stack INTERFACE	likewise, but the program is run by the stack, and takes packets in several pieces
  *	port xsk-hold INTERFACE	bind an AF_XDP socket to queue 0, print "bound" or the errno's name, and keep it likewise
  *	port xsk-zero INTERFACE	the same without a copy of packets, by the driver, and let go of it
  *
@@ -18,6 +20,7 @@
 #define NETMAP_WITH_LIBS
 #include <err.h>
 #include <linux/bpf.h>
+#include <linux/if_link.h>
 #include <linux/if_xdp.h>
 #include <sys/syscall.h>
 #include "netmap_test.h"
@@ -154,16 +157,52 @@ static int cycle(const char *name, long count)
 	return 0;
 }
 
-static int xdp(const char *name, bool keep)
+/* Binds a device that somebody is about to unregister. */
+static int race(const char *name)
+{
+	struct ifreq lo = { .ifr_name = "lo" };
+	char port[32];
+	int e, s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	snprintf(port, sizeof(port), "netmap:%s", name);
+	if (s < 0 || ioctl(s, SIOCGIFFLAGS, &lo))
+		err(2, "lo");
+	for (;;) {
+		struct bound bound;
+		struct pollfd pollfd = { .events = POLLIN };
+
+		e = bind_port(port, &bound);
+		puts("racing");
+		fflush(stdout);
+		if (e) {
+			puts(strerrorname_np(-e));
+			return e != -ENXIO;
+		}
+		if (!if_nametoindex(name)) {
+			/* Whoever unregisters it is done when this has had the RTNL mutex: if it was bound before that, it is told. */
+			pollfd.fd = bound.fd;
+			if (ioctl(s, SIOCSIFFLAGS, &lo) || poll(&pollfd, 1, 0) < 0)
+				err(2, "lo");
+			if (!(pollfd.revents & POLLERR)) {
+				puts("bound after it was gone");
+				return 1;
+			}
+		}
+		close_port(&bound);
+	}
+}
+
+static int xdp(const char *name, int mode, bool keep)
 {
 	static const struct bpf_insn program[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	union bpf_attr load = { .prog_type = BPF_PROG_TYPE_XDP, .insns = (uintptr_t)program, .insn_cnt = 2,
-				.license = (uintptr_t)"GPL" };
+				.license = (uintptr_t)"GPL",
+				.prog_flags = mode == XDP_FLAGS_SKB_MODE ? BPF_F_XDP_HAS_FRAGS : 0 };
 	union bpf_attr link = { .link_create = { .target_ifindex = if_nametoindex(name), .attach_type = BPF_XDP,
-						 .flags = 4 /* by the driver */ } };
+						 .flags = mode } };
 	char c;
 
 	link.link_create.prog_fd = syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
@@ -230,12 +269,16 @@ int main(int argc, char **argv)
 		return hold(argv[2], strtol(argv[3], NULL, 16), false);
 	if (!strcmp(what, "cycle") && argc == 4 && atol(argv[3]) > 0)
 		return cycle(argv[2], atol(argv[3]));
+	if (!strcmp(what, "race") && argc == 3)
+		return race(argv[2]);
+	if (!strcmp(what, "xdp-stack") && argc == 3)
+		return xdp(argv[2], XDP_FLAGS_SKB_MODE, true);
 	if (!strncmp(what, "xdp", 3) && argc == 3)
-		return xdp(argv[2], !strcmp(what, "xdp-hold"));
+		return xdp(argv[2], XDP_FLAGS_DRV_MODE, !strcmp(what, "xdp-hold"));
 	if (!strcmp(what, "xsk-hold") && argc == 3)
 		return xsk(argv[2], XDP_COPY, true);
 	if (!strcmp(what, "xsk-zero") && argc == 3)
 		return xsk(argv[2], XDP_ZEROCOPY, false);
-	fprintf(stderr, "usage: port bind PORT | hold PORT | keep PORT | cycle PORT N | listen PORT PROTOCOL | xdp INTERFACE\n");
+	fprintf(stderr, "usage: port bind PORT | hold PORT | keep PORT | cycle PORT N | race INTERFACE | listen PORT PROTOCOL | xdp INTERFACE\n");
 	return 2;
 }

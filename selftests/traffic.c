@@ -57,7 +57,15 @@ TEST_F_TIMEOUT(flow, is_whole, LONG_S)
 	uint32_t sent = 0, seen = 0, window = (rx_ring(&self->rx, 0)->num_slots - 1) / 2;
 	long long drops = ring_counter(&self->rx, "rx 0", "drops");
 	int64_t start = now_ms(), took;
+	cpu_set_t one;
 
+	if (is_emulated()) {
+		/* The receiving driver may have no more room than this, and a veth hands packets over on the processor that sends. */
+		window = 100;
+		CPU_ZERO(&one);
+		CPU_SET(0, &one);
+		ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	}
 	while (seen < self->packets) {
 		/* The slots that the receiver has not given back yet count as under way: they go with its next sync. */
 		ASSERT_EQ(0, rx_sync(&self->rx));

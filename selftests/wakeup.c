@@ -273,7 +273,9 @@ TEST_F_TIMEOUT(sleeper, is_woken_by_room, TIMEOUT_S)
 		ASSERT_EQ(0, rx_sync(&self->rx));
 		if (variant->edge)
 			ASSERT_EQ(0, tx_sync(&self->tx));
-		ASSERT_EQ(POLLOUT, variant->wait(self->tx.fd, POLLOUT));
+		/* An emulated port may have taken all by then, of which no event tells. */
+		if (!variant->edge || nm_ring_empty(tx))
+			ASSERT_EQ(POLLOUT, variant->wait(self->tx.fd, POLLOUT));
 		ASSERT_FALSE(nm_ring_empty(tx));
 		for (i = 0; taken < sent; i++, taken++)
 			if (receive_frame(&self->rx, frame, sizeof(frame), LIMIT_MS) < 0)

@@ -48,8 +48,9 @@ fn describe_ports(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let port = kind.port();
         let name = port.name();
         let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-        let state = if port.is_dead() { " dead" } else { "" };
-        writeln!(f, "{}:{state}", name.escape_ascii())?;
+        write!(f, "{}: ", name.escape_ascii())?;
+        kind.describe(f)?;
+        f.write_str(if port.is_dead() { " dead\n" } else { "\n" })?;
         for direction in [Direction::Tx, Direction::Rx] {
             for (ring, kring) in (0..).zip(port.krings(direction)) {
                 f.write_str("  ")?;
@@ -140,6 +141,9 @@ impl fmt::Display for Description<'_> {
             return f.write_str("netmap-port:\t(not bound)\n");
         };
         writeln!(f, "netmap-port:\t{}", binding.label)?;
+        f.write_str("netmap-kind:\t")?;
+        binding.kind().describe(f)?;
+        f.write_str("\n")?;
         writeln!(
             f,
             "netmap-faults:\t{} huge {}",

@@ -14,6 +14,7 @@ pub mod desc;
 pub mod errno;
 pub mod gate;
 pub mod groups;
+pub mod inbox;
 pub mod name;
 pub mod options;
 pub mod owner;
@@ -26,5 +27,5 @@ pub mod ringset;
 pub mod selection;
 pub mod slot;
 
-// What `busy` is made of; its test has a model checker's in place of these.
+// What `busy` and `inbox` are made of; their tests have a model checker's in place of these.
 use crate::atomic;

@@ -29,6 +29,11 @@ impl Packets {
         }
     }
 
+    /// The first slot of the packet that the walk is in, or of the next one.
+    pub const fn first(&self) -> u32 {
+        self.first
+    }
+
     /// What is not taken if the slot `index`, the next one, cannot be.
     pub const fn untaken(&self, index: u32) -> Untaken {
         Untaken {

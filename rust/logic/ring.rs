@@ -79,6 +79,20 @@ pub struct Span {
 }
 
 impl Span {
+    /// The slots `[begin, end)` of a ring of `num_slots`; [`None`] unless both are below that.
+    #[inline]
+    pub const fn new(begin: u32, end: u32, num_slots: u32) -> Option<Self> {
+        if begin >= num_slots || end >= num_slots {
+            return None;
+        }
+        // INVARIANT: Checked above.
+        Some(Span {
+            begin,
+            end,
+            num_slots,
+        })
+    }
+
     /// The number of slots in the span; below `num_slots`.
     #[inline]
     pub const fn len(&self) -> u32 {

@@ -53,16 +53,34 @@ impl RingSet {
     }
 
     /// The rings: whether it transmits, and its number; transmit rings first, in order.
-    pub fn iter(self) -> impl Iterator<Item = (bool, u32)> {
-        let of = |transmit, words: [u64; WORDS]| {
-            (0..MAX_RINGS)
-                .filter(move |ring| {
-                    words
-                        .get((ring / u64::BITS) as usize)
-                        .is_some_and(|word| word & 1u64.wrapping_shl(ring % u64::BITS) != 0)
-                })
-                .map(move |ring| (transmit, ring))
-        };
-        of(true, self.tx).chain(of(false, self.rx))
+    pub fn iter(self) -> Rings {
+        Rings { set: self, at: 0 }
+    }
+}
+
+/// The rings of a set, see [`RingSet::iter`].
+#[derive(Clone, Debug)]
+pub struct Rings {
+    set: RingSet,
+    /// Where to look next: transmit rings from 0 on, receive rings from [`MAX_RINGS`] on.
+    at: u32,
+}
+
+impl Iterator for Rings {
+    type Item = (bool, u32);
+
+    fn next(&mut self) -> Option<(bool, u32)> {
+        loop {
+            let at = self.at;
+            let found = match at.checked_sub(MAX_RINGS) {
+                None => (true, at),
+                Some(ring) if ring < MAX_RINGS => (false, ring),
+                Some(_) => return None,
+            };
+            self.at = at.saturating_add(1);
+            if self.set.contains(found.0, found.1) {
+                return Some(found);
+            }
+        }
     }
 }

@@ -64,7 +64,7 @@ impl Binding {
     }
 
     /// What the file is bound to.
-    pub(super) fn kind(&self) -> &Arc<dyn Kind> {
+    pub(crate) fn kind(&self) -> &Arc<dyn Kind> {
         &self.kind
     }
 

@@ -133,8 +133,9 @@ impl<'a> Forward<'a> {
 
     #[cold]
     fn send_up(self) {
-        if let Some(dev) = self.host.and_then(HostTx::device) {
-            self.up.receive(&dev);
+        let to = self.host.and_then(|host| Some((host, host.device()?)));
+        if let Some((host, dev)) = to {
+            host.send_up(self.up, &dev);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! program sees what the wire would have shown. What the program puts in a host TX ring is copied and goes up the
 //! stack as if the device had received it.
 
+use super::port::Port;
 use crate::{
     abi::{slot_flags::NS_MOREFRAG, NETMAP_MAX_FRAGS},
     atomic::{AtomicU32, Ordering},
@@ -18,9 +19,10 @@ use crate::{
     ring::{
         counters::Counters,
         kring::Kring,
-        queue::{Inner, Queue, SyncError},
+        queue::{Direction, Inner, Queue, SyncError},
     },
     sys::{
+        frame::Tagged,
         netdev::NetDev,
         skb::{SentSkb, Skb, SkbChain, SkbQueue}, //
     },
@@ -28,8 +30,93 @@ use crate::{
 use core::ptr::NonNull;
 use kernel::sync::{new_spinlock, SpinLock};
 
-/// Bytes of the two addresses, after which a VLAN tag goes.
-const ADDRESSES: u32 = 12;
+/// Most host rings of a direction that a request gets.
+const MAX_HOST_RINGS: u16 = 16;
+
+/// The host rings of a device's port.
+pub(super) struct HostRings {
+    rx: KVec<Arc<HostRx>>,
+    tx: Arc<HostTx>,
+}
+
+impl HostRings {
+    /// How many host rings of a direction a request for `wish` gets.
+    pub(super) fn count(wish: u16) -> u16 {
+        if wish == 0 {
+            1
+        } else {
+            wish.min(MAX_HOST_RINGS)
+        }
+    }
+
+    /// Those of a port without users. `hooked` as for [`HostTx::new`].
+    pub(super) fn new(port: &Port, dev: &NetDev, hooked: bool) -> Result<Self> {
+        let krings = port.krings(Direction::Rx).iter();
+        let mut rx = KVec::with_capacity(usize::from(port.counts().host_rx), GFP_CHARGED)?;
+        for kring in krings.filter(|kring| kring.host) {
+            rx.push(HostRx::new(kring.clone(), port.slots().1)?, GFP_CHARGED)?;
+        }
+        Ok(Self {
+            rx,
+            tx: HostTx::new(dev.clone(), hooked)?,
+        })
+    }
+
+    /// The way up to the stack.
+    pub(super) fn tx(&self) -> &Arc<HostTx> {
+        &self.tx
+    }
+
+    /// The RX rings.
+    pub(super) fn rx(&self) -> &[Arc<HostRx>] {
+        &self.rx
+    }
+
+    /// What stands behind a host ring whose memory is there. `dev` is the port's device.
+    pub(super) fn queue(&self, kring: &Kring, dev: &NetDev) -> Result<Arc<dyn Queue>> {
+        Ok(match kring.direction {
+            Direction::Tx => self.tx.clone(),
+            Direction::Rx => {
+                let host = self.rx.get(usize::from(kring.index)).ok_or(EINVAL)?;
+                // A packet may still have been on its way in when the last user went.
+                host.purge(dev);
+                host.clone()
+            }
+        })
+    }
+
+    /// The RX ring for what the stack sends on TX queue `queue`.
+    pub(super) fn ring_of(&self, queue: u16) -> usize {
+        usize::from(queue) % self.rx.len().max(1)
+    }
+
+    /// Takes a packet that the stack sends on TX queue `queue`; see [`HostRx::push`].
+    pub(super) fn push(&self, skb: SentSkb, queue: u16) {
+        if let Some(host) = self.rx.get(self.ring_of(queue)) {
+            host.push(skb);
+        }
+    }
+
+    /// Drops what the stack has sent and no program has taken of the RX ring of `kring`, which has no user any more.
+    pub(super) fn retire(&self, kring: &Kring, dev: &NetDev) {
+        if let Some(host) = self.rx.get(usize::from(kring.index)) {
+            host.purge(dev);
+        }
+    }
+
+    /// Ends them: the reference to the device is dropped, and so is what no program has taken, of each ring when the syncs of it
+    /// that are under way are done. No file has the rings bound any more, or they are dead, and nothing comes in any more.
+    pub(super) fn end(&self, port: &Port, dev: &NetDev) {
+        self.tx.forget();
+        let krings = port.krings(Direction::Rx).iter();
+        for (kring, host) in krings.filter(|kring| kring.host).zip(&self.rx) {
+            let held = kring.stop();
+            host.purge(dev);
+            drop(held);
+        }
+    }
+}
+
 /// Bytes of a VLAN tag.
 const TAG: u32 = 4;
 /// Bytes of an Ethernet header.
@@ -132,7 +219,7 @@ impl HostRx {
             *budget = budget.checked_sub(1)?;
             let whole = self.next_sent()?;
             let count = whole.segments();
-            match whole.segment() {
+            match whole.segment(true) {
                 Some(mut chain) => {
                     while let Some(frame) = chain.pop() {
                         self.frames.push(frame);
@@ -169,11 +256,11 @@ impl Queue for HostRx {
                 continue;
             }
             let tagged = Tagged::new(frame);
-            let slots = tagged.len.div_ceil(size);
+            let slots = tagged.len().div_ceil(size);
             if slots > vacant.len() {
                 // Longer than the ring ever has room for?
                 if slots < vacant.num_slots() {
-                    self.frames.push_front(tagged.skb);
+                    self.frames.push_front(tagged.into_skb());
                     break;
                 }
                 self.lost(1);
@@ -181,11 +268,11 @@ impl Queue for HostRx {
             }
             if self.put(held, vacant.first(slots), &tagged) {
                 packets += 1;
-                bytes += u64::from(tagged.len);
+                bytes += u64::from(tagged.len());
                 published += slots;
                 // Skips the slots that the frame was put in.
                 vacant.nth(slots.saturating_sub(1) as usize);
-                tagged.skb.consume();
+                tagged.into_skb().consume();
             } else {
                 kring.counters.errors.fetch_add(1, Ordering::Relaxed);
             }
@@ -210,7 +297,7 @@ impl HostRx {
         for index in slots {
             // The kernel's own notion of what is in the slot: a program may still scribble there.
             let buf_idx = held.shadow.get(index as usize).copied().unwrap_or(0);
-            let len = size.min(frame.len - offset);
+            let len = size.min(frame.len() - offset);
             // Fails for 64 KiB in one buffer: more than a slot can say, and than any frame has.
             let Ok(slot_len) = u16::try_from(len) else {
                 return false;
@@ -226,7 +313,7 @@ impl HostRx {
             let slot = Slot {
                 buf_idx,
                 len: slot_len,
-                flags: if offset < frame.len { NS_MOREFRAG } else { 0 },
+                flags: if offset < frame.len() { NS_MOREFRAG } else { 0 },
             };
             // SAFETY: Indices of a span of this ring are below its number of slots.
             unsafe { held.ring.write(index, slot.to_raw()) };
@@ -235,68 +322,23 @@ impl HostRx {
     }
 }
 
-/// A frame with its VLAN tag, as on the wire.
-struct Tagged {
-    skb: Skb,
-    tag: Option<[u8; 4]>,
-    /// Bytes, the tag included.
-    len: u32,
-}
-
-impl Tagged {
-    fn new(skb: Skb) -> Self {
-        let tag = skb.vlan_tag().filter(|_| skb.len() >= ADDRESSES);
-        let len = skb.len() + tag.map_or(0, |_| TAG);
-        Self { skb, tag, len }
-    }
-
-    /// Copies `len` bytes from byte `offset` on to `to`; false if there are not as many.
-    ///
-    /// # Safety
-    ///
-    /// `to` must be valid for writes of `len` bytes.
-    unsafe fn copy(&self, offset: u32, to: NonNull<u8>, len: u32) -> bool {
-        let to = to.as_ptr();
-        let Some(tag) = self.tag else {
-            // SAFETY: By the function's requirement.
-            return unsafe { self.skb.copy_bits(offset, to, len) };
-        };
-        if offset > 0 {
-            // The tag is in the first buffer, which has at least 64 bytes.
-            // SAFETY: By the function's requirement.
-            return unsafe { self.skb.copy_bits(offset - TAG, to, len) };
-        }
-        // SAFETY: `len` is at least that of addresses and tag: the frame is longer, and so is a buffer.
-        unsafe {
-            self.skb.copy_bits(0, to, ADDRESSES)
-                && {
-                    to.add(ADDRESSES as usize)
-                        .copy_from_nonoverlapping(tag.as_ptr(), tag.len());
-                    true
-                }
-                && self.skb.copy_bits(
-                    ADDRESSES,
-                    to.add((ADDRESSES + TAG) as usize),
-                    len - ADDRESSES - TAG,
-                )
-        }
-    }
-}
-
 /// A ring from the program: what goes up the stack. Stateless: one serves all host TX rings of a port, and what is
 /// forwarded from its RX rings.
 #[pin_data]
 pub(crate) struct HostTx {
+    /// Whether packets of the device come through our own hook, which is to let these pass.
+    hooked: bool,
     /// Taken out when the device goes, even if rings and bindings still have references to this.
     #[pin]
     dev: SpinLock<Option<NetDev>>,
 }
 
 impl HostTx {
-    /// The way to the stack of `dev`.
-    pub(crate) fn new(dev: NetDev) -> Result<Arc<Self>> {
+    /// The way to the stack of `dev`. `hooked` says whether what `dev` receives comes through our own hook.
+    pub(crate) fn new(dev: NetDev, hooked: bool) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
+                hooked,
                 dev <- new_spinlock!(Some(dev), "netmap_host_dev"),
             }),
             GFP_CHARGED,
@@ -308,6 +350,11 @@ impl HostTx {
     pub(crate) fn forget(&self) {
         let dev = self.dev.lock().take();
         drop(dev);
+    }
+
+    /// Hands packets to the stack of `dev`, which is the port's device.
+    pub(super) fn send_up(&self, chain: SkbChain, dev: &NetDev) {
+        chain.receive(dev, self.hooked);
     }
 
     /// The device, unless it is gone.
@@ -374,7 +421,7 @@ impl Queue for HostTx {
         let _ = held.cursors.release(frame.first);
         let free = prev(held.cursors.hwcur(), held.ring.num_slots());
         let _ = held.cursors.publish_to(free);
-        chain.receive(&dev);
+        self.send_up(chain, &dev);
         result
     }
 }

@@ -3,6 +3,7 @@
 //! What a name can be bound to.
 
 pub(crate) mod binding;
+pub(crate) mod emulated;
 pub(crate) mod forward;
 mod host;
 mod kind;

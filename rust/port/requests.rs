@@ -4,6 +4,7 @@
 
 use super::{
     binding::{self, Binding},
+    emulated,
     kind::Kind,
     nic,
     registry::{self, Registry}, //
@@ -12,12 +13,18 @@ use crate::{
     abi,
     logic::{
         name::{Base, PortName},
-        request::{BindRequest, InfoRequest, PoolsRequest, Reply, RingSelect}, //
+        request::{BindRequest, Geometry, InfoRequest, PoolsRequest, Reply, RingSelect}, //
     },
-    mem::is_region,
+    mem::{is_region, Region},
     nic::Awake,
     prelude::*,
-    sys::{netdev::NetDev, rtnl::Rtnl, wait::WaitQueue}, //
+    sys::{
+        log,
+        netdev::NetDev,
+        param::{self, Admode},
+        rtnl::{Rtnl, RtnlGuard},
+        wait::WaitQueue, //
+    }, //
 };
 
 /// `EINVAL` if there is no region of this identifier; 0 stands for the port's own.
@@ -48,9 +55,34 @@ fn port_of(
     }
     registry.reserve()?;
     let region = registry.regions.global()?;
-    let kind = nic::open(dev, &request.geometry, region, rtnl).inspect_err(|_| registry.trim())?;
+    let kind = open(dev, &request.geometry, region, true, rtnl).inspect_err(|_| registry.trim())?;
     registry.insert(kind.clone())?;
     Ok(kind)
+}
+
+/// A port of a device that has none, with no ring in use: of the kind that the parameter `admode` says. If it is emulated because
+/// it cannot be native, the log says why if `tell`.
+fn open(
+    dev: &NetDev,
+    wish: &Geometry,
+    region: Arc<Region>,
+    tell: bool,
+    rtnl: &Rtnl,
+) -> Result<Arc<dyn Kind>> {
+    let mode = param::admode();
+    if mode != Admode::Emulated {
+        match nic::open(dev, wish, region.clone(), rtnl) {
+            Ok(kind) => return Ok(kind),
+            Err(refusal) if refusal.errno != EOPNOTSUPP || mode == Admode::Native => {
+                return Err(nic::refused(dev, refusal, rtnl));
+            }
+            Err(refusal) if tell && log::refusal_allowed() => {
+                pr_info!("{}: {}\n", dev.label(rtnl), refusal.reason);
+            }
+            Err(_) => (),
+        }
+    }
+    emulated::open(dev, wish, region, rtnl)
 }
 
 /// The device of a name, in the network namespace of the caller; ports of other kinds are not supported yet.
@@ -82,6 +114,17 @@ fn keep_awake(dev: &NetDev) -> Result<Option<Awake>> {
     Ok(awake)
 }
 
+/// The RTNL mutex, under which the device of a name stays what it is. `EPERM` as [`bind`]; `ENXIO` if the device has been
+/// unregistered since it was found: nobody would tell its port so.
+fn lock_for(dev: &NetDev) -> Result<RtnlGuard> {
+    let rtnl = Rtnl::lock();
+    dev.check_admin(&rtnl)?;
+    if dev.is_leaving(&rtnl) {
+        return Err(ENXIO);
+    }
+    Ok(rtnl)
+}
+
 /// Binds rings of a port for a file with this wait queue, which is woken from now on.
 ///
 /// Errors: `ENXIO` for a device that does not exist; `EPERM` without `CAP_NET_ADMIN` in its namespace; `EBUSY` if a ring is
@@ -96,8 +139,7 @@ pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<B
     }
     let dev = device(request.port.as_ref().ok_or(EOPNOTSUPP)?)?;
     let _awake = keep_awake(&dev)?;
-    let rtnl = Rtnl::lock();
-    dev.check_admin(&rtnl)?;
+    let rtnl = lock_for(&dev)?;
     let mut registry = registry::lock();
     let kind = port_of(&mut registry, &dev, request, &rtnl)?;
     let result = binding::bind(&kind, request, file, &rtnl);
@@ -140,14 +182,13 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
     };
     let dev = device(port)?;
     let _awake = keep_awake(&dev)?;
-    let rtnl = Rtnl::lock();
-    dev.check_admin(&rtnl)?;
+    let rtnl = lock_for(&dev)?;
     let mut registry = registry::lock();
     if let Some(kind) = registry.find(&dev).filter(|kind| !kind.port().is_dead()) {
         return Ok(kind.port().reply());
     }
     let region = registry.regions.global()?;
-    let reply = nic::open(&dev, &request.geometry, region, &rtnl).map(|kind| {
+    let reply = open(&dev, &request.geometry, region, false, &rtnl).map(|kind| {
         kind.close(&rtnl);
         kind.port().reply()
     });

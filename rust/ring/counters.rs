@@ -4,7 +4,8 @@
 
 use crate::atomic::{AtomicU64, Ordering};
 
-/// Counters of a ring. One writer at a time (the holder of the busy flag) unless said otherwise.
+/// Counters of a ring. One writer at a time unless said otherwise: the holder of the busy flag, or, of packets and bytes that an
+/// inbox delivers, its sender.
 #[derive(Default)]
 pub struct Counters {
     /// Packets sent or received, however many slots each of them has.
@@ -24,7 +25,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Adds to a counter that only the holder of the busy flag writes.
+    /// Adds to a counter that has one writer at a time, and this is it.
     #[inline]
     pub fn add(counter: &AtomicU64, n: u64) {
         counter.store(

@@ -15,8 +15,10 @@ impl Queue for IdleTx {
     fn sync(&self, held: &mut Inner, _: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
         // The slots stay handed over, and are sent when the queue is back. The slots of an impossible packet, and all behind it,
         // become the program's again.
-        held.accept_span(span, true)
-            .map_err(|at| SyncError::BadRing { at: Some(at) })
+        match held.accept_span(span, true) {
+            Ok(_) => Ok(()),
+            Err(at) => Err(SyncError::BadRing { at: Some(at) }),
+        }
     }
 
     fn has_news(&self, _: &Inner) -> bool {
@@ -29,7 +31,7 @@ struct IdleRx;
 impl Queue for IdleRx {
     fn sync(&self, held: &mut Inner, _: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
         match held.accept_span(span, false) {
-            Ok(()) => {
+            Ok(_) => {
                 // The slots are the kernel's again; they are filled when the queue is back.
                 held.cursors.release_all();
                 Ok(())

@@ -4,6 +4,7 @@
 
 pub(crate) mod counters;
 pub(crate) mod idle;
+pub(crate) mod inbox;
 pub(crate) mod kring;
 pub(crate) mod listeners;
 pub(crate) mod queue;

@@ -109,8 +109,11 @@ impl Inner {
     /// Reads the slots of `span`, which the program has handed over, and notes their buffers. Stops at the first slot that
     /// is impossible, and returns it: nobody has its buffer or, if the slots are to be sent by a NIC, its length or that of
     /// its packet cannot be.
-    pub fn accept_span(&mut self, span: Span, to_send: bool) -> Result<(), Untaken> {
+    ///
+    /// Returns the slot after the last one, or after the last whole packet if the slots are to be sent.
+    pub fn accept_span(&mut self, span: Span, to_send: bool) -> Result<u32, Untaken> {
         let mut packets = Packets::new(span.begin(), span.num_slots());
+        let end = span.end();
         for index in span {
             // SAFETY: Indices of a span of this ring are below its number of slots.
             let slot = Slot::from_raw(unsafe { self.ring.read(index) });
@@ -127,7 +130,7 @@ impl Inner {
                 packets.add(index, slot.len, slot.has(NS_MOREFRAG))?;
             }
         }
-        Ok(())
+        Ok(if to_send { packets.first() } else { end })
     }
 }
 

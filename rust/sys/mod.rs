@@ -3,14 +3,19 @@
 //! Thin safe wrappers over kernel API that the `kernel` crate lacks.
 
 pub(crate) mod barrier;
+pub(crate) mod copy;
+pub(crate) mod device_queue;
+pub(crate) mod frame;
 pub(crate) mod log;
 pub(crate) mod netdev;
+pub(crate) mod netfilter;
 pub(crate) mod notifier;
 pub(crate) mod param;
 pub(crate) mod poll;
 pub(crate) mod rtnl;
 pub(crate) mod sched;
 pub(crate) mod skb;
+pub(crate) mod softirq;
 pub(crate) mod time;
 pub(crate) mod trace;
 pub(crate) mod wait;

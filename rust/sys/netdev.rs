@@ -101,6 +101,18 @@ impl NetDev {
         }
     }
 
+    /// The features that the user wants, of those that can be turned on and off.
+    pub fn wanted_features(&self, _rtnl: &Rtnl) -> u64 {
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        unsafe { bindings::netmap_wanted_features(self.as_ptr()) }
+    }
+
+    /// Turns features off and on as the user does, unless the device is going away.
+    pub fn set_wanted_features(&self, off: u64, on: u64, _rtnl: &Rtnl) {
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        unsafe { bindings::netmap_set_wanted_features(self.as_ptr(), off, on) };
+    }
+
     /// Checks that the calling process may bind the device: `EPERM` without `CAP_NET_ADMIN` in the network namespace that
     /// the device is in, unless the module parameter `trust_file` admits all that may open `/dev/netmap`.
     pub fn check_admin(&self, _rtnl: &Rtnl) -> Result {
@@ -110,6 +122,20 @@ impl NetDev {
         } else {
             Err(EPERM)
         }
+    }
+
+    /// Why it has no frames as an Ethernet has on its wire, if that is so.
+    pub fn not_ethernet(&self, _rtnl: &Rtnl) -> Option<&'static CStr> {
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        let reason = unsafe { bindings::netmap_not_ethernet(self.as_ptr()) };
+        // SAFETY: The function returns null or a string of its own.
+        (!reason.is_null()).then(|| unsafe { CStr::from_char_ptr(reason) })
+    }
+
+    /// Whether it is unregistered, or about to be; not if it moves to another namespace.
+    pub fn is_leaving(&self, _rtnl: &Rtnl) -> bool {
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        unsafe { bindings::netmap_is_leaving(self.as_ptr()) }
     }
 
     /// Whether the driver has not detached the device, as it does while it is suspended or recovers from an error on the bus.

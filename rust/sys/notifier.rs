@@ -20,6 +20,8 @@ pub enum NetdevEvent {
     Change,
     /// Renamed.
     ChangeName,
+    /// Features were turned on or off.
+    Features,
     /// Unregistered, or leaving its namespace.
     Unregister,
 }
@@ -31,6 +33,7 @@ impl NetdevEvent {
             bindings::netdev_cmd_NETDEV_UP => Self::Up,
             bindings::netdev_cmd_NETDEV_CHANGE => Self::Change,
             bindings::netdev_cmd_NETDEV_CHANGENAME => Self::ChangeName,
+            bindings::netdev_cmd_NETDEV_FEAT_CHANGE => Self::Features,
             bindings::netdev_cmd_NETDEV_UNREGISTER => Self::Unregister,
             _ => return None,
         })

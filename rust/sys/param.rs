@@ -17,3 +17,24 @@ pub(crate) fn forward_all() -> bool {
     // SAFETY: As above.
     unsafe { (&raw const bindings::netmap_fwd).read_volatile() != 0 }
 }
+
+/// What kind of port a network device has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Admode {
+    /// A native one if its queues can be taken, else an emulated one.
+    Best,
+    /// A native one or none.
+    Native,
+    /// An emulated one.
+    Emulated,
+}
+
+/// What kind of port a network device has from now on.
+pub(crate) fn admode() -> Admode {
+    // SAFETY: As above.
+    match unsafe { (&raw const bindings::netmap_admode).read_volatile() } {
+        1 => Admode::Native,
+        2 => Admode::Emulated,
+        _ => Admode::Best,
+    }
+}

@@ -72,6 +72,18 @@ impl Drop for SentSkb {
     }
 }
 
+/// The queue that the stack is going to choose for a packet that it sends; [`None`] if it drops it, because the interface is down.
+///
+/// # Safety
+///
+/// `skb` is a valid `sk_buff` on its way from the stack to a device, which is set. Softirqs are off.
+#[inline]
+pub unsafe fn sent_queue(skb: NonNull<bindings::sk_buff>) -> Option<u16> {
+    let mut queue = 0;
+    // SAFETY: By the function's requirement.
+    unsafe { bindings::netmap_skb_sent_queue(skb.as_ptr(), &raw mut queue) }.then_some(queue)
+}
+
 /// A packet of our own. Dropping it frees it, from any context.
 ///
 /// # Invariants
@@ -91,7 +103,7 @@ impl Skb {
     /// # Safety
     ///
     /// `ptr` must be a valid `sk_buff` on no list, with its only reference, which the caller gives away.
-    unsafe fn from_raw(ptr: NonNull<bindings::sk_buff>) -> Self {
+    pub(super) unsafe fn from_raw(ptr: NonNull<bindings::sk_buff>) -> Self {
         // INVARIANT: By the function's requirement.
         Self { ptr }
     }
@@ -189,12 +201,12 @@ impl Skb {
         unsafe { bindings::netmap_skb_checksum(self.as_ptr()) == 0 }
     }
 
-    /// Cuts a packet that was left to the hardware to cut. A packet that needs no cuts comes back as the one of the
-    /// chain; [`None`] without memory or for a malformed one.
-    pub fn segment(self) -> Option<SkbChain> {
+    /// Cuts a packet that was left to the hardware to cut, or was put together of what it received, and not `sent` by the stack. A
+    /// packet that needs no cuts comes back as the one of the chain; [`None`] without memory or for a malformed one.
+    pub fn segment(self, sent: bool) -> Option<SkbChain> {
         let whole = self.as_ptr();
         // SAFETY: The packet is valid, and nobody else holds it.
-        let first = unsafe { bindings::netmap_skb_segment(whole) };
+        let first = unsafe { bindings::netmap_skb_segment(whole, sent) };
         if first == whole {
             let mut chain = SkbChain::new();
             chain.push(self);
@@ -281,13 +293,14 @@ impl SkbChain {
         self.first.is_null()
     }
 
-    /// Hands the packets to the host stack as received by `dev`; they are dropped if that is down. In process context.
-    pub fn receive(mut self, dev: &NetDev) {
+    /// Hands the packets to the host stack as received by `dev`; they are dropped if that is down. `marked` ones are let pass by
+    /// the ingress hook of an emulated port. In process context.
+    pub fn receive(mut self, dev: &NetDev, marked: bool) {
         let first = core::mem::replace(&mut self.first, null_mut());
         self.last = null_mut();
         if !first.is_null() {
             // SAFETY: A chain of packets which is given away; the device is valid.
-            unsafe { bindings::netmap_skb_receive(dev.as_ptr(), first) };
+            unsafe { bindings::netmap_skb_receive(dev.as_ptr(), first, marked) };
         }
     }
 }

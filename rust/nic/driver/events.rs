@@ -159,6 +159,7 @@ fn tell_port(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
         NetdevEvent::Change => port.carrier(rtnl, hooks.device().carrier()),
         NetdevEvent::ChangeName => port.renamed(rtnl, &hooks.device().name(rtnl)),
         NetdevEvent::Unregister => port.gone(rtnl),
+        NetdevEvent::Features => (),
     }
 }
 

@@ -16,9 +16,7 @@ use crate::{
 
 impl PortEvents for Nic {
     fn transmit(&self, skb: SentSkb, queue: u16) {
-        if let Some(host) = self.host_rx.get(self.host_ring_of(queue)) {
-            host.push(skb);
-        }
+        self.host.push(skb, queue);
     }
 
     fn interrupt(&self, vector: &Vector<'_>) {

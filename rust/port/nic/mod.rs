@@ -10,7 +10,7 @@ mod events;
 mod takeover;
 
 use super::{
-    host::{HostRx, HostTx},
+    host::{HostRings, HostTx},
     kind::Kind,
     port::{each, printable, Port, RingUses}, //
 };
@@ -43,15 +43,11 @@ use crate::{
 use core::fmt;
 use kernel::sync::{new_mutex, Mutex};
 
-/// Most host rings of a direction that a request gets.
-const MAX_HOST_RINGS: u16 = 16;
-
 /// A network device in netmap mode.
 #[pin_data]
 pub(crate) struct Nic {
     port: Arc<Port>,
-    host_rx: KVec<Arc<HostRx>>,
-    host_tx: Arc<HostTx>,
+    host: HostRings,
     idle: Idle,
     /// Its lock nests inside the port's.
     #[pin]
@@ -124,12 +120,18 @@ fn initial_reasons(dev: &NetDev, rtnl: &Rtnl) -> ReleaseReasons {
     reasons
 }
 
-/// Logs why the adapter refused something, unless there were many such lines of late. Returns the error for the caller.
-fn refused(dev: &NetDev, refusal: Refusal, rtnl: &Rtnl) -> Error {
+/// Logs why a device or what is asked of it was refused, unless there were many such lines of late. Returns the error for the
+/// caller.
+pub(super) fn refused(dev: &NetDev, refusal: Refusal, rtnl: &Rtnl) -> Error {
     if log::refusal_allowed() {
         pr_err!("{}: {}\n", printable(&dev.name(rtnl)), refusal.reason);
     }
     refusal.errno
+}
+
+/// Why there is no port when the adapter does not mind.
+fn no_memory(errno: Error) -> Refusal {
+    Refusal::new(errno, c"the port cannot be made")
 }
 
 /// The device that does the DMA of a NIC.
@@ -147,27 +149,27 @@ pub(super) fn open(
     wish: &Geometry,
     region: Arc<Region>,
     rtnl: &Rtnl,
-) -> Result<Arc<dyn Kind>> {
-    let nic = Nic::new(dev, wish, region, rtnl)?;
-    Ok(Arc::new(NicKind(nic), GFP_CHARGED)?)
+) -> Result<Arc<dyn Kind>, Refusal> {
+    let adapter = Adapter::open(dev, rtnl)?;
+    let nic = Nic::new(adapter, dev, wish, region, rtnl).map_err(no_memory)?;
+    let kind = Arc::new(NicKind(nic), GFP_CHARGED);
+    Ok(kind.map_err(|_| no_memory(ENOMEM))?)
 }
 
 impl Nic {
-    fn new(dev: &NetDev, wish: &Geometry, region: Arc<Region>, rtnl: &Rtnl) -> Result<Arc<Self>> {
-        let adapter = Adapter::open(dev, rtnl).map_err(|refusal| refused(dev, refusal, rtnl))?;
+    fn new(
+        adapter: Arc<Adapter>,
+        dev: &NetDev,
+        wish: &Geometry,
+        region: Arc<Region>,
+        rtnl: &Rtnl,
+    ) -> Result<Arc<Self>> {
         let limits = adapter.limits(rtnl);
-        let host = |wish: u16| {
-            if wish == 0 {
-                1
-            } else {
-                wish.min(MAX_HOST_RINGS)
-            }
-        };
         let counts = RingCounts {
             tx: limits.tx_queues,
             rx: limits.rx_queues,
-            host_tx: host(wish.host_tx_rings),
-            host_rx: host(wish.host_rx_rings),
+            host_tx: HostRings::count(wish.host_tx_rings),
+            host_rx: HostRings::count(wish.host_rx_rings),
         };
         let slots = |wish: u32, default: u32| {
             let wish = if wish == 0 { default } else { wish };
@@ -183,11 +185,7 @@ impl Nic {
         );
         let port = Port::new(dev.name(rtnl), counts, slots, region)?;
         let (tx, rx) = (port.krings(Direction::Tx), port.krings(Direction::Rx));
-        let mut host_rx = KVec::with_capacity(usize::from(counts.host_rx), GFP_CHARGED)?;
-        for kring in rx.iter().filter(|kring| kring.host) {
-            host_rx.push(HostRx::new(kring.clone(), slots.1)?, GFP_CHARGED)?;
-        }
-        let host_tx = HostTx::new(dev.clone())?;
+        let host = HostRings::new(&port, dev, false)?;
         let idle = Idle::new()?;
         let state = NicState {
             ids: KVec::with_capacity(tx.len() + rx.len(), GFP_CHARGED)?,
@@ -203,8 +201,7 @@ impl Nic {
         Arc::pin_init(
             pin_init!(Self {
                 port,
-                host_rx,
-                host_tx,
+                host,
                 idle,
                 state <- new_mutex!(state, "netmap_nic"),
             }),
@@ -221,15 +218,10 @@ impl Nic {
             .and_then(|opened| opened.hooks.as_ref())
         {
             hooks.set_hosted(|queue| {
-                let ring = usize::from(self.port.counts().rx) + self.host_ring_of(queue);
+                let ring = usize::from(self.port.counts().rx) + self.host.ring_of(queue);
                 uses.is_used(Direction::Rx, ring as u32)
             });
         }
-    }
-
-    /// The host RX ring for what the stack sends on TX queue `queue` while that is taken.
-    fn host_ring_of(&self, queue: u16) -> usize {
-        usize::from(queue) % self.host_rx.len().max(1)
     }
 
     fn close(&self, rtnl: &Rtnl) {
@@ -246,30 +238,18 @@ impl Nic {
             dma,
             dev,
         } = opened;
-        self.host_tx.forget();
         if let Some(hooks) = hooks {
             // A device that moves to another namespace keeps the features that it has.
             hooks.set_bound(false, rtnl);
             hooks.remove(rtnl);
         }
         // After the hooks, through which the packets come. The packets name the device without a reference to it.
-        self.purge_host_rings(&dev);
+        self.host.end(&self.port, &dev);
         drop(adapter);
         if let Some(dma) = dma {
             self.port.region().detach(&dma);
         }
         drop(dev);
-    }
-
-    /// Drops what the stack has sent and no program has taken, each ring when the syncs of it that are under way are done.
-    /// No file has the host rings bound any more, or they are dead.
-    fn purge_host_rings(&self, dev: &NetDev) {
-        let krings = self.port.krings(Direction::Rx).iter();
-        for (kring, host) in krings.filter(|kring| kring.host).zip(&self.host_rx) {
-            let held = kring.stop();
-            host.purge(dev);
-            drop(held);
-        }
     }
 
     /// The NIC rings in use that are not lost.
@@ -325,16 +305,11 @@ impl Kind for NicKind {
 
     fn queue(&self, kring: &Kring) -> Result<Arc<dyn Queue>> {
         let nic = &self.0;
-        Ok(match (kring.host, kring.direction) {
-            (false, direction) => nic.idle.queue(direction),
-            (true, Direction::Tx) => nic.host_tx.clone(),
-            (true, Direction::Rx) => {
-                let host = nic.host_rx.get(usize::from(kring.index)).ok_or(EINVAL)?;
-                // A packet may still have been on its way in when the last user went.
-                host.purge(&self.device().ok_or(ENXIO)?);
-                host.clone()
-            }
-        })
+        if kring.host {
+            nic.host.queue(kring, &self.device().ok_or(ENXIO)?)
+        } else {
+            Ok(nic.idle.queue(kring.direction))
+        }
     }
 
     fn prepare(&self, uses: &RingUses, fresh: RingSet, rtnl: &Rtnl) -> Result {
@@ -358,7 +333,7 @@ impl Kind for NicKind {
     }
 
     fn host(&self) -> Option<Arc<HostTx>> {
-        Some(self.0.host_tx.clone())
+        Some(self.0.host.tx().clone())
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

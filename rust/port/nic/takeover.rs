@@ -216,9 +216,7 @@ impl Nic {
         let Some(opened) = &state.opened else { return };
         let host_krings = self.port.krings_of(list).filter(|kring| kring.host);
         for kring in host_krings.filter(|kring| kring.direction == Direction::Rx) {
-            if let Some(host) = self.host_rx.get(usize::from(kring.index)) {
-                host.purge(&opened.dev);
-            }
+            self.host.retire(kring, &opened.dev);
         }
     }
 }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The receive side of emulated ports: from netfilter's ingress hook into the rings' inboxes.
+//!
+//! A packet goes to the ring of the queue that the driver says it came from, modulo the number of rings. One whose ring no file has
+//! bound goes on to the stack, as what comes in on a queue of a native port that is not taken.
+
+use crate::{
+    bindings,
+    prelude::*,
+    ring::inbox::Inbox,
+    sys::{
+        frame::{ReceivedSkb, Seen, Tagged},
+        netfilter::Inspector,
+        softirq::Softirq, //
+    },
+};
+use core::ptr::NonNull;
+
+/// The receive rings of a port.
+pub(super) struct Receiver {
+    /// One for each ring.
+    inboxes: KVec<Arc<Inbox>>,
+}
+
+impl Receiver {
+    /// For rings with these inboxes.
+    pub(super) fn new(inboxes: KVec<Arc<Inbox>>) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self { inboxes }, GFP_CHARGED)?)
+    }
+
+    /// The inboxes, in the order of the rings.
+    pub(super) fn inboxes(&self) -> &[Arc<Inbox>] {
+        &self.inboxes
+    }
+
+    /// That of the ring `index`.
+    pub(super) fn inbox(&self, index: u16) -> Option<&Arc<Inbox>> {
+        self.inboxes.get(usize::from(index))
+    }
+
+    /// The one for a packet that came from a queue of the device, if the ring is bound.
+    #[inline]
+    fn choose(&self, queue: u16) -> Option<&Inbox> {
+        let count = self.inboxes.len();
+        let queue = usize::from(queue);
+        let ring = if queue < count {
+            queue
+        } else {
+            queue.checked_rem(count)?
+        };
+        self.inboxes
+            .get(ring)
+            .map(|inbox| &**inbox)
+            .filter(|inbox| inbox.is_open())
+    }
+}
+
+impl Inspector for Receiver {
+    #[inline]
+    unsafe fn take(&self, skb: NonNull<bindings::sk_buff>, softirq: &Softirq) -> bool {
+        // SAFETY: By the function's requirement; it is freed at the end of this function.
+        let Some(seen) = (unsafe { Seen::look(skb) }) else {
+            return false;
+        };
+        let Some(inbox) = self.choose(seen.queue()) else {
+            return false;
+        };
+        if !seen.is_frame() {
+            // SAFETY: It is taken.
+            deliver_frames(inbox, unsafe { ReceivedSkb::from_raw(skb) }, softirq);
+            return true;
+        }
+        let Some(mut delivery) = inbox.deliver(softirq) else {
+            // Closed in the meantime.
+            return false;
+        };
+        // What does not fit is counted, and lost.
+        // SAFETY: The inbox asks for bytes at the address of a buffer that has room for them.
+        let _ = delivery.put(seen.len(), |offset, to, len| unsafe {
+            seen.copy(offset, to, len)
+        });
+        drop(delivery);
+        // SAFETY: It is taken.
+        unsafe { ReceivedSkb::from_raw(skb) }.consume(softirq);
+        true
+    }
+}
+
+/// Delivers what is not in one piece or not complete, or is several packets in one: as the frames that the wire would have shown.
+#[cold]
+fn deliver_frames(inbox: &Inbox, packet: ReceivedSkb, softirq: &Softirq) {
+    let count = packet.segments();
+    let Some(mut frames) = packet.detach().and_then(|skb| skb.segment(false)) else {
+        inbox.lost(u64::from(count));
+        return;
+    };
+    while let Some(frame) = frames.pop() {
+        if !frame.complete_checksum() {
+            inbox.lost(1);
+            continue;
+        }
+        let frame = Tagged::new(frame);
+        match inbox.deliver(softirq) {
+            Some(mut delivery) => {
+                // SAFETY: The inbox asks for bytes at the address of a buffer that has room for them.
+                let _ = delivery.put(frame.len(), |offset, to, len| unsafe {
+                    frame.copy(offset, to, len)
+                });
+            }
+            None => inbox.lost(1),
+        }
+        // Not while the inbox is locked: the packet may have a sender, who is told.
+        frame.into_skb().consume();
+    }
+}

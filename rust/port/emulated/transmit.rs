@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The transmit rings of emulated ports: frames are copied, and handed to the driver as the stack's packets are.
+//!
+//! A slot is free when its frame is copied and the driver has taken the copy. What the driver does not take stays in the ring:
+//! behind a queue that it has stopped, and without a carrier. It is never called without one, since there are drivers whose
+//! hardware hangs then.
+//!
+//! # Who wakes whoever waits for slots
+//!
+//! The interface going up and the carrier coming are events of the device, which wake all rings. That a driver lets packets
+//! in again after it has stopped its queue is told to queueing disciplines alone. A destructor of packets would not tell:
+//! drivers free packets before they let others in, and may free them much later. So a timer looks, as long as packets wait
+//! and somebody sleeps: at first after less time than a driver's ring takes to run empty, then less often.
+
+use super::pool::{Blank, Pool, SHORTEST};
+use crate::{
+    abi::slot_flags::{NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT},
+    atomic::{AtomicU32, Ordering},
+    bindings,
+    logic::{
+        packets::Packets,
+        ring::{distance, next, prev, Span, Untaken},
+        slot::Slot, //
+    },
+    prelude::*,
+    ring::{
+        counters::Counters,
+        kring::Kring,
+        queue::{Inner, Queue, SyncError}, //
+    },
+    sys::{
+        device_queue::{DeviceQueue, QueueState},
+        netdev::NetDev,
+        rtnl::Rtnl,
+        wait, //
+    },
+};
+use core::{cell::UnsafeCell, ptr::NonNull};
+use kernel::{
+    impl_has_hr_timer,
+    sync::ArcBorrow,
+    time::{
+        hrtimer::{
+            ArcHrTimerHandle,
+            HrTimer,
+            HrTimerCallback,
+            HrTimerCallbackContext,
+            HrTimerPointer,
+            HrTimerRestart,
+            RelativeSoftMode, //
+        },
+        Delta,
+        Monotonic, //
+    },
+};
+
+/// Packets that are handed over under the lock of the driver's queue at a time, with softirqs off. The driver tells the hardware
+/// after each such batch, which may raise an interrupt for it. What is copied and not taken is copied again.
+const BATCH: usize = 128;
+/// Microseconds after which a stopped queue is looked at first, and at most.
+const SOON: u32 = 50;
+const LATE: u32 = 1000;
+
+/// A transmit ring's way to the driver's queue of the same number, open while the ring is in use.
+pub(super) struct TxQueue {
+    kring: Arc<Kring>,
+    live: UnsafeCell<Option<Live>>,
+}
+
+// SAFETY: `live` is accessed only by the holder of the kring's busy flag; all other fields are `Sync`.
+unsafe impl Sync for TxQueue {}
+// SAFETY: Nothing in it is bound to a thread.
+unsafe impl Send for TxQueue {}
+
+/// What there is while the ring is in use.
+struct Live {
+    queue: DeviceQueue,
+    pool: Pool,
+    /// How many slots from `hwcur` on have been read and accepted already.
+    accepted: u32,
+    /// Packets on their way to the driver.
+    batch: KVec<bindings::netmap_packet>,
+    filled: usize,
+    retry: Arc<Retry>,
+    /// Its timer, if it was started since the driver last took all there was.
+    waiting: Option<ArcHrTimerHandle<Retry>>,
+}
+
+/// Why no more is copied.
+enum Stop {
+    /// The batch is full.
+    Full,
+    /// There are no more frames.
+    Done,
+    /// There is no memory.
+    NoMemory,
+    /// A slot is impossible.
+    Bad(Untaken),
+}
+
+/// A frame that is being put together.
+#[derive(Default)]
+struct Frame {
+    to: Option<Blank>,
+    len: u32,
+    flagged: bool,
+}
+
+impl TxQueue {
+    /// What stands behind `kring`, closed.
+    pub(super) fn new(kring: Arc<Kring>) -> Result<Arc<Self>> {
+        let queue = Self {
+            kring,
+            live: UnsafeCell::new(None),
+        };
+        Ok(Arc::new(queue, GFP_CHARGED)?)
+    }
+
+    /// Opens the way to the queue of `dev`.
+    ///
+    /// # Safety
+    ///
+    /// The kring is stopped, and the caller holds it.
+    pub(super) unsafe fn open(&self, dev: &NetDev, rtnl: &Rtnl) -> Result {
+        let queue = DeviceQueue::new(dev.clone(), self.kring.index);
+        let mut batch = KVec::with_capacity(BATCH, GFP_CHARGED)?;
+        batch.extend_with(BATCH, bindings::netmap_packet::default(), GFP_CHARGED)?;
+        let live = Live {
+            pool: Pool::new(&queue, queue.ring_size(rtnl))?,
+            accepted: 0,
+            batch,
+            filled: 0,
+            retry: Retry::new(queue.clone(), self.kring.clone())?,
+            waiting: None,
+            queue,
+        };
+        // SAFETY: By the requirement nobody else accesses it.
+        unsafe { *self.live.get() = Some(live) };
+        Ok(())
+    }
+
+    /// Closes it: what has not been handed to the driver is not, and what has been goes its way. Drops the reference to the
+    /// device.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
+    pub(super) unsafe fn close(&self) {
+        // SAFETY: By the requirement nobody else accesses it.
+        drop(unsafe { (*self.live.get()).take() });
+    }
+}
+
+impl Live {
+    /// Copies frames from `slots` to the batch.
+    #[inline]
+    fn fill(&mut self, held: &mut Inner, kring: &Kring, slots: &mut Span, longest: u32) -> Stop {
+        let n = held.ring.num_slots();
+        let mut packets = Packets::new(slots.begin(), n);
+        let mut frame = Frame::default();
+        let stop = loop {
+            if self.filled == BATCH {
+                break Stop::Full;
+            }
+            // The rest of a frame may be missing: then what there is waits for it.
+            let Some(index) = slots.next() else {
+                break Stop::Done;
+            };
+            // SAFETY: Indices of a span of this ring are below its number of slots.
+            let slot = Slot::from_raw(unsafe { held.ring.read(index) });
+            let len = u32::from(slot.len);
+            let Some(from) = held
+                .region
+                .buf_ptr(slot.buf_idx)
+                .filter(|_| len <= held.buf_size)
+                .filter(|_| held.accept(index, slot.buf_idx))
+            else {
+                break Stop::Bad(packets.untaken(index));
+            };
+            let more = slot.has(NS_MOREFRAG);
+            if let Err(at) = packets.add(index, slot.len, more) {
+                break Stop::Bad(at);
+            }
+            frame.flagged |= slot.flags != 0;
+            if frame.len == 0 && !more && (SHORTEST..=longest).contains(&len) {
+                // SAFETY: A buffer with a whole frame, for which there is room.
+                if let Some(skb) = unsafe { self.pool.copy(&self.queue, from, len) } {
+                    let flagged = core::mem::take(&mut frame.flagged);
+                    self.add(bindings::netmap_packet {
+                        skb: skb.as_ptr(),
+                        end: next(index, n),
+                        bytes: len,
+                        flagged,
+                        pooled: true,
+                        ..Default::default()
+                    });
+                    continue;
+                }
+            }
+            if len != 0 && frame.len + len <= longest {
+                let to = match frame.to.take().or_else(|| self.pool.take()) {
+                    Some(to) => frame.to.insert(to).data,
+                    None => break Stop::NoMemory,
+                };
+                // SAFETY: A buffer with `len` bytes, and room for the longest frame, of which the frame is a part so far.
+                unsafe { copy(from, to, frame.len, len) };
+            }
+            frame.len += len;
+            if more {
+                continue;
+            }
+            let Frame { to, len, flagged } = core::mem::take(&mut frame);
+            let end = next(index, n);
+            match to {
+                Some(to) if len <= longest => {
+                    // SAFETY: A frame with bytes has those of a header, as `add` has seen.
+                    let Some(packet) = (unsafe { self.pool.finish(to, &self.queue, len) }) else {
+                        break Stop::NoMemory;
+                    };
+                    self.add(bindings::netmap_packet {
+                        end,
+                        flagged,
+                        ..packet
+                    });
+                }
+                to => {
+                    if let Some(to) = to {
+                        self.pool.put_back(to);
+                    }
+                    self.skip(held, kring, (end, flagged), u32::from(len > longest));
+                }
+            }
+        };
+        if let Some(to) = frame.to.take() {
+            self.pool.put_back(to);
+        }
+        stop
+    }
+
+    /// Adds a packet to the batch, which is not full.
+    #[inline(always)]
+    fn add(&mut self, packet: bindings::netmap_packet) {
+        if let Some(entry) = self.batch.get_mut(self.filled) {
+            *entry = packet;
+            self.filled += 1;
+        }
+    }
+
+    /// Frames up to the slot `end` that send nothing, `errors` of them because they are too long, are gone when all before them
+    /// are.
+    #[cold]
+    fn skip(&mut self, held: &mut Inner, kring: &Kring, (end, flagged): (u32, bool), errors: u32) {
+        let last = self.filled.checked_sub(1);
+        if let Some(packet) = last.and_then(|last| self.batch.get_mut(last)) {
+            packet.end = end;
+            packet.flagged |= flagged;
+            packet.errors += errors;
+        } else {
+            release(held, end, flagged);
+            let errors = u64::from(errors);
+            kring.counters.errors.fetch_add(errors, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands the batch to the driver; false if it has not taken all.
+    #[inline]
+    fn send(&mut self, held: &mut Inner, kring: &Kring) -> bool {
+        let filled = core::mem::take(&mut self.filled);
+        let Some(batch) = self.batch.get_mut(..filled) else {
+            return true;
+        };
+        // SAFETY: The pool has made the packets for this queue.
+        let taken = unsafe { self.queue.send(batch) };
+        let (mut packets, mut bytes) = (0, 0u64);
+        let (mut errors, mut drops) = (0, 0);
+        for packet in batch.iter().take(taken) {
+            if packet.dropped {
+                drops += 1;
+            } else {
+                packets += 1;
+                bytes = bytes.wrapping_add(u64::from(packet.bytes));
+            }
+            errors += u64::from(packet.errors);
+            release(held, packet.end, packet.flagged);
+        }
+        for packet in batch.iter().skip(taken).rev() {
+            // SAFETY: The driver did not take it.
+            unsafe { self.pool.retract(packet) };
+        }
+        Counters::add(&kring.counters.packets, packets);
+        Counters::add(&kring.counters.bytes, bytes);
+        if errors | drops != 0 {
+            kring.counters.errors.fetch_add(errors, Ordering::Relaxed);
+            kring.counters.drops.fetch_add(drops, Ordering::Relaxed);
+        }
+        taken == filled
+    }
+
+    /// Sends what the program has released, as far as the driver takes it. False if something has to wait.
+    fn send_all(
+        &mut self,
+        held: &mut Inner,
+        kring: &Kring,
+        mut slots: Span,
+    ) -> Result<bool, Untaken> {
+        let longest = self.queue.longest();
+        self.pool.fit(&self.queue, longest);
+        while self.queue.state() == QueueState::Open {
+            let stop = self.fill(held, kring, &mut slots, longest);
+            if !self.send(held, kring) {
+                break;
+            }
+            match stop {
+                Stop::Full => {}
+                Stop::Done => return Ok(true),
+                Stop::NoMemory => break,
+                Stop::Bad(at) => return Err(at),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads and accepts what waits, and was not accepted already: from now on its buffers are the ring's, whatever the program
+    /// writes.
+    #[cold]
+    fn accept(&mut self, held: &mut Inner) -> Result<(), Untaken> {
+        let mut rest = held.cursors.given_back();
+        if let Some(last) = self.accepted.checked_sub(1) {
+            rest.nth(last as usize);
+        }
+        let end = held.accept_span(rest, true)?;
+        self.accepted = distance(held.cursors.hwcur(), end, held.ring.num_slots());
+        Ok(())
+    }
+
+    /// Has whoever sleeps for the ring woken when the driver takes packets again.
+    #[cold]
+    fn wait(&mut self) {
+        let us = match self.queue.state() {
+            QueueState::Full => SOON,
+            // It was for a moment, or the memory is missing.
+            QueueState::Open => LATE,
+            QueueState::Closed => return,
+        };
+        // Before the timer is started anew: that the handle goes stops the timer.
+        self.waiting = None;
+        self.waiting = Some(Retry::start(&self.retry, us));
+    }
+}
+
+impl Queue for TxQueue {
+    fn sync(&self, held: &mut Inner, kring: &Kring, span: Span, _: u32) -> Result<(), SyncError> {
+        // SAFETY: We are called with the busy flag held.
+        let live = unsafe { (*self.live.get()).as_mut() }.ok_or(SyncError::Gone)?;
+        if span.is_empty() {
+            return Ok(());
+        }
+        let (n, begin) = (held.ring.num_slots(), span.begin());
+        let mut sent = live.send_all(held, kring, span);
+        let now = held.cursors.hwcur();
+        live.accepted = live.accepted.saturating_sub(distance(begin, now, n));
+        // What was taken is copied.
+        let _ = held.cursors.publish_to(prev(now, n));
+        if let Ok(false) = sent {
+            sent = live.accept(held).map(|()| false);
+        }
+        match sent {
+            Ok(true) => live.waiting = None,
+            Ok(false) => live.wait(),
+            Err(at) => return Err(SyncError::BadRing { at: Some(at) }),
+        }
+        Ok(())
+    }
+
+    fn has_news(&self, held: &Inner) -> bool {
+        // SAFETY: We are called with the busy flag held.
+        let Some(live) = (unsafe { (*self.live.get()).as_ref() }) else {
+            return true;
+        };
+        !held.cursors.given_back().is_empty() && live.queue.state() == QueueState::Open
+    }
+}
+
+/// The slots before `end` are done with. If they have flags that ask for something, these are cleared.
+#[inline]
+fn release(held: &mut Inner, end: u32, flagged: bool) {
+    if flagged {
+        clear_flags(held, end);
+    }
+    // It lies between `hwcur` and the program's head, where the span is.
+    let _ = held.cursors.release(end);
+}
+
+#[cold]
+fn clear_flags(held: &Inner, end: u32) {
+    let mut at = held.cursors.hwcur();
+    while at != end {
+        // SAFETY: Within the ring, as both ends are.
+        unsafe {
+            let slot = Slot::from_raw(held.ring.read(at));
+            let flags = slot.flags & !(NS_BUF_CHANGED | NS_MOREFRAG | NS_REPORT);
+            held.ring.write_len_flags(at, slot.len, flags);
+        }
+        at = next(at, held.ring.num_slots());
+    }
+}
+
+/// Copies `len` bytes of a buffer to a frame, from its byte `offset` on.
+///
+/// # Safety
+///
+/// `from` is a buffer with `len` bytes. At `to`, which is aligned to a word, there is room for the frame and for whole words.
+#[inline(always)]
+unsafe fn copy(from: NonNull<u8>, to: NonNull<u8>, offset: u32, len: u32) {
+    if offset != 0 {
+        // A program may write the buffer meanwhile: then it is its own packet that is garbled.
+        // SAFETY: By the requirement.
+        unsafe {
+            to.as_ptr()
+                .add(offset as usize)
+                .copy_from_nonoverlapping(from.as_ptr(), len as usize);
+        }
+        return;
+    }
+    // Most frames are short, and `memcpy` may take many cycles to begin.
+    let (from, to) = (from.as_ptr().cast::<u64>(), to.as_ptr().cast::<u64>());
+    for word in 0..(len as usize).div_ceil(8) {
+        // SAFETY: Buffers begin at multiples of a cache line and are as long; the rest is by the requirement.
+        unsafe { to.add(word).write(from.add(word).read_volatile()) };
+    }
+}
+
+/// What looks whether the driver takes packets again.
+#[pin_data]
+struct Retry {
+    #[pin]
+    timer: HrTimer<Self>,
+    queue: DeviceQueue,
+    kring: Arc<Kring>,
+    /// Microseconds to the next look.
+    interval: AtomicU32,
+}
+
+impl_has_hr_timer! {
+    impl HasHrTimer<Self> for Retry {
+        mode: RelativeSoftMode<Monotonic>, field: self.timer
+    }
+}
+
+impl Retry {
+    fn new(queue: DeviceQueue, kring: Arc<Kring>) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                timer <- HrTimer::new(),
+                queue,
+                kring,
+                interval: AtomicU32::new(LATE),
+            }),
+            GFP_CHARGED,
+        )
+    }
+
+    /// Looks in `us` microseconds. The timer is not running.
+    fn start(this: &Arc<Self>, us: u32) -> ArcHrTimerHandle<Self> {
+        this.interval.store(us, Ordering::Relaxed);
+        this.clone().start(Delta::from_micros(i64::from(us)))
+    }
+}
+
+impl HrTimerCallback for Retry {
+    type Pointer<'a> = Arc<Self>;
+
+    fn run(
+        this: ArcBorrow<'_, Self>,
+        mut context: HrTimerCallbackContext<'_, Self>,
+    ) -> HrTimerRestart {
+        if this.queue.state() == QueueState::Full {
+            wait::published();
+            if !this.kring.listeners.has_sleepers() {
+                // Whoever comes to sleep syncs first, and has the timer started again.
+                return HrTimerRestart::NoRestart;
+            }
+            let us = this.interval.load(Ordering::Relaxed);
+            let us = us.saturating_mul(2).min(LATE);
+            this.interval.store(us, Ordering::Relaxed);
+            context.forward_now(Delta::from_micros(i64::from(us)));
+            return HrTimerRestart::Restart;
+        }
+        this.kring.wake();
+        HrTimerRestart::NoRestart
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A transmit queue of a network device, as its driver offers it to the stack.
+
+use super::netdev::NetDev;
+use crate::bindings;
+use core::ptr::NonNull;
+
+/// What a queue does with a packet now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QueueState {
+    /// It takes it.
+    Open,
+    /// It takes none, and no event tells when it does again.
+    Full,
+    /// It takes none until the interface is up and has a carrier, which is an event of the device.
+    Closed,
+}
+
+/// A transmit queue of a device.
+#[derive(Clone)]
+pub struct DeviceQueue {
+    dev: NetDev,
+    index: u16,
+}
+
+impl DeviceQueue {
+    /// The queue of this number, which the device may not have at the moment.
+    pub fn new(dev: NetDev, index: u16) -> Self {
+        Self { dev, index }
+    }
+
+    /// What it does with a packet now.
+    #[inline]
+    pub fn state(&self) -> QueueState {
+        // SAFETY: The device is valid; there need not be such a queue.
+        match unsafe { bindings::netmap_tx_state(self.dev.as_ptr(), self.index) } {
+            bindings::netmap_tx_state_NETMAP_TX_OPEN => QueueState::Open,
+            bindings::netmap_tx_state_NETMAP_TX_CLOSED => QueueState::Closed,
+            _ => QueueState::Full,
+        }
+    }
+
+    /// Hands packets to the driver as far as it takes them; how many it took is returned. In process context.
+    ///
+    /// # Safety
+    ///
+    /// Each packet is a complete one for this queue, with a reference that is given away with those that are taken. There is one
+    /// more, which the caller keeps, only if the device lets others share its packets.
+    #[inline]
+    pub unsafe fn send(&self, packets: &mut [bindings::netmap_packet]) -> usize {
+        if packets.is_empty() {
+            return 0;
+        }
+        let count = packets.len() as u32;
+        // SAFETY: By the requirement, of as many packets.
+        let taken = unsafe {
+            bindings::netmap_tx_send(self.dev.as_ptr(), self.index, packets.as_mut_ptr(), count)
+        };
+        taken as usize
+    }
+
+    /// Makes a packet for this queue complete, whose frame of `len` bytes is at its data.
+    ///
+    /// # Safety
+    ///
+    /// The packet is the caller's alone, linear and not cloned. Behind its data there is room for `len` bytes, at least the
+    /// 14 of a header, and for 60.
+    #[inline]
+    pub unsafe fn finish(&self, skb: *mut bindings::sk_buff, len: u32) {
+        // SAFETY: By the requirement; the device is valid.
+        unsafe { bindings::netmap_tx_finish(skb, self.dev.as_ptr(), self.index, len) };
+    }
+
+    /// Copies a whole frame of `len` bytes from `from` to a packet that is kept, and makes that complete for this queue, as
+    /// `netmap_tx_reuse` and [`Self::finish`] do; false if it is still in use.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a reference to the packet, which begins with `headroom` bytes and has room for `len` more, at least 60. Both
+    /// that room and the memory at `from` are aligned to a cache line, and go on to the end of one.
+    #[inline(always)]
+    pub unsafe fn copy(
+        &self,
+        skb: NonNull<bindings::sk_buff>,
+        headroom: u32,
+        from: NonNull<u8>,
+        len: u32,
+    ) -> bool {
+        let (dev, from) = (self.dev.as_ptr(), from.as_ptr().cast());
+        // SAFETY: By the requirement; the device is valid.
+        unsafe { bindings::netmap_tx_copy(skb.as_ptr(), headroom, dev, self.index, from, len) }
+    }
+
+    /// The longest frame of the device, with a header and a VLAN tag.
+    #[inline]
+    pub fn longest(&self) -> u32 {
+        /// Bytes of header and tag.
+        const MORE: u32 = 14 + 4;
+        // SAFETY: The device is valid; its MTU is a word that others change at any time.
+        let mtu = unsafe { (&raw const (*self.dev.as_ptr()).mtu).read_volatile() };
+        mtu.saturating_add(MORE)
+    }
+
+    /// How many bytes the device wants free before a frame; a multiple of a cache line.
+    #[inline]
+    pub fn headroom(&self) -> u32 {
+        // SAFETY: The device is valid.
+        unsafe { bindings::netmap_tx_headroom(self.dev.as_ptr()) }
+    }
+
+    /// Whether whoever hands it a packet may keep a reference to it, and leave it as it is until the driver has let go of its
+    /// own.
+    pub fn may_share(&self) -> bool {
+        // SAFETY: The device is valid.
+        unsafe { bindings::netmap_tx_may_share(self.dev.as_ptr()) }
+    }
+
+    /// How many packets its driver has room for, as far as that is known.
+    pub fn ring_size(&self, _rtnl: &super::rtnl::Rtnl) -> Option<u32> {
+        let (mut tx, mut rx) = (0, 0);
+        // SAFETY: The device is valid, and the RTNL mutex is held.
+        let error =
+            unsafe { bindings::netmap_ring_sizes(self.dev.as_ptr(), &raw mut tx, &raw mut rx) };
+        (error == 0).then_some(tx)
+    }
+}

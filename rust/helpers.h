@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c, emulated.c, transmit.c), redirect.c, parameters.c. */
+/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c, emulated.c, transmit.c, xdp.c), redirect.c, parameters.c. */
 #ifndef NETMAP_HELPERS_H
 #define NETMAP_HELPERS_H
 
@@ -8,6 +8,7 @@
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/skbuff.h>
+#include <net/xdp.h>
 
 /*
  * What is allocated for a program is charged to it, and fails without a call of the OOM killer, of the machine or of the
@@ -125,6 +126,26 @@ struct netmap_seen {
 	u16 queue;
 };
 
+/* XDP receive of a device; see xdp.c. */
+struct netmap_xdp {
+	const void *receiver;		/* what gets the packets; NULL if nothing */
+	struct bpf_link *link;
+	struct bpf_prog *official;	/* what the link is for */
+	struct bpf_prog *program;	/* what the driver has instead, which calls the module */
+	struct list_head leaving;
+};
+
+typedef u64 netmap_xdp_run(const struct xdp_buff *buff, const struct netmap_xdp *xdp);
+
+bool netmap_xdp_wanted(struct net_device *dev);
+struct netmap_xdp *netmap_xdp_attach(struct net_device *dev, netmap_xdp_run *run);
+int netmap_xdp_arm(struct netmap_xdp *xdp, struct net_device *dev, const void *receiver);
+bool netmap_xdp_is_armed(const struct netmap_xdp *xdp, const struct net_device *dev);
+void netmap_xdp_detach(struct netmap_xdp *xdp);
+void netmap_xdp_settle(void);
+bool netmap_xdp_copy(const struct xdp_buff *buff, u32 offset, u8 *to, u32 len);
+u32 netmap_xdp_len(const struct xdp_buff *buff);
+
 bool netmap_received_look(struct sk_buff *skb, struct netmap_seen *seen);
 struct sk_buff *netmap_received_detach(struct sk_buff *skb);
 
@@ -187,6 +208,7 @@ extern unsigned int netmap_fwd;
 extern unsigned int netmap_admode;
 
 /* And ours. */
+extern unsigned int netmap_emulated_xdp;
 extern unsigned int netmap_takeover;
 extern bool netmap_e1000e_takeover;
 extern bool netmap_e1000_takeover;

@@ -32,6 +32,9 @@
 //! transmit path take the queue lock of a host ring, wake wait queues, and find ports under RCU. An interrupt takes a
 //! kring's busy flag only if it is free, and never waits for it. What delivers to an inbox, in a softirq, takes the lock of its
 //! senders, and no flag; nothing faults, sleeps or takes another lock under it. User memory is never copied under a lock.
+//!
+//! The program of an emulated port that receives by XDP is attached with no lock held (`Kind::bound`), and taken away by a work
+//! item, which takes the RTNL mutex: only who does not hold that may wait for it.
 
 #![allow(
     // No crate links to this one: `pub` marks what a module offers to the others, and in `logic` also to its tests on the

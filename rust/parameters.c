@@ -46,19 +46,24 @@ unsigned int netmap_fwd;
 module_param_named(fwd, netmap_fwd, uint, 0644);
 MODULE_PARM_DESC(fwd, "Forward all packets between NIC and host rings, not only those marked NS_FORWARD");
 
-static int set_admode(const char *word, const struct kernel_param *param)
+static int set_up_to_2(const char *word, const struct kernel_param *param)
 {
 	return param_set_uint_minmax(word, param, 0, 2);
 }
 
-static const struct kernel_param_ops admode_ops = {
-	.set = set_admode,
+static const struct kernel_param_ops up_to_2_ops = {
+	.set = set_up_to_2,
 	.get = param_get_uint,
 };
 
 unsigned int netmap_admode;
-module_param_cb(admode, &admode_ops, &netmap_admode, 0644);
+module_param_cb(admode, &up_to_2_ops, &netmap_admode, 0644);
 MODULE_PARM_DESC(admode, "What a network device's port is: 0, native where it can be, else emulated; 1, native only; 2, emulated only");
+
+unsigned int netmap_emulated_xdp = 1;
+module_param_cb(emulated_xdp, &up_to_2_ops, &netmap_emulated_xdp, 0644);
+MODULE_PARM_DESC(emulated_xdp,
+		 "Emulated ports receive by XDP: 0, never; 1, where the link stays up; 2, also where it goes down and up for it");
 
 static const char *const takeovers[] = { "auto", "hot", "restart" };
 

@@ -3,10 +3,7 @@
  * The receive side of an emulated port: what the stack's own interface at the other end of the wire sends, in the shapes that only
  * such a port has to make frames of.
  */
-#include <linux/ethtool.h>
-#include <linux/if_packet.h>
 #include <linux/if_tun.h>
-#include <linux/sockios.h>
 #include <linux/virtio_net.h>
 #include <net/ethernet.h>
 #include <netinet/ip.h>
@@ -15,42 +12,12 @@
 #include <pthread.h>
 #include "kselftest_harness.h"
 #include "netmap_test.h"
+#include "stack.h"
 
 #define OFFLOADS	sizeof(struct virtio_net_hdr)
 #define IP_AT		14
 #define PORTS_AT	34
 #define TCP_DATA_AT	54
-
-/* A packet socket of an interface, whose frames have a struct virtio_net_hdr in front if "offloads". */
-static int packet_socket(const char *name, uint16_t protocol, bool offloads)
-{
-	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(protocol), .sll_ifindex = if_nametoindex(name) };
-	int on = 1, fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	if ((offloads && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on))) ||
-	    bind(fd, (struct sockaddr *)&at, sizeof(at))) {
-		int error = errno;
-
-		close(fd);
-		return -error;
-	}
-	return fd;
-}
-
-/* The legacy commands of ethtool that get and set one feature. */
-static int feature(const char *name, uint32_t command, uint32_t value)
-{
-	struct ethtool_value request = { .cmd = command, .data = value };
-	struct ifreq ifr = { .ifr_data = (void *)&request };
-	int result, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	result = ioctl(fd, SIOCETHTOOL, &ifr) ? -errno : (int)request.data;
-	close(fd);
-	return result;
-}
 
 static int set_admode(int mode)
 {
@@ -123,6 +90,8 @@ FIXTURE(emulated)
 FIXTURE_SETUP(emulated)
 {
 	ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_ALL_NIC, 0, 0));
+	ASSERT_TRUE(has_carrier(nic_name()));
+	ASSERT_TRUE(has_carrier(peer_name()));
 	self->peer = packet_socket(peer_name(), 0, true);
 	ASSERT_LE(0, self->peer);
 }
@@ -190,13 +159,13 @@ static int receive_packet(const struct port *port, uint8_t *frame, uint32_t size
 
 TEST_F_TIMEOUT(emulated, says_what_it_is, TIMEOUT_S)
 {
+	const char *kind = expects_xdp() ? "xdp" : "skb";
 	char command[128];
 
-	snprintf(command, sizeof(command), "grep -qx 'netmap-kind:\temulated (skb)' /proc/%d/fdinfo/%d", getpid(), self->port.fd);
+	EXPECT_TRUE(is_kind(&self->port, kind));
+	snprintf(command, sizeof(command), "dmesg | grep -q '%s: emulated (skb), [0-9]* tx + [0-9]* rx queues, 128 + 1024 slots'", nic_name());
 	EXPECT_EQ(0, system(command));
-	snprintf(command, sizeof(command), "dmesg | grep -q '%s: emulated (skb), [0-9]* tx + [0-9]* rx queues, 1024 slots'", nic_name());
-	EXPECT_EQ(0, system(command));
-	snprintf(command, sizeof(command), "grep -q '^%s: emulated (skb)' /sys/kernel/debug/netmap/ports", nic_name());
+	snprintf(command, sizeof(command), "grep -q '^%s: emulated (%s)' /sys/kernel/debug/netmap/ports", nic_name(), kind);
 	EXPECT_EQ(0, system(command));
 	EXPECT_EQ(count_queues(nic_name(), "tx"), self->port.nifp->ni_tx_rings);
 	EXPECT_EQ(count_queues(nic_name(), "rx"), self->port.nifp->ni_rx_rings);
@@ -290,20 +259,17 @@ TEST_F_TIMEOUT(emulated, superframes_are_cut, TIMEOUT_S)
 	EXPECT_EQ(0, ring_counter(&self->port, "rx 0", "drops"));
 }
 
-static int set_mtu(const char *name, int mtu)
-{
-	char command[80];
-
-	snprintf(command, sizeof(command), "ip link set %s mtu %d", name, mtu);
-	return system(command) || !has_carrier(name) ? -EIO : 0;
-}
-
 TEST_F_TIMEOUT(emulated, long_frames_take_several_slots, TIMEOUT_S)
 {
 	static const uint32_t lengths[] = { 2047, 2048, 2049, 4096, 4097, 9000 };
 	static uint8_t frame[9014], got[9014];
 	uint32_t i, slots;
 
+	/* With a program attached, igb takes only what a page has room for. */
+	if (expects_xdp() && !strcmp(getenv("TEST_NIC"), "emulated")) {
+		EXPECT_NE(0, set_mtu(nic_name(), 9000));
+		return;
+	}
 	ASSERT_EQ(0, set_mtu(nic_name(), 9000));
 	ASSERT_EQ(0, set_mtu(peer_name(), 9000));
 	ASSERT_TRUE(has_carrier(nic_name()));
@@ -452,6 +418,8 @@ TEST(packets_of_unbound_rings_are_the_stacks)
 	ASSERT_LE(0, peer);
 	ASSERT_LE(0, stack);
 	ASSERT_EQ(0, port_open(&port, nic_name(), NR_REG_ONE_NIC, 0, NR_RX_RINGS_ONLY));
+	ASSERT_TRUE(has_carrier(nic_name()));
+	ASSERT_TRUE(has_carrier(peer_name()));
 	for (number = 0; number < 200; number++) {
 		struct pollfd fds[] = { { .fd = port.fd, .events = POLLIN }, { .fd = stack, .events = POLLIN } };
 
@@ -474,6 +442,8 @@ TEST(packets_of_unbound_rings_are_the_stacks)
 	if (rings == 1 || strcmp(getenv("TEST_NIC") ?: "", "veth"))
 		EXPECT_EQ(rings == 1, to_stack == 0) TH_LOG("%u rings, %u of 200 to the stack", rings, to_stack);
 	ASSERT_EQ(0, port_close(&port));
+	ASSERT_TRUE(has_carrier(nic_name()));
+	ASSERT_TRUE(has_carrier(peer_name()));
 	/* And all are, when nothing is bound. */
 	ASSERT_EQ(0, send_packet(peer, frame, 100, NULL));
 	i = read(stack, frame, sizeof(frame));

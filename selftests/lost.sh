@@ -109,7 +109,7 @@ fault stuck rx 0 on
 ip link set "$TEST_IF" up
 keeper_told
 check $? "it is told that it cannot be taken again"
-check_that "the log says so" logged 'could not take them again'
+check_that "the log says so" logged 'could not be taken again'
 fault stuck rx 0 off
 sizes=$(ring_sizes "$TEST_IF")
 # shellcheck disable=SC2086 # words

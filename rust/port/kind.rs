@@ -16,7 +16,7 @@ use core::fmt;
 
 /// A port of some kind.
 ///
-/// All functions are called with the registry's mutex held, and the RTNL mutex outside of it, because every port belongs to
+/// All functions but [`Kind::bound`] are called with the registry's mutex held, and the RTNL mutex outside of it, because every port belongs to
 /// a network device. Those that get the [`RingUses`] are called with that mutex of the port held, too.
 pub(crate) trait Kind: Send + Sync {
     /// What it has in common with all others.
@@ -40,6 +40,10 @@ pub(crate) trait Kind: Send + Sync {
 
     /// A file has bound rings, or is about to let go of some; `uses` is up to date already.
     fn uses_changed(&self, uses: &RingUses);
+
+    /// What a bind leaves to be done without any mutex held, by the task that has bound rings. Another bind or the port's end may
+    /// come in between.
+    fn bound(&self) {}
 
     /// Lets go of what is behind the port, when nothing is bound.
     fn close(&self, rtnl: &Rtnl);

@@ -133,6 +133,13 @@ fn lock_for(dev: &NetDev) -> Result<RtnlGuard> {
 /// queue of the device could not be frozen; `EOPNOTSUPP` for ports and devices that are not supported, with the reason in
 /// the log.
 pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Binding>> {
+    let binding = bind_locked(request, file)?;
+    binding.kind().bound();
+    Ok(binding)
+}
+
+/// [`bind`], as far as it takes the mutexes.
+fn bind_locked(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Binding>> {
     check_region(request.mem_id)?;
     if request.select == RingSelect::Null || request.flags.monitor() {
         return Err(EOPNOTSUPP);
@@ -156,6 +163,13 @@ pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<B
 
 /// Undoes a binding, when its file is released.
 pub(crate) fn unbind(binding: &Binding) {
+    unbind_locked(binding);
+    // What could not be undone under the mutexes: the caller finds the device as it was.
+    emulated::settle();
+}
+
+/// [`unbind`], as far as it takes the mutexes.
+fn unbind_locked(binding: &Binding) {
     let rtnl = Rtnl::lock();
     let mut registry = registry::lock();
     let kind = binding.kind();

@@ -5,7 +5,7 @@
 //! Each comes with the RTNL mutex held, and some while a port is bound, whose mutexes are held then: so ports are found by a table
 //! of its own, and only a device that goes away takes the registry's mutex.
 
-use super::{super::registry, Emulated};
+use super::{super::registry, xdp, Emulated};
 use crate::{
     bindings,
     prelude::*,
@@ -59,7 +59,10 @@ fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
             emulated.port.own_krings().for_each(|kring| kring.wake());
         }
         NetdevEvent::ChangeName => emulated.port.uses().rename(&dev.name(rtnl)),
-        NetdevEvent::Features => emulated.offloads.changed(&dev, rtnl),
+        NetdevEvent::Features => {
+            emulated.offloads.changed(&dev, rtnl);
+            emulated.tags.changed(&dev, rtnl);
+        }
         NetdevEvent::Unregister => {
             let mut registry = registry::lock();
             emulated.end(rtnl);
@@ -85,5 +88,12 @@ impl Notifier {
         Ok(Self {
             _netdev: NetdevNotifier::register(on_netdev)?,
         })
+    }
+}
+
+impl Drop for Notifier {
+    fn drop(&mut self) {
+        // The module goes, and with it what it has left to be done.
+        xdp::settle();
     }
 }

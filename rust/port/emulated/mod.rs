@@ -5,6 +5,9 @@
 //! Nothing of the driver is touched. What the device receives is taken at netfilter's ingress hook ([`receive`]), and what a
 //! program sends is given to the driver as the stack would give it ([`transmit`]). A port is made by its first binding and goes
 //! with its last one, or with its device.
+//!
+//! Where the driver can have a program look at packets before they are those of the stack, what is received is taken there
+//! ([`xdp`]). The hook stays in place for what comes another way.
 
 mod capture;
 pub(crate) mod events;
@@ -12,6 +15,7 @@ mod offloads;
 mod pool;
 mod receive;
 mod transmit;
+mod xdp;
 
 use super::{
     host::{HostRings, HostTx},
@@ -44,9 +48,10 @@ use crate::{
 use capture::Capture;
 use core::fmt;
 use kernel::sync::{new_mutex, Mutex};
-use offloads::Offloads;
+use offloads::{Offloads, TAGS, TOGETHER};
 use receive::Receiver;
 use transmit::TxQueue;
+use xdp::Xdp;
 
 /// Slots of a ring, if the request does not say.
 const SLOTS: u32 = 1024;
@@ -66,6 +71,8 @@ struct Emulated {
     receiver: Arc<Receiver>,
     capture: Arc<Capture>,
     offloads: Offloads,
+    /// Off while packets come by XDP.
+    tags: Offloads,
     /// Its lock nests inside the port's.
     #[pin]
     state: Mutex<State>,
@@ -81,7 +88,20 @@ struct OpenDevice {
     /// There while anything is bound: it lets pass what our own host rings send up.
     ingress: Option<Hook<Receiver>>,
     egress: Option<Hook<Capture>>,
+    early: Early,
     dev: NetDev,
+}
+
+/// Whether packets come by XDP.
+enum Early {
+    /// They do not.
+    No,
+    /// They shall, as soon as a task that has bound a ring holds no lock.
+    Wanted,
+    /// A task is about it.
+    Attaching,
+    /// They do, unless an administrator took the program away.
+    Attached(Xdp),
 }
 
 /// The port of a device that has none yet, with no ring in use. `EOPNOTSUPP` with the reason in the log if it is no Ethernet
@@ -97,6 +117,11 @@ pub(super) fn open(
     }
     let emulated = Emulated::new(dev, wish, region, rtnl)?;
     Ok(Arc::new(EmulatedKind(emulated), GFP_CHARGED)?)
+}
+
+/// Waits until what the end of ports has left to be done is done. Without the RTNL mutex.
+pub(super) fn settle() {
+    xdp::settle();
 }
 
 /// Whether it is a ring for what the device receives.
@@ -137,6 +162,7 @@ impl Emulated {
             opened: Some(OpenDevice {
                 ingress: None,
                 egress: None,
+                early: Early::No,
                 dev: dev.clone(),
             }),
         };
@@ -147,7 +173,8 @@ impl Emulated {
                 transmit,
                 receiver,
                 capture,
-                offloads: Offloads::new(),
+                offloads: Offloads::new(TOGETHER),
+                tags: Offloads::new(TAGS),
                 state <- new_mutex!(state, "netmap_emulated"),
             }),
             GFP_CHARGED,
@@ -178,9 +205,48 @@ impl Emulated {
         }
         if this.port.krings_of(fresh).any(|kring| is_received(kring)) {
             this.offloads.off(&opened.dev, rtnl);
+            if matches!(opened.early, Early::No) && Xdp::is_wanted(&opened.dev, rtnl) {
+                opened.early = Early::Wanted;
+            }
         }
         this.port.start(fresh);
         Ok(())
+    }
+
+    /// Has packets come by XDP, if that is wanted. Without any lock held.
+    fn attach(&self) {
+        let dev = match &mut self.state.lock().opened {
+            Some(opened) if matches!(opened.early, Early::Wanted) => {
+                opened.early = Early::Attaching;
+                opened.dev.clone()
+            }
+            _ => return,
+        };
+        let attached = Xdp::attach(&dev, &self.receiver);
+        let rtnl = Rtnl::lock();
+        let mut state = self.state.lock();
+        // If the port has ended, what was attached goes.
+        let Some(opened) = &mut state.opened else {
+            return;
+        };
+        let armed = attached.and_then(|mut xdp| {
+            self.tags.off(&dev, &rtnl);
+            xdp.arm(&dev, &rtnl)
+                .inspect_err(|_| self.tags.restore(&dev, &rtnl))?;
+            Ok(xdp)
+        });
+        let label = dev.label(&rtnl);
+        opened.early = match armed {
+            Ok(xdp) => {
+                pr_info!("{label}: emulated (xdp)\n");
+                Early::Attached(xdp)
+            }
+            Err(error) => {
+                let (why, errno) = (xdp::why(error), error.to_errno());
+                pr_info!("{label}: emulated (skb), no XDP: {why} ({errno})\n");
+                Early::No
+            }
+        };
     }
 
     /// Opens the inbox of a ring that has memory, if it has one.
@@ -247,13 +313,16 @@ impl Emulated {
         let OpenDevice {
             ingress,
             egress,
+            early,
             dev,
         } = opened;
         events::leave(self, rtnl);
+        drop(early);
         drop(ingress);
         drop(egress);
         // A device that moves to another namespace keeps the features that it has.
         self.offloads.restore(&dev, rtnl);
+        self.tags.restore(&dev, rtnl);
         for inbox in self.receiver.inboxes() {
             inbox.close();
         }
@@ -307,6 +376,10 @@ impl Kind for EmulatedKind {
         emulated.capture.follow(uses, emulated.port.counts().rx);
     }
 
+    fn bound(&self) {
+        self.0.attach();
+    }
+
     fn close(&self, rtnl: &Rtnl) {
         self.0.close(rtnl);
     }
@@ -320,10 +393,15 @@ impl Kind for EmulatedKind {
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.state.lock().opened.is_none() {
-            return f.write_str("gone");
-        }
-        f.write_str("emulated (skb)")
+        f.write_str(match &self.0.state.lock().opened {
+            None => "gone",
+            Some(OpenDevice {
+                early: Early::Attached(xdp),
+                dev,
+                ..
+            }) if xdp.is_armed(dev) => "emulated (xdp)",
+            Some(_) => "emulated (skb)",
+        })
     }
 
     fn is_taken(&self, _transmit: bool, _ring: u32) -> bool {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The offloads that put received packets together, off while a receive ring is bound: a program wants them as they came.
+//! The offloads that change received packets, off while a receive ring is bound: a program wants them as they came.
 
 use crate::{
     atomic::{AtomicU64, Ordering},
@@ -8,32 +8,42 @@ use crate::{
     sys::{netdev::NetDev, rtnl::Rtnl}, //
 };
 
-/// In software, in hardware, and the one before both.
-const RECEIVE: u64 = 1 << bindings::NETIF_F_GRO_BIT
+/// Those that put packets together: in software, in hardware, and the one before both.
+pub(super) const TOGETHER: u64 = 1 << bindings::NETIF_F_GRO_BIT
     | 1 << bindings::NETIF_F_GRO_HW_BIT
     | 1 << bindings::NETIF_F_LRO_BIT;
 
-/// The offloads of a device that were turned off. Under the RTNL mutex.
-pub(super) struct Offloads(AtomicU64);
+/// That which takes out the VLAN tag: XDP is not told of it.
+pub(super) const TAGS: u64 =
+    1 << bindings::NETIF_F_HW_VLAN_CTAG_RX_BIT | 1 << bindings::NETIF_F_HW_VLAN_STAG_RX_BIT;
+
+/// Some offloads of a device, and which of them were turned off. Under the RTNL mutex.
+pub(super) struct Offloads {
+    which: u64,
+    ours: AtomicU64,
+}
 
 impl Offloads {
-    /// None.
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(0))
+    /// These, none of which is turned off.
+    pub(super) fn new(which: u64) -> Self {
+        Self {
+            which,
+            ours: AtomicU64::new(0),
+        }
     }
 
     /// Turns them off. One that the device has always on stays on: what it puts together is cut.
     pub(super) fn off(&self, dev: &NetDev, rtnl: &Rtnl) {
-        let wanted = dev.wanted_features(rtnl) & RECEIVE;
+        let wanted = dev.wanted_features(rtnl) & self.which;
         if wanted != 0 {
-            self.0.fetch_or(wanted, Ordering::Relaxed);
+            self.ours.fetch_or(wanted, Ordering::Relaxed);
             dev.set_wanted_features(wanted, 0, rtnl);
         }
     }
 
     /// Turns those on again that [`Self::off`] turned off, unless the user has done it.
     pub(super) fn restore(&self, dev: &NetDev, rtnl: &Rtnl) {
-        let ours = self.0.swap(0, Ordering::Relaxed);
+        let ours = self.ours.swap(0, Ordering::Relaxed);
         if ours != 0 {
             dev.set_wanted_features(0, ours, rtnl);
         }
@@ -41,7 +51,7 @@ impl Offloads {
 
     /// The device's features have changed. What the user turns on is not ours any more, even if it is turned off again.
     pub(super) fn changed(&self, dev: &NetDev, rtnl: &Rtnl) {
-        self.0
+        self.ours
             .fetch_and(!dev.wanted_features(rtnl), Ordering::Relaxed);
     }
 }

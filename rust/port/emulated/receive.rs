@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The receive side of emulated ports: from netfilter's ingress hook into the rings' inboxes.
+//! The receive side of emulated ports: from netfilter's ingress hook, or XDP ([`super::xdp`]), into the rings' inboxes.
 //!
 //! A packet goes to the ring of the queue that the driver says it came from, modulo the number of rings. One whose ring no file has
 //! bound goes on to the stack, as what comes in on a queue of a native port that is not taken.
@@ -41,9 +41,9 @@ impl Receiver {
 
     /// The one for a packet that came from a queue of the device, if the ring is bound.
     #[inline]
-    fn choose(&self, queue: u16) -> Option<&Inbox> {
+    pub(super) fn choose(&self, queue: u32) -> Option<&Inbox> {
         let count = self.inboxes.len();
-        let queue = usize::from(queue);
+        let queue = queue as usize;
         let ring = if queue < count {
             queue
         } else {
@@ -63,7 +63,7 @@ impl Inspector for Receiver {
         let Some(seen) = (unsafe { Seen::look(skb) }) else {
             return false;
         };
-        let Some(inbox) = self.choose(seen.queue()) else {
+        let Some(inbox) = self.choose(seen.queue().into()) else {
             return false;
         };
         if !seen.is_frame() {

@@ -8,6 +8,7 @@
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/skbuff.h>
+#include <linux/workqueue.h>
 #include <net/xdp.h>
 
 /*
@@ -109,6 +110,10 @@ bool netmap_skb_is_ours(struct sk_buff *skb);
 void netmap_skb_lost(struct sk_buff *skb);
 void netmap_skb_queue_init(struct sk_buff_head *queue);
 bool netmap_skb_queue_empty(struct sk_buff_head *queue);
+
+void netmap_work_init(struct work_struct *work, work_func_t run);
+void netmap_work_ask(struct work_struct *work);
+void netmap_work_cancel(struct work_struct *work);
 
 void netmap_bh_disable(void);
 void netmap_bh_enable(void);

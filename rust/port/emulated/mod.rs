@@ -14,6 +14,7 @@ pub(crate) mod events;
 mod offloads;
 mod pool;
 mod receive;
+mod retry;
 mod transmit;
 mod xdp;
 
@@ -259,6 +260,11 @@ impl Emulated {
 
     /// Takes rings that have no user out of service.
     fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {
+        let sending = || {
+            let krings = self.port.krings_of(rings);
+            krings.filter_map(|kring| self.transmit_of(kring))
+        };
+        transmit::drain(sending, rtnl);
         for kring in self.port.krings_of(rings) {
             let held = kring.stop();
             if let Some(transmit) = self.transmit_of(kring) {

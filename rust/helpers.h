@@ -138,6 +138,9 @@ struct netmap_xdp {
 	struct bpf_prog *official;	/* what the link is for */
 	struct bpf_prog *program;	/* what the driver has instead, which calls the module */
 	struct list_head leaving;
+	struct net_device *dev;		/* which gets features back afterwards, with a reference; or NULL */
+	netdevice_tracker tracker;
+	u64 features;
 };
 
 typedef u64 netmap_xdp_run(const struct xdp_buff *buff, const struct netmap_xdp *xdp);
@@ -146,7 +149,7 @@ bool netmap_xdp_wanted(struct net_device *dev);
 struct netmap_xdp *netmap_xdp_attach(struct net_device *dev, netmap_xdp_run *run);
 int netmap_xdp_arm(struct netmap_xdp *xdp, struct net_device *dev, const void *receiver);
 bool netmap_xdp_is_armed(const struct netmap_xdp *xdp, const struct net_device *dev);
-void netmap_xdp_detach(struct netmap_xdp *xdp);
+void netmap_xdp_detach(struct netmap_xdp *xdp, struct net_device *dev, u64 features);
 void netmap_xdp_settle(void);
 bool netmap_xdp_copy(const struct xdp_buff *buff, u32 offset, u8 *to, u32 len);
 u32 netmap_xdp_len(const struct xdp_buff *buff);
@@ -180,6 +183,7 @@ struct netmap_packet {
 };
 
 u32 netmap_tx_headroom(struct net_device *dev);
+u32 netmap_tx_tailroom(struct net_device *dev);
 u32 netmap_tx_page_room(u32 headroom);
 bool netmap_tx_may_share(struct net_device *dev);
 enum netmap_tx_state netmap_tx_state(struct net_device *dev, u16 index);

@@ -9,7 +9,7 @@
 #include "helpers.h"
 
 /* How a buffer is allocated that a frame is copied to: the frame can wait if there is none. */
-#define TX_GFP (GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
+#define TX_GFP ((__force gfp_t)netmap_gfp | __GFP_NOWARN)
 
 u32 netmap_tx_headroom(struct net_device *dev)
 {
@@ -23,9 +23,19 @@ u32 netmap_tx_page_room(u32 headroom)
 	return used < PAGE_SIZE ? PAGE_SIZE - used : 0;
 }
 
+/* The driver of some hardware puts the frame check sequence there itself. */
+u32 netmap_tx_tailroom(struct net_device *dev)
+{
+	return max_t(u32, ETH_FCS_LEN, READ_ONCE(dev->needed_tailroom));
+}
+
+/*
+ * ether_setup() lets all devices share. Those without a queue have packets of theirs go through a stack or another device, which change
+ * them and leave their marks, and not all of them take the flag away.
+ */
 bool netmap_tx_may_share(struct net_device *dev)
 {
-	return dev->priv_flags & IFF_TX_SKB_SHARING;
+	return (dev->priv_flags & (IFF_TX_SKB_SHARING | IFF_NO_QUEUE)) == IFF_TX_SKB_SHARING;
 }
 
 enum netmap_tx_state netmap_tx_state(struct net_device *dev, u16 index)
@@ -157,8 +167,9 @@ struct sk_buff *netmap_tx_around(struct page *page, u32 headroom)
 /*
  * Hands packets to the driver, in their order, as long as it takes them; says how many it took.
  *
- * The driver is stopped only after a grace period since the interface was marked as not running, or tells that its queue
- * is stopped; and bottom halves are off from the look at that to the end.
+ * A driver with a queue is stopped only after a grace period since the interface was marked as not running, or tells that its queue
+ * is stopped; and bottom halves are off from the look at that to the end. Those without a queue have to do with packets at any
+ * time, as the stack looks no closer.
  */
 u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count)
 {
@@ -180,7 +191,7 @@ u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *pack
 			result = netdev_start_xmit(packet->skb, dev, queue, taken + 1 < count);
 			if (unlikely(!dev_xmit_complete(result)))
 				break;
-			packet->dropped = result == NET_XMIT_DROP;
+			packet->dropped = result < 0 || result == NET_XMIT_DROP;
 		} while (++taken < count && !netif_xmit_frozen_or_drv_stopped(queue));
 	}
 	HARD_TX_UNLOCK(dev, queue);

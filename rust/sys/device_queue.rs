@@ -92,14 +92,14 @@ impl DeviceQueue {
         unsafe { bindings::netmap_tx_copy(skb.as_ptr(), headroom, dev, self.index, from, len) }
     }
 
-    /// The longest frame of the device, with a header and a VLAN tag.
+    /// The longest frame of the device, with a header and a VLAN tag. Some virtual devices have an MTU without a limit.
     #[inline]
     pub fn longest(&self) -> u32 {
         /// Bytes of header and tag.
         const MORE: u32 = 14 + 4;
         // SAFETY: The device is valid; its MTU is a word that others change at any time.
         let mtu = unsafe { (&raw const (*self.dev.as_ptr()).mtu).read_volatile() };
-        mtu.saturating_add(MORE)
+        mtu.min(u32::from(u16::MAX)) + MORE
     }
 
     /// How many bytes the device wants free before a frame; a multiple of a cache line.
@@ -107,6 +107,12 @@ impl DeviceQueue {
     pub fn headroom(&self) -> u32 {
         // SAFETY: The device is valid.
         unsafe { bindings::netmap_tx_headroom(self.dev.as_ptr()) }
+    }
+
+    /// How many bytes the device wants free behind a frame.
+    pub fn tailroom(&self) -> u32 {
+        // SAFETY: The device is valid.
+        unsafe { bindings::netmap_tx_tailroom(self.dev.as_ptr()) }
     }
 
     /// Whether whoever hands it a packet may keep a reference to it, and leave it as it is until the driver has let go of its

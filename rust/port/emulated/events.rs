@@ -60,7 +60,7 @@ fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
             emulated.port.own_krings().for_each(|kring| kring.wake());
         }
         NetdevEvent::GoingDown => emulated.port.own_krings().for_each(|kring| kring.wake()),
-        NetdevEvent::ChangeName => emulated.port.uses().rename(&dev.name(rtnl)),
+        NetdevEvent::ChangeName => emulated.port.rename(&dev.name(rtnl)),
         NetdevEvent::Features => {
             emulated.offloads.changed(&dev, rtnl);
             emulated.tags.changed(&dev, rtnl);

@@ -43,12 +43,7 @@ impl Nic {
     }
 
     /// Makes rings ready that have memory: hooks, hardware.
-    pub(super) fn prepare(
-        &self,
-        this: &Arc<Self>,
-        fresh: RingSet,
-        rtnl: &Rtnl,
-    ) -> Result {
+    pub(super) fn prepare(&self, this: &Arc<Self>, fresh: RingSet, rtnl: &Rtnl) -> Result {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         for kring in self.port.krings_of(fresh).filter(|kring| kring.host) {
@@ -156,12 +151,7 @@ impl Nic {
     }
 
     /// Gives hardware queues of those rings of the list that have one back. Their krings are stopped afterwards.
-    pub(super) fn give_back(
-        &self,
-        state: &mut NicState,
-        list: RingSet,
-        rtnl: &Rtnl,
-    ) {
+    pub(super) fn give_back(&self, state: &mut NicState, list: RingSet, rtnl: &Rtnl) {
         let mut ids = core::mem::take(&mut state.ids);
         ids.clear();
         for (direction, ring) in each(list) {

@@ -211,6 +211,7 @@ extern unsigned int netmap_buf_num;
 extern unsigned int netmap_no_timestamp;
 extern unsigned int netmap_fwd;
 extern unsigned int netmap_admode;
+extern unsigned int netmap_generic_ringsize;
 
 /* And ours. */
 extern unsigned int netmap_emulated_xdp;

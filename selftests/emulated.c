@@ -171,6 +171,32 @@ TEST_F_TIMEOUT(emulated, says_what_it_is, TIMEOUT_S)
 	EXPECT_EQ(count_queues(nic_name(), "rx"), self->port.nifp->ni_rx_rings);
 }
 
+/* What a request does not say a parameter does, within bounds. */
+TEST_F_TIMEOUT(emulated, rings_are_as_large_as_the_parameter_says, TIMEOUT_S)
+{
+	static const struct {
+		const char *value;
+		uint32_t slots;
+	} sizes[] = { { "256", 256 }, { "0", 32 }, { "31", 32 }, { "999", 999 }, { "1000000", 16384 }, { "1024", 1024 } };
+	long admode = parameter("admode");
+	char command[128];
+	struct port peer;
+	uint32_t i;
+
+	/* A port keeps those of its first bind. */
+	ASSERT_EQ(0, set_admode(2));
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		snprintf(command, sizeof(command), "echo %s >/sys/module/netmap/parameters/generic_ringsize", sizes[i].value);
+		ASSERT_EQ(0, system(command));
+		ASSERT_EQ(0, port_open(&peer, peer_name(), NR_REG_ONE_NIC, 0, NR_RX_RINGS_ONLY));
+		EXPECT_EQ(sizes[i].slots, peer.reg.nr_rx_slots) TH_LOG("%s", sizes[i].value);
+		EXPECT_EQ(sizes[i].slots, rx_ring(&peer, 0)->num_slots);
+		ASSERT_EQ(0, port_close(&peer));
+	}
+	ASSERT_NE(0, system("echo -1 2>/dev/null >/sys/module/netmap/parameters/generic_ringsize"));
+	ASSERT_EQ(0, set_admode(admode));
+}
+
 TEST_F_TIMEOUT(emulated, frames_of_all_lengths_arrive, TIMEOUT_S)
 {
 	uint32_t len;

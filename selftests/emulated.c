@@ -568,4 +568,72 @@ TEST(ring_sizes)
 	}
 }
 
+/* Tells pktgen something about an interface, or one of its threads. */
+static int pktgen(const char *file, const char *command)
+{
+	char path[64];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/net/pktgen/%s", file);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	len = write(fd, command, strlen(command));
+	close(fd);
+	return len == (ssize_t)strlen(command) ? 0 : -EIO;
+}
+
+static void generate(struct __test_metadata *_metadata, const struct port *port, const char *name, const char *const *commands)
+{
+	const uint32_t count = 96, magic = htonl(0xbe9be955);
+	uint32_t i, slots, found;
+	uint8_t frame[2048];
+	char add[64];
+
+	ASSERT_EQ(0, pktgen("kpktgend_0", "rem_device_all"));
+	snprintf(add, sizeof(add), "add_device %s", name);
+	ASSERT_EQ(0, pktgen("kpktgend_0", add));
+	ASSERT_EQ(0, pktgen(name, "count 96"));
+	ASSERT_EQ(0, pktgen(name, "pkt_size 100"));
+	ASSERT_EQ(0, pktgen(name, "dst 10.9.9.9"));
+	ASSERT_EQ(0, pktgen(name, "dst_mac ff:ff:ff:ff:ff:ff"));
+	for (; *commands; commands++)
+		ASSERT_EQ(0, pktgen(name, *commands)) TH_LOG("%s", *commands);
+	for (found = 0; found < 3; found++) {
+		/* It returns when all are sent. */
+		ASSERT_EQ(0, pktgen("pgctrl", "start"));
+		for (i = 0; i < count; i++) {
+			uint32_t at;
+
+			ASSERT_EQ(100, receive_packet(port, frame, sizeof(frame), &slots)) TH_LOG("packet %u", i);
+			memcpy(&at, frame + PORTS_AT + 8, sizeof(at));
+			ASSERT_EQ(magic, at);
+			EXPECT_TRUE(!memcmp(frame, "\xff\xff\xff\xff\xff\xff", 6) && frame[12] == 0x08 && frame[IP_AT] == 0x45);
+		}
+	}
+}
+
+/*
+ * pktgen sends the same packet many times and keeps it meanwhile: to the port's device itself, where it is one that others have
+ * too, in one piece or several, and through the wire. All arrive, and pktgen's packet is left as it is.
+ */
+TEST_F_TIMEOUT(emulated, packets_that_others_have_too, TIMEOUT_S)
+{
+	static const char *const whole[] = { "xmit_mode netif_receive", "burst 8", NULL };
+	static const char *const parts[] = { "xmit_mode netif_receive", "burst 8", "frags 3", NULL };
+	static const char *const shared[] = { "clone_skb 48", "burst 4", "delay 20000", NULL };
+	static const char *const alone[] = { "delay 20000", NULL };
+	bool may_share = strcmp(getenv("TEST_NIC"), "veth");
+
+	ASSERT_EQ(0, system("modprobe pktgen"));
+	generate(_metadata, &self->port, nic_name(), whole);
+	generate(_metadata, &self->port, nic_name(), parts);
+	generate(_metadata, &self->port, peer_name(), may_share ? shared : alone);
+	/* A veth, which hands packets over to a stack, does not take one that its sender keeps: pktgen asks it. */
+	EXPECT_EQ(may_share, !pktgen(peer_name(), "clone_skb 48"));
+	ASSERT_EQ(0, system("rmmod pktgen"));
+	EXPECT_EQ(0, ring_counter(&self->port, "rx 0", "errors"));
+}
+
 TEST_HARNESS_MAIN

@@ -168,7 +168,9 @@ enum netmap_tx_state {
 
 /* A packet for a driver, made of the frame in a ring's slots up to `end`. */
 struct netmap_packet {
+	/* NULL if it is yet to be made of the page, the reference to which it gets. */
 	struct sk_buff *skb;
+	struct page *page;
 	u32 end;
 	/* Bytes of the frame, without padding. */
 	u32 bytes;
@@ -194,8 +196,7 @@ void *netmap_tx_page_data(struct page *page, u32 headroom);
 void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom);
 void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len);
 bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len);
-struct sk_buff *netmap_tx_around(struct page *page, u32 headroom);
-u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count);
+u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom);
 
 bool netmap_message_allowed(void);
 bool netmap_refusal_allowed(void);
@@ -215,6 +216,7 @@ extern unsigned int netmap_buf_num;
 extern unsigned int netmap_no_timestamp;
 extern unsigned int netmap_fwd;
 extern unsigned int netmap_admode;
+extern unsigned int netmap_generic_ringsize;
 
 /* And ours. */
 extern unsigned int netmap_emulated_xdp;

@@ -601,7 +601,7 @@ static bool sends_all(struct __test_metadata *_metadata, FIXTURE_DATA(failures) 
 
 TEST_F_TIMEOUT(failures, of_sending, 1200)
 {
-	static const char *const functions[] = { "netmap_tx_alloc", "netmap_tx_page_alloc", "netmap_tx_around" };
+	static const char *const functions[] = { "netmap_tx_alloc", "netmap_tx_page_alloc" };
 	bool lasts, pages = !strcmp(getenv("TEST_NIC") ?: "", "veth");
 	unsigned long start, end;
 	long n, total = 0;

@@ -46,16 +46,19 @@ impl DeviceQueue {
     /// # Safety
     ///
     /// Each packet is a complete one for this queue, with a reference that is given away with those that are taken. There is one
-    /// more, which the caller keeps, only if the device lets others share its packets.
+    /// more, which the caller keeps, only if the device lets others share its packets. Or it is to be made of a page with a
+    /// reference that is given away likewise, in which the frame begins behind `headroom` bytes, with room for at least 60 and for
+    /// what the kernel has at the end of a packet; then there may be a packet in place of the page afterwards.
     #[inline]
-    pub unsafe fn send(&self, packets: &mut [bindings::netmap_packet]) -> usize {
+    pub unsafe fn send(&self, packets: &mut [bindings::netmap_packet], headroom: u32) -> usize {
         if packets.is_empty() {
             return 0;
         }
         let count = packets.len() as u32;
         // SAFETY: By the requirement, of as many packets.
         let taken = unsafe {
-            bindings::netmap_tx_send(self.dev.as_ptr(), self.index, packets.as_mut_ptr(), count)
+            let (dev, packets) = (self.dev.as_ptr(), packets.as_mut_ptr());
+            bindings::netmap_tx_send(dev, self.index, packets, count, headroom)
         };
         taken as usize
     }

@@ -43,6 +43,7 @@ use crate::{
     sys::{
         netdev::NetDev,
         netfilter::{Hook, Place},
+        param,
         rtnl::Rtnl, //
     }, //
 };
@@ -54,8 +55,6 @@ use receive::Receiver;
 use transmit::TxQueue;
 use xdp::Xdp;
 
-/// Slots of a ring, if the request does not say.
-const SLOTS: u32 = 1024;
 /// Fewest slots of a ring.
 const MIN_SLOTS: u32 = 32;
 /// Most rings of a direction that are not host rings.
@@ -141,9 +140,10 @@ impl Emulated {
             host_tx: HostRings::count(wish.host_tx_rings),
             host_rx: HostRings::count(wish.host_rx_rings),
         };
+        let usual = param::generic_ringsize();
         let slots = |wish: u32| {
-            let wish = if wish == 0 { SLOTS } else { wish };
-            round_slots(wish.clamp(MIN_SLOTS, MAX_SLOTS), SLOTS, 1)
+            let wish = if wish == 0 { usual } else { wish };
+            round_slots(wish.clamp(MIN_SLOTS, MAX_SLOTS), 0, 1)
         };
         let slots = (slots(wish.tx_slots), slots(wish.rx_slots));
         let port = Port::new(dev.name(rtnl), counts, slots, region)?;

@@ -242,8 +242,8 @@ impl Pool {
         }
     }
 
-    /// Makes a packet for `queue` of the frame of `len` bytes that was copied to what [`Self::take`] gave last. [`None`] without
-    /// memory; then it is as if it had not been taken.
+    /// Makes a packet for `queue` of the frame of `len` bytes that was copied to what [`Self::take`] gave last; if it is in a page,
+    /// what one is to be made of.
     ///
     /// # Safety
     ///
@@ -254,28 +254,41 @@ impl Pool {
         blank: Blank,
         queue: &DeviceQueue,
         len: u32,
-    ) -> Option<bindings::netmap_packet> {
-        let skb = match blank.from {
-            Kept::Nothing => blank.fresh,
-            Kept::Packet(skb) => skb.as_ptr(),
-            Kept::Page(page) => {
-                // SAFETY: The page is the pool's alone.
-                let skb = unsafe { bindings::netmap_tx_around(page.as_ptr(), self.headroom) };
-                if skb.is_null() {
-                    self.put_back(blank);
-                    return None;
-                }
-                skb
-            }
+    ) -> bindings::netmap_packet {
+        let (skb, page) = match blank.from {
+            Kept::Nothing => (blank.fresh, null_mut()),
+            Kept::Packet(skb) => (skb.as_ptr(), null_mut()),
+            Kept::Page(page) => (null_mut(), page.as_ptr()),
         };
-        // SAFETY: The packet is ours alone. The frame is at its data, and by the type's invariant there is room for 60 bytes.
-        unsafe { queue.finish(skb, len) };
-        Some(bindings::netmap_packet {
+        if page.is_null() {
+            // SAFETY: The packet is ours alone. The frame is at its data, and by the type's invariant there is room for 60 bytes.
+            unsafe { queue.finish(skb, len) };
+        } else {
+            // SAFETY: The pool has a reference to the page; this one is the packet's.
+            unsafe { bindings::netmap_get_page(page) };
+        }
+        bindings::netmap_packet {
             skb,
+            page,
             bytes: len,
             pooled: blank.fresh.is_null(),
             ..Default::default()
-        })
+        }
+    }
+
+    /// Hands packets that [`Self::finish`] or [`Self::copy`] made to the driver, as far as it takes them; how many it took.
+    ///
+    /// # Safety
+    ///
+    /// They are for `queue`, and each is handed over once.
+    #[inline]
+    pub(super) unsafe fn send(
+        &self,
+        queue: &DeviceQueue,
+        packets: &mut [bindings::netmap_packet],
+    ) -> usize {
+        // SAFETY: By the requirement, and by the type's invariant on headroom and room.
+        unsafe { queue.send(packets, self.headroom) }
     }
 
     /// What [`Self::take`] gave last is not used.
@@ -299,7 +312,13 @@ impl Pool {
     /// The driver did not get it.
     pub(super) unsafe fn retract(&mut self, packet: &bindings::netmap_packet) {
         // SAFETY: The reference that the driver would have got is ours.
-        unsafe { bindings::netmap_skb_consume(packet.skb) };
+        unsafe {
+            if packet.page.is_null() {
+                bindings::netmap_skb_consume(packet.skb);
+            } else {
+                bindings::netmap_tx_page_put(packet.page);
+            }
+        }
         if packet.pooled {
             self.rewind();
         }

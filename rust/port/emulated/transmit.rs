@@ -252,9 +252,7 @@ impl Live {
             match to {
                 Some(to) if len <= longest => {
                     // SAFETY: A frame with bytes has those of a header, as `add` has seen.
-                    let Some(packet) = (unsafe { self.pool.finish(to, &self.queue, len) }) else {
-                        break Stop::NoMemory;
-                    };
+                    let packet = unsafe { self.pool.finish(to, &self.queue, len) };
                     self.add(bindings::netmap_packet {
                         end,
                         flagged,
@@ -308,7 +306,7 @@ impl Live {
             return true;
         };
         // SAFETY: The pool has made the packets for this queue.
-        let taken = unsafe { self.queue.send(batch) };
+        let taken = unsafe { self.pool.send(&self.queue, batch) };
         let (mut packets, mut bytes) = (0, 0u64);
         let (mut errors, mut drops) = (0, 0);
         for packet in batch.iter().take(taken) {

@@ -60,14 +60,10 @@ rename() {
 
 # One that has a lock of its own, with which the stack tells of the name.
 other_renamed() {
-	local holder status
+	local status
 	modprobe dummy numdummies=0 && ip link add nmdummy type dummy && ip link set nmdummy up || return 1
-	./port hold netmap:nmdummy >/tmp/held 2>&1 &
-	holder=$!
-	wait_for grep -q bound /tmp/held && ip link set nmdummy name nmother && grep -q '^nmother: emulated' "$ports"
+	start_holding netmap:nmdummy && ip link set nmdummy name nmother && grep -q '^nmother: emulated' "$ports" && stop_holding
 	status=$?
-	kill "$holder"
-	wait "$holder" 2>/dev/null
 	ip link del nmother
 	return "$status"
 }

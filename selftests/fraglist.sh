@@ -18,9 +18,7 @@ collecting() {
 # forwarded PORT: packets of the far host's go out of the interface nma, most of them in lists, and all come out of the port's rings.
 forwarded() {
 	local port=$1 device=${1%\*} before arrived
-	./port hold "netmap:$port" >/tmp/held 2>&1 &
-	holder=$!
-	wait_for grep -q bound /tmp/held || return 1
+	start_holding "netmap:$port" || return 1
 	before=$(packets_of nma)
 	in_peer bash -c "exec 5>/dev/udp/$in_route/9; for ((i = 0; i < $sent; i++)); do printf '%0500d' \$i >&5; done"
 	arrived() {
@@ -29,8 +27,7 @@ forwarded() {
 	wait_for arrived
 	arrived=$(rings_of "$device")
 	echo $(($(packets_of nma) - before)) >/tmp/lists
-	kill "$holder"
-	wait "$holder" 2>/dev/null
+	stop_holding
 	[ "$arrived" = "$sent" ] || { echo "$arrived of $sent came out of $port"; return 1; }
 }
 packets_of() {

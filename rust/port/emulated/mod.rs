@@ -286,15 +286,14 @@ impl Emulated {
         let mut received = 0..u32::from(self.port.counts().rx);
         if !received.any(|ring| uses.is_used(Direction::Rx, ring)) {
             match opened.early {
-                // A binding has failed that would have received.
-                Early::Wanted => opened.early = Early::No,
-                Early::No => {}
+                // If it is wanted still, a binding has failed that would have received.
+                Early::No | Early::Wanted => {
+                    opened.early = Early::No;
+                    self.offloads.restore(&opened.dev, rtnl);
+                }
                 Early::Attaching | Early::Attached(_) => {
                     self.offloads.restore_beside_xdp(&opened.dev, rtnl)
                 }
-            }
-            if matches!(opened.early, Early::No) {
-                self.offloads.restore(&opened.dev, rtnl);
             }
         }
         for kring in self.port.krings_of(rings) {

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "host.h"
+#include "kernel_file.h"
 
 #define ROOT	"/sys/fs/cgroup"
 #define GROUP	ROOT "/netmap-test"
@@ -16,17 +17,6 @@
 #define SOME	20480
 #define MANY	81920
 #define LIMIT	"33554432"
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), err;
-
-	if (fd < 0)
-		return -errno;
-	err = write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
-	close(fd);
-	return err;
-}
 
 static int enter(const char *group)
 {

@@ -11,6 +11,7 @@
 #include <netinet/udp.h>
 #include <pthread.h>
 #include "kselftest_harness.h"
+#include "kernel_file.h"
 #include "netmap_test.h"
 #include "stack.h"
 
@@ -566,22 +567,6 @@ TEST(ring_sizes)
 		EXPECT_EQ(sizes[i][1], rx_ring(&port, 0)->num_slots);
 		EXPECT_EQ(0, port_close(&port));
 	}
-}
-
-/* Tells pktgen something about an interface, or one of its threads. */
-static int pktgen(const char *file, const char *command)
-{
-	char path[64];
-	ssize_t len;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/net/pktgen/%s", file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	len = write(fd, command, strlen(command));
-	close(fd);
-	return len == (ssize_t)strlen(command) ? 0 : -EIO;
 }
 
 static void generate(struct __test_metadata *_metadata, const struct port *port, const char *name, const char *const *commands)

@@ -2,15 +2,16 @@
 /*
  * Every allocation and every copy from and to user space that a call makes fails once: the first of them, then the
  * second, until the call makes fewer. Each time the errno is that of the failure, nothing is left behind, and the NIC
- * carries the stack's packets. What cannot be sent for want of memory, through a driver that keeps its queues, is sent later. The kernel must have fault injection; only such that stem from netmap are counted.
+ * carries the stack's packets. What cannot be sent for want of memory, through a driver that keeps its queues, is sent
+ * later. The kernel must have fault injection; only such that stem from netmap are counted.
  *
  * An allocator may have a second way. Where failures last, all allocations after the first that fails do so too.
  */
 #include <dirent.h>
 #include <fnmatch.h>
 #include <sys/klog.h>
-
 #include "host.h"
+#include "kernel_file.h"
 
 #define FAULTS	"/sys/kernel/debug"
 #define LEN	100
@@ -22,16 +23,9 @@ static const char *const kinds[] = { "failslab", "fail_page_alloc", "fail_userco
 static int put(const char *text, const char *format, const char *a, const char *b)
 {
 	char path[128];
-	ssize_t len;
-	int fd;
 
 	snprintf(path, sizeof(path), format, a, b);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	len = write(fd, text, strlen(text));
-	close(fd);
-	return len == (ssize_t)strlen(text) ? 0 : -EIO;
+	return write_file(path, text);
 }
 
 /* Where the function ends that starts here: where the next one starts. */

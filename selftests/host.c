@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include "host.h"
+#include "kernel_file.h"
 
 FIXTURE(host)
 {
@@ -226,17 +227,6 @@ static int run(const char *format, const char *name)
 	return system(command);
 }
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t len = strlen(text);
-	int err = fd < 0 || write(fd, text, len) != len ? -errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
 /*
  * pktgen sends the same packet many times, several times at once, and keeps it meanwhile: the ring must have a packet of
  * its own of each, and leave pktgen's as it is.
@@ -251,22 +241,21 @@ TEST_F_TIMEOUT(host, packets_that_the_sender_keeps, TIMEOUT_S)
 	struct netmap_ring *ring = host_rx(&self->port);
 	long long drops = ring_counter(&self->port, "host-rx 0", "drops");
 	uint32_t i, slots, found;
-	char path[64], add[64];
+	char add[64];
 	int round;
 
 	/* Its packets go to the driver directly, and so by the hook of an emulated port. */
 	if (is_emulated())
 		return;
 	ASSERT_EQ(0, run("modprobe pktgen", ""));
-	snprintf(path, sizeof(path), "/proc/net/pktgen/%s", nic_name());
 	snprintf(add, sizeof(add), "add_device %s", nic_name());
-	ASSERT_EQ(0, write_file("/proc/net/pktgen/kpktgend_0", add));
+	ASSERT_EQ(0, pktgen("kpktgend_0", add));
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
-		ASSERT_EQ(0, write_file(path, commands[i])) TH_LOG("%s", commands[i]);
+		ASSERT_EQ(0, pktgen(nic_name(), commands[i])) TH_LOG("%s", commands[i]);
 	}
 	for (round = 0; round < 5; round++) {
 		/* It returns when all are sent, which the ring has room for. */
-		ASSERT_EQ(0, write_file("/proc/net/pktgen/pgctrl", "start"));
+		ASSERT_EQ(0, pktgen("pgctrl", "start"));
 		ASSERT_TRUE(wait_slots(&self->port, ring, count));
 		for (i = 0; i < count; i++) {
 			ASSERT_EQ(100, take_frame(ring, self->frame, &slots));
@@ -278,7 +267,7 @@ TEST_F_TIMEOUT(host, packets_that_the_sender_keeps, TIMEOUT_S)
 	}
 	EXPECT_EQ(drops, ring_counter(&self->port, "host-rx 0", "drops"));
 	/* And those that wait when the ring goes are freed once. */
-	ASSERT_EQ(0, write_file("/proc/net/pktgen/pgctrl", "start"));
+	ASSERT_EQ(0, pktgen("pgctrl", "start"));
 	ASSERT_EQ(0, port_close(&self->port));
 	EXPECT_EQ(0, run("rmmod pktgen", ""));
 	ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_SW, 0, 0));

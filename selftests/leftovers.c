@@ -5,6 +5,7 @@
  */
 #include <ctype.h>
 #include <sys/wait.h>
+#include "kernel_file.h"
 
 #include "netmap_test.h"
 #include "kselftest_harness.h"
@@ -242,17 +243,6 @@ static bool shows_address(const char *path)
 	}
 	fclose(f);
 	return found;
-}
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC), err;
-
-	if (fd < 0)
-		return -errno;
-	err = write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
-	close(fd);
-	return err;
 }
 
 #define TRACING "/sys/kernel/tracing"

@@ -220,7 +220,7 @@ fn run<const LEN: usize>(args: &Args) -> io::Result<Report> {
             go::<LEN, _, _>(args, tx, rx)
         }
         Api::Program | Api::Syscall => {
-            let (tx, rx) = nothing::ends(args.api == Api::Syscall);
+            let (tx, rx) = nothing::ends(args.api == Api::Syscall)?;
             go::<LEN, _, _>(args, sends.then_some(tx), receives.then_some(rx))
         }
     }?;

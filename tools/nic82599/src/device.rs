@@ -184,7 +184,17 @@ pub struct Device {
     looped: Vec<Vec<u8>>,
     turn: usize,
     faults: Faults,
+    accesses: Accesses,
     now: u64,
+}
+
+/// How often the driver has read and written registers, which a processor waits for, since the card was powered on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accesses {
+    /// Reads.
+    pub reads: u64,
+    /// Writes.
+    pub writes: u64,
 }
 
 struct Identifying {
@@ -229,6 +239,7 @@ impl Device {
             looped: Vec::new(),
             turn: 0,
             faults: Faults::default(),
+            accesses: Accesses::default(),
             now: 0,
         };
         device.sfp.set_present(settings.model.optical());

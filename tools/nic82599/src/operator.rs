@@ -2,7 +2,7 @@
 //! Carries out what the control socket asks of the ports.
 
 use crate::control::{Command, Generate, LinkState, Module, Request, Target};
-use crate::device::Device;
+use crate::device::{Accesses, Device};
 use crate::registers::{RxRegister, TxRegister};
 use crate::rules::Mode;
 use crate::sfp::Sfp;
@@ -120,6 +120,8 @@ fn statistics(port: &Port) -> String {
     port.with(|device, _| {
         let _ = writeln!(text, "link {}", u8::from(device.link_up()));
         let _ = writeln!(text, "buffered {}", device.buffered());
+        let Accesses { reads, writes } = device.accesses();
+        let _ = writeln!(text, "register_reads {reads}\nregister_writes {writes}");
         for (number, queue) in device.rx_queues().iter().enumerate() {
             if queue.ring().live() {
                 let (head, tail) = (queue.read(RxRegister::Head), queue.read(RxRegister::Tail));

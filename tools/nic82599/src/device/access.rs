@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The driver's reads and writes of registers.
 
-use super::Device;
+use super::{Accesses, Device};
 use crate::faults::Side;
 use crate::firmware::Firmware;
 use crate::interrupt::Extended;
@@ -26,9 +26,15 @@ const NEGOTIATED: u32 = 1 << 16;
 const RESTART: u32 = 1 << 12;
 
 impl Device {
+    /// How often the driver has read and written registers.
+    pub fn accesses(&self) -> Accesses {
+        self.accesses
+    }
+
     /// The driver reads the register at `at` in BAR 0.
     pub fn read(&mut self, at: u32, now: u64) -> u32 {
         self.now = now;
+        self.accesses.reads += 1;
         if self.faults.dead() || !self.config.answers() {
             return GONE;
         }
@@ -128,6 +134,7 @@ impl Device {
     /// The driver writes the register at `at` in BAR 0.
     pub fn write(&mut self, at: u32, value: u32, now: u64) {
         self.now = now;
+        self.accesses.writes += 1;
         if self.faults.dead() || !self.config.answers() || at >= FILE_SIZE {
             return;
         }

@@ -155,6 +155,12 @@ bool netmap_xdp_copy(const struct xdp_buff *buff, u32 offset, u8 *to, u32 len);
 u32 netmap_xdp_len(const struct xdp_buff *buff);
 
 bool netmap_received_look(struct sk_buff *skb, struct netmap_seen *seen);
+unsigned int netmap_received(void *receiver, struct sk_buff *skb, const struct nf_hook_state *state);
+
+/* In port/emulated/receive.rs: whether a frame, or any other packet, is taken. A packet is the callee's then, and a frame copied. */
+bool netmap_take_frame(const void *receiver, const void *data, u32 len, u32 queue);
+bool netmap_take_received(const void *receiver, struct sk_buff *skb);
+
 struct sk_buff *netmap_received_detach(struct sk_buff *skb);
 
 /* What a driver's transmit queue does with a packet now. */

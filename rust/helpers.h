@@ -202,6 +202,7 @@ void *netmap_tx_page_data(struct page *page, u32 headroom);
 void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom);
 void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len);
 bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len);
+bool netmap_tx_copy_to_page(struct page *page, u32 headroom, const u64 *from, u32 len);
 u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom);
 
 bool netmap_message_allowed(void);

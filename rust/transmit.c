@@ -129,22 +129,41 @@ void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u3
 }
 
 /*
- * Both at once for a whole frame, which is at `from`. A buffer and the room for a frame are multiples of a cache line, and so
- * they may be copied in parts of half a line. A program may write its buffer meanwhile: then it is its own frame that is garbled.
+ * A buffer and the room for a frame are multiples of a cache line, and so they may be copied in parts of half a line. A program may write
+ * its buffer meanwhile: then it is its own frame that is garbled.
  */
-bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len)
+static __always_inline void copy(u64 *to, const u64 *from, u32 len)
 {
-	u64 *to = reuse(skb, headroom);
 	const u64 *end = (const u64 *)((const char *)from + len);
 
-	if (!to)
-		return false;
 	for (; from < end; from += 4, to += 4) {
 		to[0] = READ_ONCE(from[0]);
 		to[1] = READ_ONCE(from[1]);
 		to[2] = READ_ONCE(from[2]);
 		to[3] = READ_ONCE(from[3]);
 	}
+}
+
+/* The copy of a whole frame, which is at `from`, to a page that nobody else uses, and the reference for what is made of it. */
+bool netmap_tx_copy_to_page(struct page *page, u32 headroom, const u64 *from, u32 len)
+{
+	if (page_ref_count(page) != 1)
+		return false;
+	/* What the last one to use it has read is read before it is written again. */
+	smp_acquire__after_ctrl_dep();
+	copy(page_address(page) + headroom, from, len);
+	page_ref_inc(page);
+	return true;
+}
+
+/* Reuse, the copy of a whole frame, which is at `from`, and its finish at once. */
+bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len)
+{
+	u64 *to = reuse(skb, headroom);
+
+	if (!to)
+		return false;
+	copy(to, from, len);
 	finish(skb, dev, index, len);
 	return true;
 }
@@ -177,8 +196,9 @@ static u32 send_some(struct net_device *dev, u16 index, struct netmap_packet *pa
 
 	local_bh_disable();
 	/* All of them first, because a driver is told with each whether another one follows. */
-	for (made = 0; made < count; made++)
-		if (packets[made].page && unlikely(!make(&packets[made], dev, index, headroom)))
+	made = packets->page ? 0 : count;
+	for (; made < count; made++)
+		if (unlikely(!make(&packets[made], dev, index, headroom)))
 			break;
 	dev_xmit_recursion_inc();
 	HARD_TX_LOCK(dev, queue, smp_processor_id());

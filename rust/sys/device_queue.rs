@@ -95,6 +95,26 @@ impl DeviceQueue {
         unsafe { bindings::netmap_tx_copy(skb.as_ptr(), headroom, dev, self.index, from, len) }
     }
 
+    /// Copies a whole frame of `len` bytes from `from` to a page that is kept, as `netmap_tx_page_data` and `netmap_get_page` do; false
+    /// if it is still in use.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a reference to the page, and gets one for a packet that is made of it. The page has room for `len` bytes behind
+    /// `headroom`. Both that room and the memory at `from` are aligned to a cache line, and go on to the end of one.
+    #[inline(always)]
+    pub unsafe fn copy_to_page(
+        &self,
+        page: NonNull<bindings::page>,
+        headroom: u32,
+        from: NonNull<u8>,
+        len: u32,
+    ) -> bool {
+        let from = from.as_ptr().cast();
+        // SAFETY: By the requirement.
+        unsafe { bindings::netmap_tx_copy_to_page(page.as_ptr(), headroom, from, len) }
+    }
+
     /// The longest frame of the device, with a header and a VLAN tag. Some virtual devices have an MTU without a limit.
     #[inline]
     pub fn longest(&self) -> u32 {

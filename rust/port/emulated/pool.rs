@@ -153,7 +153,7 @@ impl Pool {
         self.add()
     }
 
-    /// [`Self::take`], the copy of a whole frame and [`Self::finish`] at once, if the front is a packet that is not in use.
+    /// [`Self::take`], the copy of a whole frame and [`Self::finish`] at once, if the front is not in use.
     ///
     /// # Safety
     ///
@@ -164,23 +164,41 @@ impl Pool {
         queue: &DeviceQueue,
         from: NonNull<u8>,
         len: u32,
-    ) -> Option<NonNull<bindings::sk_buff>> {
+    ) -> Option<bindings::netmap_packet> {
         if self.count == 0 {
             return None;
         }
         let front = *self.at(self.first)?;
-        let Kept::Packet(skb) = front else {
-            return None;
-        };
         // SAFETY: By the requirement and the type's invariant. Buffers and room are multiples of a cache line.
-        if !unsafe { queue.copy(skb, self.headroom, from, len) } {
+        let (is_free, skb, page) = unsafe {
+            match front {
+                Kept::Nothing => return None,
+                Kept::Packet(skb) => (
+                    queue.copy(skb, self.headroom, from, len),
+                    skb.as_ptr(),
+                    null_mut(),
+                ),
+                Kept::Page(page) => (
+                    queue.copy_to_page(page, self.headroom, from, len),
+                    null_mut(),
+                    page.as_ptr(),
+                ),
+            }
+        };
+        if !is_free {
             return None;
         }
         let end = self.first.wrapping_add(self.count);
         // INVARIANT: The front becomes the back.
         *self.at(end)? = front;
         self.first = self.first.wrapping_add(1);
-        Some(skb)
+        Some(bindings::netmap_packet {
+            skb,
+            page,
+            bytes: len,
+            pooled: true,
+            ..Default::default()
+        })
     }
 
     /// One more, in place of the front if there are as many as may be.

@@ -137,14 +137,24 @@ struct netmap_xdp {
 	struct bpf_link *link;
 	struct bpf_prog *official;	/* what the link is for */
 	struct bpf_prog *program;	/* what the driver has instead, which calls the module */
+	bool marked_only;		/* whether only frames with netmap_xdp_complete are for the receiver */
 	struct list_head leaving;
 	struct net_device *dev;		/* which gets features back afterwards, with a reference; or NULL */
 	netdevice_tracker tracker;
 	u64 features;
 };
 
+/*
+ * A flag of XDP frames that the kernel does not use: a port has sent it, and so it is complete. What else comes through a veth is a
+ * stack's, which leaves checksums to its receiver.
+ */
+enum {
+	netmap_xdp_complete = 1U << 30,
+};
+
 typedef u64 netmap_xdp_run(const struct xdp_buff *buff, const struct netmap_xdp *xdp);
 
+bool netmap_is_veth(const struct net_device *dev);
 bool netmap_xdp_wanted(struct net_device *dev);
 struct netmap_xdp *netmap_xdp_attach(struct net_device *dev, netmap_xdp_run *run);
 int netmap_xdp_arm(struct netmap_xdp *xdp, struct net_device *dev, const void *receiver);

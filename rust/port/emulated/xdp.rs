@@ -122,11 +122,12 @@ pub(super) fn settle() {
 unsafe extern "C" fn run(buff: *const bindings::xdp_buff, xdp: *const bindings::netmap_xdp) -> u64 {
     // SAFETY: By the function's requirement: `xdp` and the receiver that it has stay at least until the end of the RCU read side,
     // see `netmap_xdp_detach`, and the packet and its queue's device as long.
-    let (receiver, buff, queue, dev, softirq) = unsafe {
+    let (receiver, marked_only, buff, queue, dev, softirq) = unsafe {
         let receiver = (&raw const (*xdp).receiver).read_volatile();
         let queue = &*(*buff).rxq;
         (
             receiver.cast::<Receiver>().as_ref(),
+            (*xdp).marked_only,
             &*buff,
             queue.queue_index,
             queue.dev,
@@ -134,6 +135,12 @@ unsafe extern "C" fn run(buff: *const bindings::xdp_buff, xdp: *const bindings::
         )
     };
     let flags = flags_of(buff);
+    let queue = match (marked_only, flags & bindings::netmap_xdp_complete != 0) {
+        (true, false) => return NOT_TAKEN,
+        // That of a veth is the one of the processor that has sent it.
+        (true, true) => 0,
+        (false, _) => queue,
+    };
     // SAFETY: The device is there while it receives.
     let features = unsafe { (&raw const (*dev).features).read_volatile() };
     if features & TAGS != 0 {

@@ -187,6 +187,8 @@ struct netmap_packet {
 	/* NULL if it is yet to be made of the page, the reference to which it gets. */
 	struct sk_buff *skb;
 	struct page *page;
+	/* Where the frame is until it is copied. */
+	const u64 *from;
 	u32 end;
 	/* Bytes of the frame, without padding. */
 	u32 bytes;
@@ -200,6 +202,16 @@ struct netmap_packet {
 	bool dropped;
 };
 
+/* What frames are copied to: a ring of entries, the first of which is used next and becomes the last. */
+struct netmap_kept {
+	void **entries;		/* struct sk_buff or struct page, as "packets" says; there is a power of two of them */
+	u32 mask;
+	u32 first;
+	u32 count;
+	u32 headroom;
+	bool packets;
+};
+
 u32 netmap_tx_headroom(struct net_device *dev);
 u32 netmap_tx_tailroom(struct net_device *dev);
 u32 netmap_tx_page_room(u32 headroom);
@@ -211,8 +223,7 @@ void netmap_tx_page_put(struct page *page);
 void *netmap_tx_page_data(struct page *page, u32 headroom);
 void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom);
 void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len);
-bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len);
-bool netmap_tx_copy_to_page(struct page *page, u32 headroom, const u64 *from, u32 len);
+u32 netmap_tx_copy(struct net_device *dev, u16 index, struct netmap_kept *kept, struct netmap_packet *packets, u32 count);
 u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom);
 
 bool netmap_message_allowed(void);

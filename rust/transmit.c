@@ -156,28 +156,44 @@ static __always_inline void copy(u64 *to, const u64 *from, u32 len)
 	}
 }
 
-/* The copy of a whole frame, which is at `from`, to a page that nobody else uses, and the reference for what is made of it. */
-bool netmap_tx_copy_to_page(struct page *page, u32 headroom, const u64 *from, u32 len)
+static __always_inline bool copy_to_page(struct page *page, u32 headroom, const struct netmap_packet *packet)
 {
 	if (page_ref_count(page) != 1)
 		return false;
 	/* What the last one to use it has read is read before it is written again. */
 	smp_acquire__after_ctrl_dep();
-	copy(page_address(page) + headroom, from, len);
+	copy(page_address(page) + headroom, packet->from, packet->bytes);
+	/* For the packet that is made of it. */
 	page_ref_inc(page);
 	return true;
 }
 
-/* Reuse, the copy of a whole frame, which is at `from`, and its finish at once. */
-bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len)
+/* Copies whole frames to what is kept, as far as that is not in use, and makes packets complete; how many. */
+u32 netmap_tx_copy(struct net_device *dev, u16 index, struct netmap_kept *kept, struct netmap_packet *packets, u32 count)
 {
-	u64 *to = reuse(skb, headroom);
+	struct netmap_packet *packet = packets;
+	void *entry, *data;
 
-	if (!to)
-		return false;
-	copy(to, from, len);
-	finish(skb, dev, index, len);
-	return true;
+	if (!kept->count)
+		return 0;
+	for (; packet < packets + count; packet++) {
+		entry = kept->entries[kept->first & kept->mask];
+		if (kept->packets) {
+			data = reuse(entry, kept->headroom);
+			if (unlikely(!data))
+				break;
+			copy(data, packet->from, packet->bytes);
+			finish(entry, dev, index, packet->bytes);
+			packet->skb = entry;
+		} else {
+			if (unlikely(!copy_to_page(entry, kept->headroom, packet)))
+				break;
+			packet->page = entry;
+		}
+		kept->entries[(kept->first + kept->count) & kept->mask] = entry;
+		kept->first++;
+	}
+	return packet - packets;
 }
 
 /* The frame that is in the page becomes a packet, which has the reference to the page. Bottom halves are off. */

@@ -193,38 +193,44 @@ pub(super) fn drain<'a, Queues: Iterator<Item = &'a Arc<TxQueue>>>(
 }
 
 impl Live {
-    /// Copies frames from `slots` to the batch as long as they are what nearly all are: in one slot, and to go into what is kept and
-    /// not in use.
+    /// Copies frames from `slots` to the batch as long as they are what nearly all are, in one slot, and what is kept is not in use.
+    /// False if that was why it has stopped.
     #[inline(never)]
-    fn fill_short(&mut self, held: &mut Inner, slots: &mut Span, longest: u32) {
+    fn fill_short(&mut self, held: &mut Inner, slots: &mut Span, longest: u32) -> bool {
         let lengths = SHORTEST..=longest.min(held.buf_size);
         let n = held.ring.num_slots();
-        let free = self.batch.iter_mut().skip(self.filled);
-        for (entry, index) in free.zip(slots.clone()) {
+        let free = self.batch.get_mut(self.filled..).unwrap_or(&mut []);
+        let mut found = 0;
+        for (entry, index) in free.iter_mut().zip(slots.clone()) {
             // SAFETY: Indices of a span of this ring are below its number of slots.
             let slot = Slot::from_raw(unsafe { held.ring.read(index) });
             let len = u32::from(slot.len);
             if slot.has(NS_MOREFRAG) || !lengths.contains(&len) {
-                return;
+                break;
             }
             let Some(from) = held.region.buf_ptr(slot.buf_idx) else {
-                return;
+                break;
             };
             if !held.accept(index, slot.buf_idx) {
-                return;
+                break;
             }
-            // SAFETY: A buffer with a whole frame, for which there is room.
-            let Some(packet) = (unsafe { self.pool.copy(&self.queue, from, len) }) else {
-                return;
-            };
-            slots.next();
-            self.filled += 1;
             *entry = bindings::netmap_packet {
+                from: from.as_ptr().cast(),
                 end: next(index, n),
+                bytes: len,
                 flagged: slot.flags != 0,
-                ..packet
+                pooled: true,
+                ..Default::default()
             };
+            found += 1;
         }
+        let found = free.get_mut(..found).unwrap_or(&mut []);
+        // SAFETY: Buffers with a whole frame each, for which there is room. The region keeps them.
+        let copied = unsafe { self.pool.copy(&self.queue, found) };
+        let all = copied == found.len();
+        self.filled += copied;
+        *slots = slots.rest(copied as u32);
+        all
     }
 
     /// Copies frames from `slots` to the batch.
@@ -233,10 +239,11 @@ impl Live {
         let n = held.ring.num_slots();
         let mut packets = Packets::new(slots.begin(), n);
         let mut frame = Frame::default();
+        let mut kept_is_free = true;
         let stop = loop {
             // Between two frames.
-            if packets.first() == slots.begin() {
-                self.fill_short(held, slots, longest);
+            if kept_is_free && packets.first() == slots.begin() {
+                kept_is_free = self.fill_short(held, slots, longest);
                 packets = Packets::new(slots.begin(), n);
             }
             if self.filled == BATCH {

@@ -97,21 +97,46 @@ const char *netmap_not_ethernet(const struct net_device *dev)
  * Looks at a packet at the ingress hook. The data lie behind the MAC header, and a VLAN tag beside the packet. Nothing of it is
  * changed, for others may have it too. False if it is not for a program.
  */
-bool netmap_received_look(struct sk_buff *skb, struct netmap_seen *seen)
+static __always_inline bool look(struct sk_buff *skb, struct netmap_seen *seen)
 {
 	unsigned int header;
 
-	if (netmap_skb_is_ours(skb) || !skb_mac_header_was_set(skb) || skb_mac_offset(skb) > -ETH_HLEN)
+	if (unlikely(skb->destructor) && netmap_skb_is_ours(skb))
+		return false;
+	if (!skb_mac_header_was_set(skb) || skb_mac_offset(skb) > -ETH_HLEN)
 		return false;
 	header = -skb_mac_offset(skb);
 	seen->queue = skb_rx_queue_recorded(skb) ? skb_get_rx_queue(skb) : 0;
 	seen->len = skb->len + header;
-	seen->tag = netmap_skb_vlan(skb);
+	seen->tag = skb_vlan_tag_present(skb) ? netmap_skb_vlan(skb) : 0;
 	if (skb_is_nonlinear(skb) || skb_is_gso(skb) || skb->ip_summed == CHECKSUM_PARTIAL)
 		seen->data = NULL;
 	else
 		seen->data = skb_mac_header(skb);
 	return true;
+}
+
+bool netmap_received_look(struct sk_buff *skb, struct netmap_seen *seen)
+{
+	return look(skb, seen);
+}
+
+/*
+ * The ingress hook of a port's receiver. What nearly all packets are, frames without a tag beside them, is delivered without more ado. With
+ * bottom halves off, as all of netfilter's hooks of devices.
+ */
+unsigned int netmap_received(void *receiver, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	struct netmap_seen seen;
+
+	if (unlikely(!look(skb, &seen)))
+		return NF_ACCEPT;
+	if (unlikely(!seen.data || seen.tag))
+		return netmap_take_received(receiver, skb) ? NF_STOLEN : NF_ACCEPT;
+	if (unlikely(!netmap_take_frame(receiver, seen.data, seen.len, seen.queue)))
+		return NF_ACCEPT;
+	napi_consume_skb(skb, 1);
+	return NF_STOLEN;
 }
 
 /* Makes it one that nobody else has and that begins with its MAC header; NULL, with the packet freed, without memory. */

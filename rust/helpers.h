@@ -137,14 +137,24 @@ struct netmap_xdp {
 	struct bpf_link *link;
 	struct bpf_prog *official;	/* what the link is for */
 	struct bpf_prog *program;	/* what the driver has instead, which calls the module */
+	bool marked_only;		/* whether only frames with netmap_xdp_complete are for the receiver */
 	struct list_head leaving;
 	struct net_device *dev;		/* which gets features back afterwards, with a reference; or NULL */
 	netdevice_tracker tracker;
 	u64 features;
 };
 
+/*
+ * A flag of XDP frames that the kernel does not use: a port has sent it, and so it is complete. What else comes through a veth is a
+ * stack's, which leaves checksums to its receiver.
+ */
+enum {
+	netmap_xdp_complete = 1U << 30,
+};
+
 typedef u64 netmap_xdp_run(const struct xdp_buff *buff, const struct netmap_xdp *xdp);
 
+bool netmap_is_veth(const struct net_device *dev);
 bool netmap_xdp_wanted(struct net_device *dev);
 struct netmap_xdp *netmap_xdp_attach(struct net_device *dev, netmap_xdp_run *run);
 int netmap_xdp_arm(struct netmap_xdp *xdp, struct net_device *dev, const void *receiver);
@@ -155,6 +165,12 @@ bool netmap_xdp_copy(const struct xdp_buff *buff, u32 offset, u8 *to, u32 len);
 u32 netmap_xdp_len(const struct xdp_buff *buff);
 
 bool netmap_received_look(struct sk_buff *skb, struct netmap_seen *seen);
+unsigned int netmap_received(void *receiver, struct sk_buff *skb, const struct nf_hook_state *state);
+
+/* In port/emulated/receive.rs: whether a frame, or any other packet, is taken. A packet is the callee's then, and a frame copied. */
+bool netmap_take_frame(const void *receiver, const void *data, u32 len, u32 queue);
+bool netmap_take_received(const void *receiver, struct sk_buff *skb);
+
 struct sk_buff *netmap_received_detach(struct sk_buff *skb);
 
 /* What a driver's transmit queue does with a packet now. */
@@ -171,6 +187,8 @@ struct netmap_packet {
 	/* NULL if it is yet to be made of the page, the reference to which it gets. */
 	struct sk_buff *skb;
 	struct page *page;
+	/* Where the frame is until it is copied. */
+	const u64 *from;
 	u32 end;
 	/* Bytes of the frame, without padding. */
 	u32 bytes;
@@ -184,6 +202,16 @@ struct netmap_packet {
 	bool dropped;
 };
 
+/* What frames are copied to: a ring of entries, the first of which is used next and becomes the last. */
+struct netmap_kept {
+	void **entries;		/* struct sk_buff or struct page, as "packets" says; there is a power of two of them */
+	u32 mask;
+	u32 first;
+	u32 count;
+	u32 headroom;
+	bool packets;
+};
+
 u32 netmap_tx_headroom(struct net_device *dev);
 u32 netmap_tx_tailroom(struct net_device *dev);
 u32 netmap_tx_page_room(u32 headroom);
@@ -195,7 +223,7 @@ void netmap_tx_page_put(struct page *page);
 void *netmap_tx_page_data(struct page *page, u32 headroom);
 void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom);
 void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len);
-bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len);
+u32 netmap_tx_copy(struct net_device *dev, u16 index, struct netmap_kept *kept, struct netmap_packet *packets, u32 count);
 u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom);
 
 bool netmap_message_allowed(void);

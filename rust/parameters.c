@@ -67,7 +67,7 @@ MODULE_PARM_DESC(generic_ringsize, "Slots of a ring of an emulated port, if the 
 unsigned int netmap_emulated_xdp = 1;
 module_param_cb(emulated_xdp, &up_to_2_ops, &netmap_emulated_xdp, 0644);
 MODULE_PARM_DESC(emulated_xdp,
-		 "Emulated ports receive by XDP: 0, never; 1, where the link stays up; 2, also where it goes down and up for it");
+		 "Emulated ports receive by XDP: 0, never; 1, where the link stays up; 2, also where it goes down and up for it, and veths");
 
 static const char *const takeovers[] = { "auto", "hot", "restart" };
 

@@ -5,15 +5,21 @@
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
+#include <net/xdp.h>
 
 #include "helpers.h"
 
 /* How a buffer is allocated that a frame is copied to: the frame can wait if there is none. */
 #define TX_GFP ((__force gfp_t)netmap_gfp | __GFP_NOWARN)
 
+/* What is sent as a frame of XDP begins with its description, and the room that programs of XDP expect. */
+#define FRAME_HEADROOM (sizeof(struct xdp_frame) + XDP_PACKET_HEADROOM)
+
 u32 netmap_tx_headroom(struct net_device *dev)
 {
-	return ALIGN(max_t(u32, NET_SKB_PAD, READ_ONCE(dev->needed_headroom)), SMP_CACHE_BYTES);
+	u32 least = netmap_is_veth(dev) ? FRAME_HEADROOM : NET_SKB_PAD;
+
+	return ALIGN(max_t(u32, least, READ_ONCE(dev->needed_headroom)), SMP_CACHE_BYTES);
 }
 
 u32 netmap_tx_page_room(u32 headroom)
@@ -102,14 +108,20 @@ void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom)
 	return reuse(skb, headroom);
 }
 
+/* Pads a frame; says how long it is then. */
+static __always_inline u32 pad(void *data, u32 len)
+{
+	if (likely(len >= ETH_ZLEN))
+		return len;
+	memset(data + len, 0, ETH_ZLEN - len);
+	return ETH_ZLEN;
+}
+
 static __always_inline void finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len)
 {
 	int depth;
 
-	if (unlikely(len < ETH_ZLEN)) {
-		memset(skb->data + len, 0, ETH_ZLEN - len);
-		len = ETH_ZLEN;
-	}
+	len = pad(skb->data, len);
 	skb->len = len;
 	skb_set_tail_pointer(skb, len);
 	skb->dev = dev;
@@ -129,24 +141,59 @@ void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u3
 }
 
 /*
- * Both at once for a whole frame, which is at `from`. A buffer and the room for a frame are multiples of a cache line, and so
- * they may be copied in parts of half a line. A program may write its buffer meanwhile: then it is its own frame that is garbled.
+ * A buffer and the room for a frame are multiples of a cache line, and so they may be copied in parts of half a line. A program may write
+ * its buffer meanwhile: then it is its own frame that is garbled.
  */
-bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len)
+static __always_inline void copy(u64 *to, const u64 *from, u32 len)
 {
-	u64 *to = reuse(skb, headroom);
 	const u64 *end = (const u64 *)((const char *)from + len);
 
-	if (!to)
-		return false;
 	for (; from < end; from += 4, to += 4) {
 		to[0] = READ_ONCE(from[0]);
 		to[1] = READ_ONCE(from[1]);
 		to[2] = READ_ONCE(from[2]);
 		to[3] = READ_ONCE(from[3]);
 	}
-	finish(skb, dev, index, len);
+}
+
+static __always_inline bool copy_to_page(struct page *page, u32 headroom, const struct netmap_packet *packet)
+{
+	if (page_ref_count(page) != 1)
+		return false;
+	/* What the last one to use it has read is read before it is written again. */
+	smp_acquire__after_ctrl_dep();
+	copy(page_address(page) + headroom, packet->from, packet->bytes);
+	/* For the packet that is made of it. */
+	page_ref_inc(page);
 	return true;
+}
+
+/* Copies whole frames to what is kept, as far as that is not in use, and makes packets complete; how many. */
+u32 netmap_tx_copy(struct net_device *dev, u16 index, struct netmap_kept *kept, struct netmap_packet *packets, u32 count)
+{
+	struct netmap_packet *packet = packets;
+	void *entry, *data;
+
+	if (!kept->count)
+		return 0;
+	for (; packet < packets + count; packet++) {
+		entry = kept->entries[kept->first & kept->mask];
+		if (kept->packets) {
+			data = reuse(entry, kept->headroom);
+			if (unlikely(!data))
+				break;
+			copy(data, packet->from, packet->bytes);
+			finish(entry, dev, index, packet->bytes);
+			packet->skb = entry;
+		} else {
+			if (unlikely(!copy_to_page(entry, kept->headroom, packet)))
+				break;
+			packet->page = entry;
+		}
+		kept->entries[(kept->first + kept->count) & kept->mask] = entry;
+		kept->first++;
+	}
+	return packet - packets;
 }
 
 /* The frame that is in the page becomes a packet, which has the reference to the page. Bottom halves are off. */
@@ -177,8 +224,9 @@ static u32 send_some(struct net_device *dev, u16 index, struct netmap_packet *pa
 
 	local_bh_disable();
 	/* All of them first, because a driver is told with each whether another one follows. */
-	for (made = 0; made < count; made++)
-		if (packets[made].page && unlikely(!make(&packets[made], dev, index, headroom)))
+	made = packets->page ? 0 : count;
+	for (; made < count; made++)
+		if (unlikely(!make(&packets[made], dev, index, headroom)))
 			break;
 	dev_xmit_recursion_inc();
 	HARD_TX_LOCK(dev, queue, smp_processor_id());
@@ -198,6 +246,51 @@ static u32 send_some(struct net_device *dev, u16 index, struct netmap_packet *pa
 }
 
 /*
+ * Whether the other end of a veth takes frames of XDP, because a program is attached there (that of a port, or another one) or its stack
+ * wants them put together.
+ */
+static bool takes_frames(const struct net_device *dev)
+{
+	return READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT && netmap_is_veth(dev);
+}
+
+/* The frame that is in the page as one of XDP, which has the reference to the page. */
+static struct xdp_frame *make_frame(const struct netmap_packet *packet, u32 headroom)
+{
+	struct xdp_frame *frame = page_address(packet->page);
+
+	frame->data = (void *)frame + headroom;
+	frame->len = pad(frame->data, packet->bytes);
+	frame->headroom = headroom - sizeof(*frame);
+	frame->metasize = 0;
+	frame->mem_type = MEM_TYPE_PAGE_SHARED;
+	frame->dev_rx = NULL;
+	frame->frame_sz = PAGE_SIZE;
+	frame->flags = netmap_xdp_complete;
+	return frame;
+}
+
+/*
+ * As send_some(), of frames that are in pages: if a program takes them, nobody makes packets of the stack of them. Negative if the other
+ * end has stopped to take frames.
+ */
+static int send_frames(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom)
+{
+	struct xdp_frame *frames[MADE_AT_ONCE];
+	int taken = 0;
+	u32 made;
+
+	local_bh_disable();
+	if (netmap_tx_state(dev, index) == NETMAP_TX_OPEN) {
+		for (made = 0; made < count; made++)
+			frames[made] = make_frame(&packets[made], headroom);
+		taken = dev->netdev_ops->ndo_xdp_xmit(dev, count, frames, XDP_XMIT_FLUSH);
+	}
+	local_bh_enable();
+	return taken;
+}
+
+/*
  * Hands packets to the driver, of which there is at least one, in their order, as long as it takes them and there is memory to make
  * them; says how many it took.
  *
@@ -207,13 +300,19 @@ static u32 send_some(struct net_device *dev, u16 index, struct netmap_packet *pa
  */
 u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom)
 {
-	u32 taken = 0, some, done;
+	bool in_pages = packets->page, as_frames = in_pages && takes_frames(dev);
+	u32 taken = 0, some;
+	int done;
 
 	if (index >= dev->num_tx_queues)
 		return 0;
 	do {
-		some = packets[taken].page ? min_t(u32, count - taken, MADE_AT_ONCE) : count - taken;
-		done = send_some(dev, index, packets + taken, some, headroom);
+		some = in_pages ? min_t(u32, count - taken, MADE_AT_ONCE) : count - taken;
+		done = as_frames ? send_frames(dev, index, packets + taken, some, headroom) : -ENXIO;
+		if (done < 0) {
+			as_frames = false;
+			done = send_some(dev, index, packets + taken, some, headroom);
+		}
 		taken += done;
 	} while (done == some && taken < count);
 	return taken;

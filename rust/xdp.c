@@ -48,6 +48,11 @@ int kern_sys_bpf(int cmd, union bpf_attr *attr, unsigned int size);
 static LIST_HEAD(leaving);
 static DEFINE_SPINLOCK(leaving_lock);
 
+bool netmap_is_veth(const struct net_device *dev)
+{
+	return dev->rtnl_link_ops && !strcmp(dev->rtnl_link_ops->kind, "veth");
+}
+
 /*
  * Whether packets of a device are to come by XDP. With the RTNL mutex held.
  *
@@ -55,15 +60,21 @@ static DEFINE_SPINLOCK(leaving_lock);
  * checksum may have been left to the receiver. virtio-net has its host complete all packets while a program is attached. What
  * comes out of a real card, or one that pretends to be one, was complete on the wire. veth and tap have packets of a stack,
  * whose checksums are not yet there, and for which they make a buffer and an skb again, at a higher cost than that of the hook.
+ * A veth may have frames of another port as well, which are marked, and taken alone.
  *
- * virtio-net's link stays up when a program is attached. igb, i40e, ice and others go down and up.
+ * virtio-net's link stays up when a program is attached. igb, i40e, ice and others go down and up. That of a veth stays up, but the
+ * stack at its other end pays for the program.
  */
 bool netmap_xdp_wanted(struct net_device *dev)
 {
 	const struct device *parent = dev->dev.parent;
 	unsigned int mode = READ_ONCE(netmap_emulated_xdp);
 
-	if (!mode || !parent || !parent->driver || !dev->netdev_ops->ndo_bpf || !(dev->xdp_features & NETDEV_XDP_ACT_BASIC))
+	if (!mode || !dev->netdev_ops->ndo_bpf || !(dev->xdp_features & NETDEV_XDP_ACT_BASIC))
+		return false;
+	if (netmap_is_veth(dev))
+		return mode == 2;
+	if (!parent || !parent->driver)
 		return false;
 	return !strcmp(parent->driver->name, "virtio_net") || (mode == 2 && dev_is_pci(parent));
 }
@@ -159,6 +170,7 @@ struct netmap_xdp *netmap_xdp_attach(struct net_device *dev, netmap_xdp_run *run
 
 	if (!xdp)
 		return ERR_PTR(-ENOMEM);
+	xdp->marked_only = netmap_is_veth(dev);
 	/* That of an earlier port of the device may not be gone yet. */
 	netmap_xdp_settle();
 	xdp->program = make_calling(xdp, run);

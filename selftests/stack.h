@@ -54,7 +54,7 @@ UNUSED static bool expects_xdp(void)
 	const char *family = getenv("TEST_NIC") ?: "";
 	long mode = parameter("emulated_xdp");
 
-	return (mode >= 1 && !strcmp(family, "virtio")) || (mode == 2 && !strcmp(family, "emulated"));
+	return (mode >= 1 && !strcmp(family, "virtio")) || (mode == 2 && (!strcmp(family, "emulated") || !strcmp(family, "veth")));
 }
 
 /* Whether a file says that its port is such a one. */

@@ -3,72 +3,14 @@
  * An emulated port that receives by XDP: who else may attach a program, and what happens to the port when its own one is gone.
  * All of it is with emulated_xdp=2.
  */
-#include <linux/bpf.h>
 #include <linux/capability.h>
-#include <linux/if_link.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include "kselftest_harness.h"
 #include "netmap_test.h"
+#include "program.h"
 #include "stack.h"
-
-static int bpf(enum bpf_cmd command, union bpf_attr *attr)
-{
-	int result = syscall(SYS_bpf, command, attr, sizeof(*attr));
-
-	return result < 0 ? -errno : result;
-}
-
-/* A program that passes all packets. */
-static int load_pass(void)
-{
-	static const struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_XDP, .expected_attach_type = BPF_XDP, .insns = (uintptr_t)insns,
-		.insn_cnt = ARRAY_SIZE(insns), .license = (uintptr_t)"GPL", .prog_flags = BPF_F_XDP_HAS_FRAGS,
-	};
-
-	return bpf(BPF_PROG_LOAD, &attr);
-}
-
-static int attach(int program)
-{
-	union bpf_attr attr = {
-		.link_create = {
-			.prog_fd = program, .target_ifindex = if_nametoindex(nic_name()), .attach_type = BPF_XDP,
-			.flags = XDP_FLAGS_DRV_MODE,
-		},
-	};
-
-	return bpf(BPF_LINK_CREATE, &attr);
-}
-
-/* The link of the program that the interface has; -ENOENT if there is none. */
-static int find_link(void)
-{
-	union bpf_attr next = { 0 };
-
-	while (!bpf(BPF_LINK_GET_NEXT_ID, &next)) {
-		union bpf_attr by_id = { .link_id = next.next_id };
-		struct bpf_link_info info = { 0 };
-		union bpf_attr query = { .info = { .info = (uintptr_t)&info, .info_len = sizeof(info) } };
-		int fd = bpf(BPF_LINK_GET_FD_BY_ID, &by_id);
-
-		next.start_id = next.next_id;
-		if (fd < 0)
-			continue;
-		query.info.bpf_fd = fd;
-		if (!bpf(BPF_OBJ_GET_INFO_BY_FD, &query) && info.type == BPF_LINK_TYPE_XDP &&
-		    info.xdp.ifindex == if_nametoindex(nic_name()))
-			return fd;
-		close(fd);
-	}
-	return -ENOENT;
-}
 
 static bool has_program(void)
 {
@@ -146,7 +88,7 @@ FIXTURE_TEARDOWN(xdp)
 		EXPECT_EQ(0, port_close(&self->port));
 	/* The interface is as it was when close() returns. */
 	EXPECT_FALSE(has_program());
-	EXPECT_EQ(-ENOENT, find_link());
+	EXPECT_EQ(-ENOENT, find_link(nic_name()));
 	close(self->program);
 	close(self->peer);
 	EXPECT_TRUE(both_have_carriers());
@@ -198,7 +140,7 @@ TEST_F_TIMEOUT(xdp, the_link_stays_up_on_virtio, TIMEOUT_S)
 
 TEST_F_TIMEOUT(xdp, others_get_ebusy, TIMEOUT_S)
 {
-	EXPECT_EQ(-EBUSY, attach(self->program));
+	EXPECT_EQ(-EBUSY, attach(nic_name(), self->program));
 	EXPECT_NE(0, run("ip link set dev %s xdp off 2>/tmp/xdp", nic_name()));
 	EXPECT_EQ(0, system("grep -q \"Can't replace active BPF XDP link\" /tmp/xdp"));
 	expect_frames(_metadata, &self->port, self->peer, true);
@@ -210,7 +152,7 @@ TEST_F_TIMEOUT(xdp, one_that_was_there_stays, TIMEOUT_S)
 	int link;
 
 	ASSERT_EQ(0, close_port(&self->port));
-	link = attach(self->program);
+	link = attach(nic_name(), self->program);
 	ASSERT_LE(0, link);
 	ASSERT_EQ(0, port_open(&port, nic_name(), NR_REG_ALL_NIC, 0, 0));
 	EXPECT_EQ(0, run("dmesg | tail -n 5 | grep -q '%s: emulated (skb), no XDP: another program is attached'", nic_name()));
@@ -229,7 +171,7 @@ TEST_F_TIMEOUT(xdp, one_that_was_there_stays, TIMEOUT_S)
 /* What an administrator does to the link is done, and packets come another way. */
 TEST_F_TIMEOUT(xdp, the_link_is_detached, TIMEOUT_S)
 {
-	union bpf_attr attr = { .link_detach = { .link_fd = find_link() } };
+	union bpf_attr attr = { .link_detach = { .link_fd = find_link(nic_name()) } };
 
 	ASSERT_LE(0, (int)attr.link_detach.link_fd);
 	ASSERT_EQ(0, bpf(BPF_LINK_DETACH, &attr));
@@ -242,7 +184,7 @@ TEST_F_TIMEOUT(xdp, the_link_is_detached, TIMEOUT_S)
 
 TEST_F_TIMEOUT(xdp, the_program_is_updated, TIMEOUT_S)
 {
-	union bpf_attr attr = { .link_update = { .link_fd = find_link(), .new_prog_fd = self->program } };
+	union bpf_attr attr = { .link_update = { .link_fd = find_link(nic_name()), .new_prog_fd = self->program } };
 
 	ASSERT_LE(0, (int)attr.link_update.link_fd);
 	ASSERT_EQ(0, bpf(BPF_LINK_UPDATE, &attr));

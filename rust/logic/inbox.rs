@@ -16,7 +16,7 @@
 
 use super::{
     atomic::{fence, AtomicU32, Ordering},
-    ring::{add, distance, Cursors, Span}, //
+    ring::{add, distance, next, Cursors, Span}, //
 };
 
 /// What consumer and producer tell each other.
@@ -121,6 +121,25 @@ impl Producer {
         }
         // `count` is below `num_slots`.
         let end = add(self.hwtail, count, self.num_slots);
+        let slots = Span::new(self.hwtail, end, self.num_slots)?;
+        Some(Lease {
+            producer: self,
+            slots,
+        })
+    }
+
+    /// [`Self::lease`] of one slot, which most packets need.
+    #[inline]
+    pub fn lease_one(&mut self, halves: &Halves) -> Option<Lease<'_>> {
+        let end = next(self.hwtail, self.num_slots);
+        // The one before `released` stays empty.
+        if end == self.released {
+            // INVARIANT: The consumer tells a `hwcur` of its cursors.
+            self.released = halves.released.load(Ordering::Acquire);
+            if end == self.released {
+                return None;
+            }
+        }
         let slots = Span::new(self.hwtail, end, self.num_slots)?;
         Some(Lease {
             producer: self,

@@ -144,6 +144,18 @@ impl Span {
         };
         Span { end, ..*self }
     }
+
+    /// The span without its first `count` slots; nothing if it is shorter.
+    #[inline]
+    pub const fn rest(&self, count: u32) -> Span {
+        // INVARIANT: `end` is unchanged; the new begin is the old end or comes from `add`.
+        let begin = if count < self.len() {
+            add(self.begin, count, self.num_slots)
+        } else {
+            self.end
+        };
+        Span { begin, ..*self }
+    }
 }
 
 impl Iterator for Span {

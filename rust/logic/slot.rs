@@ -37,10 +37,9 @@ impl Slot {
     /// The word to store as the slot with a 64-bit store on this machine.
     #[inline]
     pub const fn to_raw(self) -> u64 {
-        let [a, b, c, d] = self.buf_idx.to_ne_bytes();
-        let [e, f] = self.len.to_ne_bytes();
-        let [g, h] = self.flags.to_ne_bytes();
-        u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+        // Of bytes the compiler would make it byte by byte.
+        const { assert!(cfg!(target_endian = "little")) };
+        self.buf_idx as u64 | ((self.len_and_flags() as u64) << 32)
     }
 
     /// Whether any of the flags `mask` is set.

@@ -24,7 +24,7 @@ use crate::{
     },
     mem::{Region, SharedRing},
     prelude::*,
-    sys::softirq::Softirq, //
+    sys::{frame::Bytes, softirq::Softirq}, //
 };
 use core::ptr::NonNull;
 use kernel::sync::{new_spinlock, SpinLock, SpinLockGuard};
@@ -49,7 +49,8 @@ struct Opened {
     half: Producer,
     ring: SharedRing,
     region: Arc<Region>,
-    buf_size: u32,
+    /// Bytes that fit a slot: those of its buffer, as far as a slot can say them.
+    longest: u32,
 }
 
 impl Inbox {
@@ -87,7 +88,7 @@ impl Inbox {
             half: self.halves.open(&inner.cursors),
             ring: inner.ring,
             region: inner.region.clone(),
-            buf_size: inner.buf_size,
+            longest: inner.buf_size.min(u32::from(u16::MAX)),
         });
         self.is_open.store(true, Ordering::Relaxed);
         Ok(())
@@ -119,20 +120,150 @@ impl Inbox {
             .fetch_add(packets, Ordering::Relaxed);
     }
 
-    /// Begins a delivery; [`None`] if the inbox is closed. What is delivered is seen when the delivery is dropped.
-    #[inline]
-    pub(crate) fn deliver<'a>(&'a self, softirq: &'a Softirq) -> Option<Delivery<'a>> {
-        let producer = self.lock(softirq);
-        producer.is_some().then_some(Delivery {
-            inbox: self,
-            producer,
-            packets: 0,
-            bytes: 0,
-            wake: Wake {
-                kring: &self.kring,
-                wanted: false,
-            },
-        })
+    /// Delivers a packet that lies in one piece, all of it or nothing: what finds no room is counted as a drop of the ring, and what
+    /// never will as an error. False if the inbox is closed.
+    #[inline(always)]
+    pub(crate) fn deliver(&self, softirq: &Softirq, packet: Bytes<'_>) -> bool {
+        let mut producer = self.lock(softirq);
+        let Some(opened) = &mut *producer else {
+            return false;
+        };
+        let len = packet.len();
+        let put = if len <= opened.longest {
+            self.put(opened, packet)
+        } else {
+            // SAFETY: It is asked for bytes at an address that is valid for writes.
+            self.put_in_parts(opened, len, &mut |offset, to, len| unsafe {
+                packet.copy(offset, to, len)
+            })
+        };
+        let wake = put && self.show(opened, len);
+        // A sleeper is woken when the lock is free.
+        drop(producer);
+        if wake {
+            self.wake();
+        }
+        true
+    }
+
+    /// [`Self::deliver`] for any other packet, of `len` bytes. `copy` is called for each buffer that it needs, with an address that is
+    /// valid for writes: it copies as many bytes of the packet, from that offset on, to the address, and says whether it could. It
+    /// neither sleeps nor takes a lock.
+    pub(crate) fn deliver_parts(
+        &self,
+        softirq: &Softirq,
+        len: u32,
+        copy: &mut dyn FnMut(u32, NonNull<u8>, u32) -> bool,
+    ) -> bool {
+        let mut producer = self.lock(softirq);
+        let Some(opened) = &mut *producer else {
+            return false;
+        };
+        let wake = self.put_in_parts(opened, len, copy) && self.show(opened, len);
+        drop(producer);
+        if wake {
+            self.wake();
+        }
+        true
+    }
+
+    /// Counts a packet that was put into the ring, and shows it. True if a sleeper is to be woken: once for all that comes until the
+    /// ring is synced.
+    #[inline(always)]
+    fn show(&self, opened: &Opened, len: u32) -> bool {
+        let counters = &self.kring.counters;
+        Counters::add(&counters.packets, 1);
+        Counters::add(&counters.bytes, u64::from(len));
+        opened.half.publish(&self.halves)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake(&self) {
+        self.kring.wake();
+    }
+
+    /// Counts a packet that can never be delivered.
+    #[cold]
+    fn impossible(&self) -> bool {
+        self.kring.counters.errors.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+
+    /// Counts a packet for which there is no room now.
+    #[cold]
+    fn full(&self) -> bool {
+        self.lost(1);
+        false
+    }
+
+    /// Puts a packet into the next slot, into whose buffer it fits.
+    #[inline(always)]
+    fn put(&self, opened: &mut Opened, packet: Bytes<'_>) -> bool {
+        let Some(lease) = opened.half.lease_one(&self.halves) else {
+            return self.full();
+        };
+        let index = lease.slots().begin();
+        let Some((buf_idx, buffer)) = self.buffer_of(&opened.region, index) else {
+            return self.impossible();
+        };
+        // SAFETY: It fits the buffer.
+        unsafe { packet.copy_all(buffer) };
+        let slot = Slot {
+            buf_idx,
+            len: packet.len() as u16,
+            flags: 0,
+        };
+        // SAFETY: The index of a lease of this ring is below its number of slots, and the ring is there until the inbox is closed,
+        // which waits for us.
+        unsafe { opened.ring.write(index, slot.to_raw()) };
+        lease.fill();
+        true
+    }
+
+    /// Puts a packet into as many slots as it needs.
+    #[inline(never)]
+    fn put_in_parts(
+        &self,
+        opened: &mut Opened,
+        len: u32,
+        copy: &mut dyn FnMut(u32, NonNull<u8>, u32) -> bool,
+    ) -> bool {
+        let size = opened.longest;
+        let count = len.div_ceil(size).max(1);
+        if count > opened.half.most() {
+            return self.impossible();
+        }
+        let Some(lease) = opened.half.lease(&self.halves, count) else {
+            return self.full();
+        };
+        let mut offset = 0;
+        for index in lease.slots() {
+            let part = size.min(len - offset);
+            let Some((buf_idx, buffer)) = self.buffer_of(&opened.region, index) else {
+                return self.impossible();
+            };
+            if !copy(offset, buffer, part) {
+                return self.impossible();
+            }
+            offset += part;
+            let slot = Slot {
+                buf_idx,
+                len: part as u16,
+                flags: if offset < len { NS_MOREFRAG } else { 0 },
+            };
+            // SAFETY: As in `put`.
+            unsafe { opened.ring.write(index, slot.to_raw()) };
+        }
+        lease.fill();
+        true
+    }
+
+    /// What is in a slot by the kernel's own notion: a program may write anything there.
+    #[inline(always)]
+    fn buffer_of(&self, region: &Region, index: u32) -> Option<(u32, NonNull<u8>)> {
+        let buf_idx = self.table.get(index as usize)?.load(Ordering::Relaxed);
+        Some((buf_idx, region.buf_ptr(buf_idx)?))
     }
 
     #[inline]
@@ -176,113 +307,5 @@ impl Queue for Inbox {
 
     fn has_news(&self, held: &Inner) -> bool {
         self.halves.published() != held.cursors.hwtail()
-    }
-}
-
-/// Why a packet was not delivered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Undelivered {
-    /// There is no room in the ring now; it is counted as a drop of the ring.
-    Full,
-    /// It needs more slots than the ring can ever have free, or could not be copied; it is counted as an error of the ring.
-    Impossible,
-}
-
-/// A sender at work: the only one in its inbox.
-pub(crate) struct Delivery<'a> {
-    inbox: &'a Inbox,
-    /// There is something in it as long as this exists.
-    producer: SpinLockGuard<'a, Option<Opened>>,
-    packets: u64,
-    bytes: u64,
-    /// After the lock, so that it is dropped when that is free.
-    wake: Wake<'a>,
-}
-
-/// Wakes the sleepers of a ring when it is dropped, if it is wanted.
-struct Wake<'a> {
-    kring: &'a Kring,
-    wanted: bool,
-}
-
-impl Drop for Wake<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.wanted {
-            self.kring.wake();
-        }
-    }
-}
-
-impl Delivery<'_> {
-    /// Delivers a packet of `len` bytes, all of it or nothing. `copy` is called for each buffer that it needs: it copies as many bytes
-    /// of the packet, from that offset on, to the address, and says whether it could. It neither sleeps nor takes a lock.
-    #[inline]
-    pub(crate) fn put(
-        &mut self,
-        len: u32,
-        mut copy: impl FnMut(u32, NonNull<u8>, u32) -> bool,
-    ) -> Result<(), Undelivered> {
-        let counters = &self.inbox.kring.counters;
-        let impossible = || {
-            counters.errors.fetch_add(1, Ordering::Relaxed);
-            Undelivered::Impossible
-        };
-        let Some(opened) = &mut *self.producer else {
-            return Err(Undelivered::Full);
-        };
-        let size = opened.buf_size;
-        let count = if len <= size { 1 } else { len.div_ceil(size) };
-        if count > opened.half.most() {
-            return Err(impossible());
-        }
-        let Some(lease) = opened.half.lease(&self.inbox.halves, count) else {
-            self.inbox.lost(1);
-            return Err(Undelivered::Full);
-        };
-        let mut offset = 0;
-        for index in lease.slots() {
-            // The kernel's own notion of what is in the slot: a program may write anything there.
-            let entry = self.inbox.table.get(index as usize);
-            let buf_idx = entry.map_or(0, |entry| entry.load(Ordering::Relaxed));
-            let part = size.min(len - offset);
-            let (Some(buffer), Ok(slot_len)) =
-                (opened.region.buf_ptr(buf_idx), u16::try_from(part))
-            else {
-                return Err(impossible());
-            };
-            if !copy(offset, buffer, part) {
-                return Err(impossible());
-            }
-            offset += part;
-            let slot = Slot {
-                buf_idx,
-                len: slot_len,
-                flags: if offset < len { NS_MOREFRAG } else { 0 },
-            };
-            // SAFETY: Indices of a lease of this ring are below its number of slots, and the ring is there until the inbox is closed,
-            // which waits for us.
-            unsafe { opened.ring.write(index, slot.to_raw()) };
-        }
-        lease.fill();
-        self.packets += 1;
-        self.bytes += u64::from(len);
-        Ok(())
-    }
-}
-
-impl Drop for Delivery<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.packets == 0 {
-            return;
-        }
-        let counters = &self.inbox.kring.counters;
-        Counters::add(&counters.packets, self.packets);
-        Counters::add(&counters.bytes, self.bytes);
-        if let Some(opened) = &*self.producer {
-            // Once for all that comes until the ring is synced.
-            self.wake.wanted = opened.half.publish(&self.inbox.halves);
-        }
     }
 }

@@ -4,7 +4,6 @@
 
 use super::netdev::NetDev;
 use crate::bindings;
-use core::ptr::NonNull;
 
 /// What a queue does with a packet now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,24 +74,25 @@ impl DeviceQueue {
         unsafe { bindings::netmap_tx_finish(skb, self.dev.as_ptr(), self.index, len) };
     }
 
-    /// Copies a whole frame of `len` bytes from `from` to a packet that is kept, and makes that complete for this queue, as
-    /// `netmap_tx_reuse` and [`Self::finish`] do; false if it is still in use.
+    /// Copies whole frames to what is kept as long as that is not in use, and makes them complete for this queue, as `netmap_tx_reuse`
+    /// and [`Self::finish`] do, or `netmap_tx_page_data` and `netmap_get_page`; how many.
     ///
     /// # Safety
     ///
-    /// The caller has a reference to the packet, which begins with `headroom` bytes and has room for `len` more, at least 60. Both
-    /// that room and the memory at `from` are aligned to a cache line, and go on to the end of one.
-    #[inline(always)]
+    /// The caller has a reference to each entry of `kept`. It has room for `bytes` bytes of each packet behind the headroom, at least 60. Both
+    /// that room and the memory at `from` of each packet are aligned to a cache line, and go on to the end of one.
+    #[inline]
     pub unsafe fn copy(
         &self,
-        skb: NonNull<bindings::sk_buff>,
-        headroom: u32,
-        from: NonNull<u8>,
-        len: u32,
-    ) -> bool {
-        let (dev, from) = (self.dev.as_ptr(), from.as_ptr().cast());
-        // SAFETY: By the requirement; the device is valid.
-        unsafe { bindings::netmap_tx_copy(skb.as_ptr(), headroom, dev, self.index, from, len) }
+        kept: &mut bindings::netmap_kept,
+        packets: &mut [bindings::netmap_packet],
+    ) -> usize {
+        let (count, packets) = (packets.len() as u32, packets.as_mut_ptr());
+        // SAFETY: By the requirement, for as many packets; the device is valid.
+        let copied = unsafe {
+            bindings::netmap_tx_copy(self.dev.as_ptr(), self.index, kept, packets, count)
+        };
+        copied as usize
     }
 
     /// The longest frame of the device, with a header and a VLAN tag. Some virtual devices have an MTU without a limit.

@@ -44,6 +44,71 @@ unsafe fn copy_tagged(
     }
 }
 
+/// A packet that lies in one piece.
+///
+/// # Invariants
+///
+/// `from` is valid for reads of `len` bytes as long as `'a`.
+#[derive(Clone, Copy)]
+pub(crate) struct Bytes<'a> {
+    from: NonNull<u8>,
+    len: u32,
+    _packet: PhantomData<&'a ()>,
+}
+
+impl Bytes<'_> {
+    /// The `len` bytes at `from`.
+    ///
+    /// # Safety
+    ///
+    /// They are there as long as the value.
+    #[inline(always)]
+    pub(crate) unsafe fn new(from: NonNull<u8>, len: u32) -> Self {
+        // INVARIANT: By the function's requirement.
+        Self {
+            from,
+            len,
+            _packet: PhantomData,
+        }
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Copies all of them to `to`.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be valid for writes of as many bytes.
+    #[inline(always)]
+    pub(crate) unsafe fn copy_all(&self, to: NonNull<u8>) {
+        // SAFETY: By the type's invariant, and the function's requirement.
+        unsafe { copy_frame(self.from.as_ptr(), to.as_ptr(), self.len as usize) };
+    }
+
+    /// Copies `len` bytes from byte `offset` on to `to`; false if there are not as many.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be valid for writes of `len` bytes.
+    #[inline]
+    pub(crate) unsafe fn copy(&self, offset: u32, to: NonNull<u8>, len: u32) -> bool {
+        let end = offset.checked_add(len);
+        let within = end.is_some_and(|end| end <= self.len);
+        if within {
+            // SAFETY: By the type's invariant, as was just checked, and the function's requirement.
+            unsafe {
+                let from = self.from.as_ptr().add(offset as usize);
+                copy_frame(from, to.as_ptr(), len as usize);
+            }
+        }
+        within
+    }
+}
+
 /// A packet with its VLAN tag, complete and cut, as the wire would show it.
 pub(crate) struct Tagged {
     skb: Skb,
@@ -122,6 +187,13 @@ impl<'a> Seen<'a> {
         !self.raw.data.is_null()
     }
 
+    /// The frame without its tag, if it is one.
+    fn bytes(&self) -> Option<Bytes<'a>> {
+        let from = NonNull::new(self.raw.data.cast_mut().cast())?;
+        // SAFETY: As many bytes are there, in one piece, for the type's lifetime.
+        Some(unsafe { Bytes::new(from, self.raw.len) })
+    }
+
     /// Bytes of the frame, the tag included.
     #[inline]
     pub(crate) fn len(&self) -> u32 {
@@ -140,19 +212,11 @@ impl<'a> Seen<'a> {
     /// # Safety
     ///
     /// `to` must be valid for writes of `len` bytes.
-    #[inline]
     pub(crate) unsafe fn copy(&self, offset: u32, to: NonNull<u8>, len: u32) -> bool {
-        let copy = |offset: u32, to: *mut u8, len: u32| {
-            let within = offset
-                .checked_add(len)
-                .is_some_and(|end| end <= self.raw.len);
-            if within && self.is_frame() {
-                let from = self.raw.data.cast::<u8>();
-                // SAFETY: The frame has as many bytes in one piece, as was just checked, and stays for the type's lifetime;
-                // `to` is for a part of what this function was called for.
-                unsafe { copy_frame(from.add(offset as usize), to, len as usize) };
-            }
-            within && self.is_frame()
+        let copy = |offset: u32, to: *mut u8, len: u32| match (self.bytes(), NonNull::new(to)) {
+            // SAFETY: `to` is for a part of what this function was called for.
+            (Some(bytes), Some(to)) => unsafe { bytes.copy(offset, to, len) },
+            _ => false,
         };
         // SAFETY: By the function's requirement.
         unsafe { copy_tagged(self.tag(), offset, to.as_ptr(), len, copy) }

@@ -17,7 +17,14 @@ pub(crate) enum Place {
 }
 
 /// Who looks at packets.
-pub(crate) trait Inspector: Send + Sync {
+///
+/// # Safety
+///
+/// [`Self::CALLED`] takes a reference to a `Self` as its private data, and does with a packet what [`Self::take`] may do.
+pub(crate) unsafe trait Inspector: Send + Sync + Sized {
+    /// What netfilter calls.
+    const CALLED: bindings::nf_hookfn = Some(called::<Self>);
+
     /// Looks at a packet, of which the caller has one reference. True if it is taken: the reference is ours then. If not, the packet
     /// goes on, and nothing of it may have changed that others see.
     ///
@@ -51,12 +58,7 @@ impl<T: Inspector> Hook<T> {
         // SAFETY: The device is valid, and in its namespace while the RTNL mutex is held. The function is for this kind of private
         // data, which stays until the hook is removed and its last call is over.
         let ops = unsafe {
-            bindings::netmap_hook_add(
-                dev.as_ptr(),
-                place == Place::Egress,
-                Some(Self::raw),
-                inspector,
-            )
+            bindings::netmap_hook_add(dev.as_ptr(), place == Place::Egress, T::CALLED, inspector)
         };
         let error = kernel::error::from_err_ptr(ops);
         match error {
@@ -72,28 +74,28 @@ impl<T: Inspector> Hook<T> {
             }
         }
     }
+}
 
-    /// # Safety
-    ///
-    /// For netfilter alone, with what [`Self::new`] has registered.
-    unsafe extern "C" fn raw(
-        inspector: *mut c_void,
-        skb: *mut bindings::sk_buff,
-        _state: *const bindings::nf_hook_state,
-    ) -> c_uint {
-        // SAFETY: The private data of the hook, which stays while calls are under way; see `drop`. Hooks of devices are called with
-        // softirqs off.
-        let (inspector, softirq) = unsafe { (&*inspector.cast::<T>(), Softirq::assume()) };
-        let taken = match NonNull::new(skb) {
-            // SAFETY: This is that call.
-            Some(skb) => unsafe { inspector.take(skb, softirq) },
-            None => false,
-        };
-        if taken {
-            bindings::NF_STOLEN
-        } else {
-            bindings::NF_ACCEPT
-        }
+/// # Safety
+///
+/// For netfilter alone, with what [`Hook::new`] has registered.
+unsafe extern "C" fn called<T: Inspector>(
+    inspector: *mut c_void,
+    skb: *mut bindings::sk_buff,
+    _state: *const bindings::nf_hook_state,
+) -> c_uint {
+    // SAFETY: The private data of the hook, which stays while calls are under way; see `drop`. Hooks of devices are called with
+    // softirqs off.
+    let (inspector, softirq) = unsafe { (&*inspector.cast::<T>(), Softirq::assume()) };
+    let taken = match NonNull::new(skb) {
+        // SAFETY: This is that call.
+        Some(skb) => unsafe { inspector.take(skb, softirq) },
+        None => false,
+    };
+    if taken {
+        bindings::NF_STOLEN
+    } else {
+        bindings::NF_ACCEPT
     }
 }
 

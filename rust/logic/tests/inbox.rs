@@ -65,7 +65,11 @@ impl Ring {
     /// Delivers a packet of `count` slots with this value in each; false if there is no room.
     fn deliver(&self, value: u32, count: u32) -> bool {
         let mut producer = self.producer.lock().unwrap();
-        let Some(lease) = producer.lease(&self.halves, count) else {
+        let lease = match count {
+            1 => producer.lease_one(&self.halves),
+            _ => producer.lease(&self.halves, count),
+        };
+        let Some(lease) = lease else {
             return false;
         };
         for slot in lease.slots() {

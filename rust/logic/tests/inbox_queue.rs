@@ -31,7 +31,11 @@ impl Ring {
 
     /// Delivers a packet of `count` slots; false if there is no room.
     fn deliver(&mut self, number: usize, count: u32) -> bool {
-        let Some(lease) = self.producer.lease(&self.halves, count) else {
+        let lease = match count {
+            1 => self.producer.lease_one(&self.halves),
+            _ => self.producer.lease(&self.halves, count),
+        };
+        let Some(lease) = lease else {
             return false;
         };
         for slot in lease.slots() {

@@ -403,6 +403,8 @@ proptest! {
             prop_assert_eq!(low.chain(high).collect::<Vec<_>>(), all.clone());
             let first: Vec<u32> = span.first(limit).collect();
             prop_assert_eq!(&first[..], &all[..all.len().min(limit as usize)]);
+            let rest: Vec<u32> = span.rest(limit).collect();
+            prop_assert_eq!(&rest[..], &all[first.len()..]);
             cursors.release_all();
             cursors.publish(cursors.vacant().len()).unwrap();
             cursors.finalize();

@@ -77,7 +77,8 @@ impl Capture {
     }
 }
 
-impl Inspector for Capture {
+// SAFETY: The function is the usual one.
+unsafe impl Inspector for Capture {
     unsafe fn take(&self, skb: NonNull<bindings::sk_buff>, _: &Softirq) -> bool {
         // SAFETY: By the function's requirement it is one that is sent.
         let Some(queue) = (unsafe { sent_queue(skb) }) else {

@@ -17,6 +17,7 @@
 
 use crate::{bindings, prelude::*, sys::device_queue::DeviceQueue};
 use core::ptr::{null_mut, NonNull};
+use kernel::ffi::c_void;
 
 /// Fewest entries of a pool.
 const LEAST: u32 = 512;
@@ -54,11 +55,12 @@ pub(super) struct Blank {
 /// # Invariants
 ///
 /// The `count` entries from `first` on, a multiple of their number left out, are the pool's, and none of them is `Nothing`. It
-/// has a reference to each. There is a power of two of entries.
+/// has a reference to each: to a `sk_buff` if it `shares`, else to a `page`. There is a power of two of entries.
 ///
 /// Each has `room` bytes for a frame, `headroom` bytes from its begin.
 pub(super) struct Pool {
-    entries: KVVec<Kept>,
+    /// As `netmap_kept` has them; null for nothing.
+    entries: KVVec<*mut c_void>,
     first: u32,
     count: u32,
     /// Whether packets are kept, or pages.
@@ -81,7 +83,7 @@ impl Pool {
             .saturating_add(1)
             .next_power_of_two();
         let mut entries = KVVec::with_capacity(most as usize, GFP_CHARGED)?;
-        entries.extend_with(most as usize, Kept::Nothing, GFP_CHARGED)?;
+        entries.extend_with(most as usize, null_mut(), GFP_CHARGED)?;
         // INVARIANT: A power of two of entries, none of which is the pool's.
         Ok(Self {
             entries,
@@ -112,10 +114,29 @@ impl Pool {
         self.most = affordable.clamp(FEW, self.entries.len() as u32);
     }
 
-    #[inline]
-    fn at(&mut self, position: u32) -> Option<&mut Kept> {
-        let mask = (self.entries.len() as u32).wrapping_sub(1);
-        self.entries.get_mut((position & mask) as usize)
+    fn index(&self, position: u32) -> usize {
+        (position & (self.entries.len() as u32).wrapping_sub(1)) as usize
+    }
+
+    /// What is at a position, all around the entries.
+    fn get(&self, position: u32) -> Kept {
+        let entry = self.entries.get(self.index(position));
+        match entry.and_then(|entry| NonNull::new(*entry)) {
+            None => Kept::Nothing,
+            Some(entry) if self.shares => Kept::Packet(entry.cast()),
+            Some(entry) => Kept::Page(entry.cast()),
+        }
+    }
+
+    fn set(&mut self, position: u32, kept: Kept) {
+        let index = self.index(position);
+        if let Some(entry) = self.entries.get_mut(index) {
+            *entry = match kept {
+                Kept::Nothing => null_mut(),
+                Kept::Packet(skb) => skb.as_ptr().cast(),
+                Kept::Page(page) => page.as_ptr().cast(),
+            };
+        }
     }
 
     /// Whether what is kept is nobody else's, and where its frame goes then. Of a packet there is one more reference from then on.
@@ -137,11 +158,11 @@ impl Pool {
     #[inline]
     pub(super) fn take(&mut self) -> Option<Blank> {
         if self.count != 0 {
-            let front = *self.at(self.first)?;
+            let front = self.get(self.first);
             if let Some(data) = self.data(front) {
                 let end = self.first.wrapping_add(self.count);
                 // INVARIANT: The front becomes the back.
-                *self.at(end)? = front;
+                self.set(end, front);
                 self.first = self.first.wrapping_add(1);
                 return Some(Blank {
                     data,
@@ -153,34 +174,31 @@ impl Pool {
         self.add()
     }
 
-    /// [`Self::take`], the copy of a whole frame and [`Self::finish`] at once, if the front is a packet that is not in use.
+    /// [`Self::take`], the copy of a whole frame and [`Self::finish`] at once, for each of `packets` as long as the front is not in use;
+    /// for how many.
     ///
     /// # Safety
     ///
-    /// `from` is a buffer with `len` bytes, at least [`SHORTEST`] and no more than there is room for.
-    #[inline(always)]
+    /// Each packet has in `from` a buffer with `bytes` bytes, at least [`SHORTEST`] and no more than there is room for.
+    #[inline]
     pub(super) unsafe fn copy(
         &mut self,
         queue: &DeviceQueue,
-        from: NonNull<u8>,
-        len: u32,
-    ) -> Option<NonNull<bindings::sk_buff>> {
-        if self.count == 0 {
-            return None;
-        }
-        let front = *self.at(self.first)?;
-        let Kept::Packet(skb) = front else {
-            return None;
+        packets: &mut [bindings::netmap_packet],
+    ) -> usize {
+        let mut kept = bindings::netmap_kept {
+            entries: self.entries.as_mut_ptr(),
+            mask: (self.entries.len() as u32).wrapping_sub(1),
+            first: self.first,
+            count: self.count,
+            headroom: self.headroom,
+            packets: self.shares,
         };
         // SAFETY: By the requirement and the type's invariant. Buffers and room are multiples of a cache line.
-        if !unsafe { queue.copy(skb, self.headroom, from, len) } {
-            return None;
-        }
-        let end = self.first.wrapping_add(self.count);
-        // INVARIANT: The front becomes the back.
-        *self.at(end)? = front;
-        self.first = self.first.wrapping_add(1);
-        Some(skb)
+        let copied = unsafe { queue.copy(&mut kept, packets) };
+        // INVARIANT: For each packet the front became the back.
+        self.first = kept.first;
+        copied
     }
 
     /// One more, in place of the front if there are as many as may be.
@@ -204,7 +222,7 @@ impl Pool {
             }
             let end = self.first.wrapping_add(self.count);
             // INVARIANT: It is new, and the reference to it the pool's.
-            *self.at(end)? = from;
+            self.set(end, from);
             self.count = self.count.wrapping_add(1);
             self.data(from)?
         } else {
@@ -221,9 +239,8 @@ impl Pool {
 
     /// Lets go of the front.
     fn remove(&mut self) {
-        let front = self.at(self.first).map_or(Kept::Nothing, |entry| {
-            core::mem::replace(entry, Kept::Nothing)
-        });
+        let front = self.get(self.first);
+        self.set(self.first, Kept::Nothing);
         // INVARIANT: It is not the pool's any more.
         self.first = self.first.wrapping_add(1);
         self.count = self.count.saturating_sub(1);
@@ -328,14 +345,9 @@ impl Pool {
     fn rewind(&mut self) {
         let to = self.first.wrapping_sub(1);
         let back = to.wrapping_add(self.count);
-        let Some(kept) = self.at(back).map(|entry| *entry) else {
-            return;
-        };
-        if let Some(entry) = self.at(to) {
-            // INVARIANT: The back becomes the front.
-            *entry = kept;
-            self.first = to;
-        }
+        // INVARIANT: The back becomes the front.
+        self.set(to, self.get(back));
+        self.first = to;
     }
 }
 

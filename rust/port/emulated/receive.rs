@@ -10,12 +10,13 @@ use crate::{
     prelude::*,
     ring::inbox::Inbox,
     sys::{
-        frame::{ReceivedSkb, Seen, Tagged},
+        frame::{Bytes, ReceivedSkb, Seen, Tagged},
         netfilter::Inspector,
         softirq::Softirq, //
     },
 };
 use core::ptr::NonNull;
+use kernel::ffi::c_void;
 
 /// The receive rings of a port.
 pub(super) struct Receiver {
@@ -56,8 +57,11 @@ impl Receiver {
     }
 }
 
-impl Inspector for Receiver {
-    #[inline]
+// SAFETY: The function hands its private data to those below, which take it for a `Receiver`; what they take is freed, or theirs.
+unsafe impl Inspector for Receiver {
+    /// It calls [`netmap_take_frame`] and [`netmap_take_received`].
+    const CALLED: bindings::nf_hookfn = Some(bindings::netmap_received);
+
     unsafe fn take(&self, skb: NonNull<bindings::sk_buff>, softirq: &Softirq) -> bool {
         // SAFETY: By the function's requirement; it is freed at the end of this function.
         let Some(seen) = (unsafe { Seen::look(skb) }) else {
@@ -71,20 +75,59 @@ impl Inspector for Receiver {
             deliver_frames(inbox, unsafe { ReceivedSkb::from_raw(skb) }, softirq);
             return true;
         }
-        let Some(mut delivery) = inbox.deliver(softirq) else {
-            // Closed in the meantime.
-            return false;
-        };
-        // What does not fit is counted, and lost.
         // SAFETY: The inbox asks for bytes at the address of a buffer that has room for them.
-        let _ = delivery.put(seen.len(), |offset, to, len| unsafe {
+        let is_open = inbox.deliver_parts(softirq, seen.len(), &mut |offset, to, len| unsafe {
             seen.copy(offset, to, len)
         });
-        drop(delivery);
+        if !is_open {
+            // Closed in the meantime.
+            return false;
+        }
         // SAFETY: It is taken.
         unsafe { ReceivedSkb::from_raw(skb) }.consume(softirq);
         true
     }
+}
+
+/// Whether a frame without a tag, from this queue of the device, is taken: it is copied then.
+///
+/// # Safety
+///
+/// For `netmap_received` alone, with the private data of a hook, and a frame of `len` bytes at `data`. Softirqs are off.
+#[no_mangle]
+unsafe extern "C" fn netmap_take_frame(
+    receiver: *const c_void,
+    data: *const c_void,
+    len: u32,
+    queue: u32,
+) -> bool {
+    // SAFETY: By the function's requirement; the private data stays while calls of the hook are under way.
+    let (receiver, softirq) = unsafe { (&*receiver.cast::<Receiver>(), Softirq::assume()) };
+    let Some(from) = NonNull::new(data.cast_mut().cast()) else {
+        return false;
+    };
+    // SAFETY: By the function's requirement.
+    let frame = unsafe { Bytes::new(from, len) };
+    // What does not fit is counted, and lost.
+    receiver
+        .choose(queue)
+        .is_some_and(|inbox| inbox.deliver(softirq, frame))
+}
+
+/// Whether any other packet is taken.
+///
+/// # Safety
+///
+/// For `netmap_received` alone, with what netfilter has called it with.
+#[no_mangle]
+unsafe extern "C" fn netmap_take_received(
+    receiver: *const c_void,
+    skb: *mut bindings::sk_buff,
+) -> bool {
+    // SAFETY: As above.
+    let (receiver, softirq) = unsafe { (&*receiver.cast::<Receiver>(), Softirq::assume()) };
+    // SAFETY: By the function's requirement.
+    NonNull::new(skb).is_some_and(|skb| unsafe { receiver.take(skb, softirq) })
 }
 
 /// Delivers what is not in one piece or not complete, or is several packets in one: as the frames that the wire would have shown.
@@ -101,14 +144,12 @@ fn deliver_frames(inbox: &Inbox, packet: ReceivedSkb, softirq: &Softirq) {
             continue;
         }
         let frame = Tagged::new(frame);
-        match inbox.deliver(softirq) {
-            Some(mut delivery) => {
-                // SAFETY: The inbox asks for bytes at the address of a buffer that has room for them.
-                let _ = delivery.put(frame.len(), |offset, to, len| unsafe {
-                    frame.copy(offset, to, len)
-                });
-            }
-            None => inbox.lost(1),
+        // SAFETY: The inbox asks for bytes at the address of a buffer that has room for them.
+        let is_open = inbox.deliver_parts(softirq, frame.len(), &mut |offset, to, len| unsafe {
+            frame.copy(offset, to, len)
+        });
+        if !is_open {
+            inbox.lost(1);
         }
         // Not while the inbox is locked: the packet may have a sender, who is told.
         frame.into_skb().consume();

@@ -107,7 +107,7 @@ impl Retry {
     pub(super) fn start(this: &Arc<Self>, state: QueueState) -> ArcHrTimerHandle<Self> {
         let us = match state {
             QueueState::Full => SOON,
-            // It was full for a moment, or the memory is missing.
+            // The memory is missing.
             QueueState::Open | QueueState::Closed => LATE,
         };
         this.interval.store(us, Ordering::Relaxed);

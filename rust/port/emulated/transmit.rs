@@ -68,6 +68,8 @@ struct Live {
     /// Packets on their way to the driver.
     batch: KVec<bindings::netmap_packet>,
     filled: usize,
+    /// Whether it was memory that was missing when frames were left last.
+    starved: bool,
     retry: Arc<Retry>,
     /// Its timer, if it was started since the driver last took all there was.
     waiting: Option<ArcHrTimerHandle<Retry>>,
@@ -118,6 +120,7 @@ impl TxQueue {
             accepted: 0,
             batch,
             filled: 0,
+            starved: false,
             retry: Retry::new(queue.clone(), self.kring.clone(), self.resume.clone())?,
             waiting: None,
             queue,
@@ -190,13 +193,59 @@ pub(super) fn drain<'a, Queues: Iterator<Item = &'a Arc<TxQueue>>>(
 }
 
 impl Live {
+    /// Copies frames from `slots` to the batch as long as they are what nearly all are, in one slot, and what is kept is not in use.
+    /// False if that was why it has stopped.
+    #[inline(never)]
+    fn fill_short(&mut self, held: &mut Inner, slots: &mut Span, longest: u32) -> bool {
+        let lengths = SHORTEST..=longest.min(held.buf_size);
+        let n = held.ring.num_slots();
+        let free = self.batch.get_mut(self.filled..).unwrap_or(&mut []);
+        let mut found = 0;
+        for (entry, index) in free.iter_mut().zip(slots.clone()) {
+            // SAFETY: Indices of a span of this ring are below its number of slots.
+            let slot = Slot::from_raw(unsafe { held.ring.read(index) });
+            let len = u32::from(slot.len);
+            if slot.has(NS_MOREFRAG) || !lengths.contains(&len) {
+                break;
+            }
+            let Some(from) = held.region.buf_ptr(slot.buf_idx) else {
+                break;
+            };
+            if !held.accept(index, slot.buf_idx) {
+                break;
+            }
+            *entry = bindings::netmap_packet {
+                from: from.as_ptr().cast(),
+                end: next(index, n),
+                bytes: len,
+                flagged: slot.flags != 0,
+                pooled: true,
+                ..Default::default()
+            };
+            found += 1;
+        }
+        let found = free.get_mut(..found).unwrap_or(&mut []);
+        // SAFETY: Buffers with a whole frame each, for which there is room. The region keeps them.
+        let copied = unsafe { self.pool.copy(&self.queue, found) };
+        let all = copied == found.len();
+        self.filled += copied;
+        *slots = slots.rest(copied as u32);
+        all
+    }
+
     /// Copies frames from `slots` to the batch.
     #[inline]
     fn fill(&mut self, held: &mut Inner, kring: &Kring, slots: &mut Span, longest: u32) -> Stop {
         let n = held.ring.num_slots();
         let mut packets = Packets::new(slots.begin(), n);
         let mut frame = Frame::default();
+        let mut kept_is_free = true;
         let stop = loop {
+            // Between two frames.
+            if kept_is_free && packets.first() == slots.begin() {
+                kept_is_free = self.fill_short(held, slots, longest);
+                packets = Packets::new(slots.begin(), n);
+            }
             if self.filled == BATCH {
                 break Stop::Full;
             }
@@ -220,21 +269,6 @@ impl Live {
                 break Stop::Bad(at);
             }
             frame.flagged |= slot.flags != 0;
-            if frame.len == 0 && !more && (SHORTEST..=longest).contains(&len) {
-                // SAFETY: A buffer with a whole frame, for which there is room.
-                if let Some(skb) = unsafe { self.pool.copy(&self.queue, from, len) } {
-                    let flagged = core::mem::take(&mut frame.flagged);
-                    self.add(bindings::netmap_packet {
-                        skb: skb.as_ptr(),
-                        end: next(index, n),
-                        bytes: len,
-                        flagged,
-                        pooled: true,
-                        ..Default::default()
-                    });
-                    continue;
-                }
-            }
             if len != 0 && frame.len + len <= longest {
                 let to = match frame.to.take().or_else(|| self.pool.take()) {
                     Some(to) => frame.to.insert(to).data,
@@ -309,6 +343,7 @@ impl Live {
         let taken = unsafe { self.pool.send(&self.queue, batch) };
         let (mut packets, mut bytes) = (0, 0u64);
         let (mut errors, mut drops) = (0, 0);
+        let mut flagged = false;
         for packet in batch.iter().take(taken) {
             if packet.dropped {
                 drops += 1;
@@ -317,7 +352,10 @@ impl Live {
                 bytes = bytes.wrapping_add(u64::from(packet.bytes));
             }
             errors += u64::from(packet.errors);
-            release(held, packet.end, packet.flagged);
+            flagged |= packet.flagged;
+        }
+        if let Some(last) = taken.checked_sub(1).and_then(|last| batch.get(last)) {
+            release(held, last.end, flagged);
         }
         for packet in batch.iter().skip(taken).rev() {
             // SAFETY: The driver did not take it.
@@ -341,6 +379,7 @@ impl Live {
     ) -> Result<bool, Untaken> {
         let longest = self.queue.longest();
         self.pool.fit(&self.queue, longest);
+        self.starved = false;
         while self.queue.state() == QueueState::Open {
             let stop = self.fill(held, kring, &mut slots, longest);
             if !self.send(held, kring) {
@@ -349,7 +388,10 @@ impl Live {
             match stop {
                 Stop::Full => {}
                 Stop::Done => return Ok(true),
-                Stop::NoMemory => break,
+                Stop::NoMemory => {
+                    self.starved = true;
+                    break;
+                }
                 Stop::Bad(at) => return Err(at),
             }
         }
@@ -372,10 +414,7 @@ impl Live {
     /// writes.
     #[cold]
     fn accept(&mut self, held: &mut Inner) -> Result<(), Untaken> {
-        let mut rest = held.cursors.given_back();
-        if let Some(last) = self.accepted.checked_sub(1) {
-            rest.nth(last as usize);
-        }
+        let rest = held.cursors.given_back().rest(self.accepted);
         let end = held.accept_span(rest, true)?;
         self.accepted = distance(held.cursors.hwcur(), end, held.ring.num_slots());
         Ok(())
@@ -384,7 +423,11 @@ impl Live {
     /// Has what waits sent when the driver takes packets again. Without a carrier it is an event of the device that does it.
     #[cold]
     fn wait(&mut self) {
-        let state = self.queue.state();
+        let state = match self.queue.state() {
+            // It was full for a moment.
+            QueueState::Open if !self.starved => QueueState::Full,
+            state => state,
+        };
         // Before the timer is started anew: that the handle goes stops the timer.
         self.waiting = None;
         if state != QueueState::Closed {

@@ -9,7 +9,7 @@ use crate::{
     bindings,
     prelude::*,
     sys::{
-        copy::copy_frame,
+        frame::Bytes,
         netdev::NetDev,
         rtnl::Rtnl,
         softirq::Softirq, //
@@ -122,16 +122,24 @@ pub(super) fn settle() {
 unsafe extern "C" fn run(buff: *const bindings::xdp_buff, xdp: *const bindings::netmap_xdp) -> u64 {
     // SAFETY: By the function's requirement: `xdp` and the receiver that it has stay at least until the end of the RCU read side,
     // see `netmap_xdp_detach`, and the packet and its queue's device as long.
-    let (receiver, buff, queue, dev, softirq) = unsafe {
+    let (receiver, marked_only, buff, queue, dev, softirq) = unsafe {
         let receiver = (&raw const (*xdp).receiver).read_volatile();
         let queue = &*(*buff).rxq;
         (
             receiver.cast::<Receiver>().as_ref(),
+            (*xdp).marked_only,
             &*buff,
             queue.queue_index,
             queue.dev,
             Softirq::assume(),
         )
+    };
+    let flags = flags_of(buff);
+    let queue = match (marked_only, flags & bindings::netmap_xdp_complete != 0) {
+        (true, false) => return NOT_TAKEN,
+        // That of a veth is the one of the processor that has sent it.
+        (true, true) => 0,
+        (false, _) => queue,
     };
     // SAFETY: The device is there while it receives.
     let features = unsafe { (&raw const (*dev).features).read_volatile() };
@@ -139,37 +147,35 @@ unsafe extern "C" fn run(buff: *const bindings::xdp_buff, xdp: *const bindings::
         // Somebody has turned it on again: the stack is told what tag there was.
         return NOT_TAKEN;
     }
-    let Some(mut delivery) = receiver
-        .and_then(|receiver| receiver.choose(queue))
-        .and_then(|inbox| inbox.deliver(softirq))
-    else {
+    let Some(inbox) = receiver.and_then(|receiver| receiver.choose(queue)) else {
         return NOT_TAKEN;
     };
-    // What does not fit is counted, and lost.
-    let _ = if is_in_one(buff) {
-        let from = buff.data.cast::<u8>();
+    let is_open = if flags & bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS == 0 {
+        let Some(from) = NonNull::new(buff.data.cast()) else {
+            return NOT_TAKEN;
+        };
         let len = (buff.data_end as usize).wrapping_sub(buff.data as usize) as u32;
-        delivery.put(len, |offset, to, len| {
-            // SAFETY: The packet has as many bytes, and the inbox asks for no others; it does so at the address of a buffer that has
-            // room for them.
-            unsafe { copy_frame(from.add(offset as usize), to.as_ptr(), len as usize) };
-            true
-        })
+        // SAFETY: The packet has as many bytes, and stays until the function returns.
+        inbox.deliver(softirq, unsafe { Bytes::new(from, len) })
     } else {
         // SAFETY: The packet is one that the driver has received.
         let len = unsafe { bindings::netmap_xdp_len(buff) };
         // SAFETY: As above; the inbox asks for bytes at the address of a buffer that has room for them.
-        delivery.put(len, |offset, to, len| unsafe {
+        inbox.deliver_parts(softirq, len, &mut |offset, to, len| unsafe {
             bindings::netmap_xdp_copy(buff, offset, to.as_ptr(), len)
         })
     };
-    TAKEN
+    if is_open {
+        TAKEN
+    } else {
+        // Closed in the meantime.
+        NOT_TAKEN
+    }
 }
 
-/// Whether a packet is in one piece.
+/// The flags of a packet.
 #[inline]
-fn is_in_one(buff: &bindings::xdp_buff) -> bool {
+fn flags_of(buff: &bindings::xdp_buff) -> u32 {
     // SAFETY: All that is in the union is a number.
-    let flags = unsafe { buff.__bindgen_anon_1.__bindgen_anon_1.flags };
-    flags & bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS == 0
+    unsafe { buff.__bindgen_anon_1.__bindgen_anon_1.flags }
 }

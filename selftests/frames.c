@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A veth pair with a port at its other end, or a program of XDP there: what the port sends goes as frames of XDP, without the stack's
+ * packets. All of it is with emulated_xdp=2.
+ */
+#include <pthread.h>
+#include "kselftest_harness.h"
+#include "netmap_test.h"
+#include "program.h"
+#include "stack.h"
+
+#define FEW	20	/* few enough for the room that a socket has */
+
+FIXTURE(frames)
+{
+	struct port from, to;
+	int tap;		/* sees what the stack makes packets of, at the receiver */
+};
+
+FIXTURE_SETUP(frames)
+{
+	cpu_set_t one;
+
+	/* A veth hands frames over on the processor that sends, and they overtake each other when that changes. */
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	/* It has rings to send alone: no program is attached at its end. */
+	ASSERT_EQ(0, port_open(&self->from, peer_name(), NR_REG_ALL_NIC, 0, NR_TX_RINGS_ONLY));
+	ASSERT_EQ(0, port_open(&self->to, nic_name(), NR_REG_ALL_NIC, 0, 0));
+	self->tap = packet_socket(nic_name(), ETH_P_ALL, false);
+	ASSERT_LE(0, self->tap);
+	ASSERT_TRUE(has_carrier(peer_name()));
+	EXPECT_TRUE(is_kind(&self->to, "xdp"));
+	EXPECT_TRUE(is_kind(&self->from, "skb"));
+}
+
+FIXTURE_TEARDOWN(frames)
+{
+	close(self->tap);
+	if (self->to.fd >= 0)
+		EXPECT_EQ(0, port_close(&self->to));
+	EXPECT_EQ(0, port_close(&self->from));
+	EXPECT_EQ(-ENOENT, find_link(nic_name()));
+	EXPECT_EQ(-ENOENT, find_link(peer_name()));
+}
+
+/* How many frames of ours the tap has seen since it was last asked. */
+static uint32_t seen_by(int tap)
+{
+	uint8_t frame[2048];
+	uint32_t seen = 0;
+	int len;
+
+	while ((len = recv(tap, frame, sizeof(frame), MSG_DONTWAIT)) > 0)
+		seen += len >= SHORTEST && frame_is(frame, len, frame_number(frame));
+	return seen;
+}
+
+/* Frames of so many bytes, each of which arrives before the next is sent: past the stack or not. */
+static void expect_frames(struct __test_metadata *_metadata, FIXTURE_DATA(frames) *self, bool past)
+{
+	uint8_t frame[2048];
+	uint32_t i;
+
+	seen_by(self->tap);
+	for (i = 0; i < FEW; i++) {
+		ASSERT_EQ(0, send_frame(&self->from, tx_ring(&self->from, 0), SHORTEST + i, i));
+		ASSERT_EQ(SHORTEST + i, receive_frame(&self->to, frame, sizeof(frame), LIMIT_MS)) TH_LOG("frame %u", i);
+		EXPECT_TRUE(frame_is(frame, SHORTEST + i, i));
+	}
+	EXPECT_EQ(past ? 0 : FEW, seen_by(self->tap));
+}
+
+TEST_F_TIMEOUT(frames, of_all_lengths_arrive, TIMEOUT_S)
+{
+	struct netmap_ring *ring = tx_ring(&self->from, 0);
+	uint8_t frame[2048];
+	uint32_t len;
+
+	for (len = SHORTEST; len <= LONGEST; len++) {
+		ASSERT_EQ(0, send_frame(&self->from, ring, len, len));
+		ASSERT_EQ(len, receive_frame(&self->to, frame, sizeof(frame), LIMIT_MS));
+		EXPECT_TRUE(frame_is(frame, len, len)) TH_LOG("%u bytes", len);
+	}
+	EXPECT_EQ(0, seen_by(self->tap));
+	EXPECT_EQ(LONGEST - SHORTEST + 1, ring_counter(&self->from, "tx 0", "packets"));
+	EXPECT_EQ(LONGEST - SHORTEST + 1, ring_counter(&self->to, "rx 0", "packets"));
+	EXPECT_EQ(0, ring_counter(&self->to, "rx 0", "errors"));
+}
+
+/* Shorter ones are padded by zeros, whatever the page had before. */
+TEST_F_TIMEOUT(frames, are_padded, TIMEOUT_S)
+{
+	struct netmap_ring *ring = tx_ring(&self->from, 0);
+	uint8_t frame[2048], expected[SHORTEST];
+	uint32_t i, len;
+
+	/* More than the pool has of them. */
+	for (i = 0; i < 2000; i++) {
+		len = HEADER + i % (SHORTEST - HEADER);
+		memset(expected, 0, sizeof(expected));
+		make_frame(expected, len, i);
+		ASSERT_EQ(0, send_frame(&self->from, ring, i % 3 ? len : LONGEST, i));
+		ASSERT_EQ(i % 3 ? SHORTEST : LONGEST, receive_frame(&self->to, frame, sizeof(frame), LIMIT_MS));
+		if (i % 3)
+			EXPECT_EQ(0, memcmp(frame, expected, SHORTEST)) TH_LOG("%u bytes", len);
+	}
+	EXPECT_EQ(0, seen_by(self->tap));
+}
+
+/* What fits is not touched by what does not, and the sender gets rid of all. */
+TEST_F_TIMEOUT(frames, a_full_ring_drops, TIMEOUT_S)
+{
+	uint32_t slots = self->to.reg.nr_rx_slots, i;
+	uint8_t frame[2048];
+
+	for (i = 0; i < 2 * slots; i++)
+		ASSERT_EQ(0, put_frame(&self->from, tx_ring(&self->from, 0), SHORTEST, i, 0));
+	ASSERT_EQ(0, drain_tx(&self->from, tx_ring(&self->from, 0)));
+	EXPECT_EQ(2 * slots, ring_counter(&self->from, "tx 0", "packets"));
+	for (i = 0; i < slots - 1; i++) {
+		ASSERT_EQ(SHORTEST, receive_frame(&self->to, frame, sizeof(frame), LIMIT_MS));
+		EXPECT_TRUE(frame_is(frame, SHORTEST, i)) TH_LOG("frame %u", i);
+	}
+	EXPECT_EQ(slots + 1, ring_counter(&self->to, "rx 0", "drops"));
+	ASSERT_EQ(0, rx_sync(&self->to));
+	expect_frames(_metadata, self, true);
+}
+
+/* An administrator takes the program away: then the stack's packets are made again. */
+TEST_F_TIMEOUT(frames, the_program_goes, TIMEOUT_S)
+{
+	union bpf_attr attr = { .link_detach = { .link_fd = find_link(nic_name()) } };
+
+	expect_frames(_metadata, self, true);
+	ASSERT_LE(0, (int)attr.link_detach.link_fd);
+	ASSERT_EQ(0, bpf(BPF_LINK_DETACH, &attr));
+	close(attr.link_detach.link_fd);
+	expect_frames(_metadata, self, false);
+	ASSERT_EQ(0, port_close(&self->to));
+	ASSERT_EQ(0, port_open(&self->to, nic_name(), NR_REG_ALL_NIC, 0, 0));
+	expect_frames(_metadata, self, true);
+}
+
+/* A program of somebody else passes them to the stack. */
+TEST_F_TIMEOUT(frames, of_others_reach_the_stack, TIMEOUT_S)
+{
+	struct netmap_ring *ring = tx_ring(&self->from, 0);
+	int error = port_close(&self->to), program = load_pass(), link;
+	uint8_t frame[2048];
+	uint32_t i;
+
+	self->to.fd = -1;
+	ASSERT_EQ(0, error);
+	link = attach(nic_name(), program);
+	ASSERT_LE(0, link);
+	seen_by(self->tap);
+	for (i = 0; i < 2000; i++) {
+		uint32_t len = SHORTEST + i * 7 % (LONGEST - SHORTEST);
+
+		ASSERT_EQ(0, send_frame(&self->from, ring, len, i));
+		do {
+			ASSERT_EQ(len, recv(self->tap, frame, sizeof(frame), 0));
+		} while (frame[12] != PROTOCOL >> 8);
+		EXPECT_TRUE(frame_is(frame, len, i)) TH_LOG("frame %u", i);
+	}
+	close(link);
+	close(program);
+}
+
+struct flood {
+	struct port *from;
+	volatile bool stop;
+	int error;
+};
+
+static void *send_all_the_time(void *arg)
+{
+	struct flood *flood = arg;
+	uint32_t i;
+
+	for (i = 0; !flood->stop && !flood->error; i++)
+		flood->error = send_frame(flood->from, tx_ring(flood->from, 0), SHORTEST, i);
+	return NULL;
+}
+
+/* The receiver comes and goes under traffic. */
+TEST_F_TIMEOUT(frames, cycles_under_traffic, TIMEOUT_S)
+{
+	int cycles = atoi(getenv("CYCLES") ?: "50"), i;
+	struct flood flood = { .from = &self->from };
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, send_all_the_time, &flood));
+	for (i = 0; i < cycles; i++) {
+		printf("# cycle %d\n", i);
+		ASSERT_EQ(0, port_close(&self->to));
+		ASSERT_EQ(0, port_open(&self->to, nic_name(), NR_REG_ALL_NIC, 0, 0));
+		EXPECT_TRUE(is_kind(&self->to, "xdp"));
+		ASSERT_NE(NULL, wait_rx(&self->to, LIMIT_MS));
+	}
+	flood.stop = true;
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, flood.error);
+}
+
+TEST_HARNESS_MAIN

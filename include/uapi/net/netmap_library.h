@@ -106,7 +106,7 @@ _NM_LIB int nm_parse(const char *ifname, struct nm_desc *d, char *err)
 			;
 		flags = NR_STACK;
 	} else {
-		return _nm_parse_error(err, "neither netmap: nor stack: nor vale", ifname);
+		return _nm_parse_error(err, "not netmap:, stack: or vale", ifname);
 	}
 	len = (size_t)(s - name);
 	if (len == 0 || len >= sizeof(d->req.nr_name))

@@ -22,8 +22,9 @@
 //! 4. the mutex of the redirected functions, and that of a NIC's taken queues and, in it, of its RSS table ([`nic`]);
 //! 5. a kring, stopped ([`ring::kring::Kring::stop`]) or held for a sync;
 //! 6. the mutex of a region ([`mem`]);
-//! 7. `netif_addr_lock`, `netif_tx_lock`, the queue lock and the device lock of host rings, the lock of an inbox's senders, and
-//!    the mutex of the table of emulated ports.
+//! 7. the locks of sockets ([`port::stack`]), behind the mutex of a stack port's connections, which is taken with its krings held;
+//! 8. `netif_addr_lock`, `netif_tx_lock`, the queue lock and the device lock of host rings, the lock of an inbox's senders, and
+//!    the mutexes of the tables of emulated and of stack ports, and the spin lock of what has arrived on a stack port's connections.
 //!
 //! A sync takes the busy flag of its own kring. It takes no mutex, except that of the region when it is handed a buffer of
 //! another group. A sync that forwards from a host ring takes the flags of transmit krings as well, one at a time, and only
@@ -71,6 +72,7 @@ struct Netmap {
     // Dropped after the device: without that no port is left that has to be notified.
     _notifiers: nic::driver::events::Notifiers,
     _emulated: port::emulated::events::Notifier,
+    _stack: port::stack::events::Notifier,
 }
 
 impl kernel::InPlaceModule for Netmap {
@@ -84,6 +86,8 @@ impl kernel::InPlaceModule for Netmap {
             _notifiers: nic::driver::events::Notifiers::register()?,
             // SAFETY: As above.
             _emulated: unsafe { port::emulated::events::Notifier::register() }?,
+            // SAFETY: As above.
+            _stack: unsafe { port::stack::events::Notifier::register() }?,
             device <- dev::CharDevice::register(),
         })
     }

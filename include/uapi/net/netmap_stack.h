@@ -46,9 +46,9 @@
  * Data that arrived before is found in the rx ring like what arrives later. What is read from a registered socket by read() or
  * recv() is not found in the ring, and the other way round; sent data is in the order of the calls.
  *
- * At NETMAP_REQ_PST_FD_UNREG, and when the port is closed or its interface goes, connections become ordinary sockets again:
- * what arrived and lies in no rx slot before the ring's head is read from them by read(), and sent payload is copied out of the
- * region, so that they go on alone. What TCP has not accepted by then is not sent.
+ * At NETMAP_REQ_PST_FD_UNREG, and when the port is closed or its interface goes, connections become ordinary sockets again: what
+ * arrived and is in no slot is read from them by read(), and at the end of the port also what is in slots that were not released;
+ * and sent payload is copied out of the region, so that they go on alone. What TCP has not accepted by then is not sent.
  *
  * Sending
  *
@@ -72,9 +72,11 @@
  * (len 0) tells of the end of a connection:
  *
  *	NS_STACK_END	the peer has closed its direction: no data follows. The program may send, and close()s the descriptor.
- *	NS_STACK_ERROR	error holds an errno. ECONNRESET, ETIMEDOUT, EPIPE, ...: the connection has ended, and is not registered any
- *			more. Errors of registration (above): a tx slot had a descriptor that cannot be registered. ESTALE: what
- *			was in tx slots for this descriptor is dropped, because it was closed before TCP had accepted it.
+ *	NS_STACK_ERROR	error holds an errno. ECONNRESET, ETIMEDOUT, ...: the connection has ended, and is not registered any more.
+ *			Errors of registration (above): a tx slot had a descriptor that cannot be registered. ESTALE: what was
+ *			in tx slots for this descriptor is dropped, because it was closed before TCP had accepted it. EPIPE: the
+ *			same, because the program has shut down its own direction; the other goes on. As many of these are told
+ *			as the ring has slots, if the program does not look at it.
  *
  * What finds no slot stays in the socket, whose window closes; when slots are released, it comes.
  */

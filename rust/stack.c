@@ -1,0 +1,633 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Stack ports: what is done with TCP sockets whose data goes through rings.
+ *
+ * Who calls the functions that TCP finds in a socket:
+ *
+ * - sk_data_ready, sk_write_space and sk_state_change are called with the socket locked, by a softirq that has its spin lock or
+ *   by the task that owns it. Whoever takes our functions out has the socket locked, too: so none of them runs any more then.
+ * - sk_error_report is also called without that lock, for time stamps. It takes sk_callback_lock, under which the functions are
+ *   changed.
+ * - the release of an upper layer protocol is called when TCP is done with a socket that nobody has open, with the socket
+ *   locked. That is how we learn of the end of a connection. We are such a protocol also to keep others, as kTLS, from a socket
+ *   whose functions we have changed; they keep us from theirs.
+ */
+
+#include <linux/bvec.h>
+#include <linux/file.h>
+#include <linux/llist.h>
+#include <linux/module.h>
+#include <linux/net.h>
+#include <linux/netdevice.h>
+#include <linux/rcupdate.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+#include <linux/socket.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#include "helpers.h"
+
+/* Most messages that complete together: a packet of TCP can have no more pieces. */
+#define CHAIN_MAX	MAX_SKB_FRAGS
+
+/*
+ * What TCP holds of a buffer whose payload it sends: from the time it accepts some to the last acknowledgement, and the end of
+ * the last packet that has a piece of it.
+ */
+struct netmap_stack_ubuf {
+	struct ubuf_info uarg;
+	/* The one that completes for all that are linked with it, and how many these are. */
+	struct netmap_stack_ubuf *first;
+	struct netmap_stack_ubuf *next;
+	u32 linked;
+	/* The buffer that TCP holds; before and after that one that is free. */
+	u32 buffer;
+	struct netmap_stack_pool *pool;
+	struct llist_node node;
+};
+
+/* The buffers of a port for transmission. */
+struct netmap_stack_pool {
+	/* Those that came back. */
+	struct llist_head returned;
+	/* Those that can be used; of whoever sends. */
+	struct llist_node *spare;
+	/* One for the port, and one for each that TCP holds. */
+	refcount_t users;
+	struct work_struct gone;
+	void (*done)(void *owner);
+	void *owner;
+	u32 count;
+	struct netmap_stack_ubuf ubufs[] __counted_by(count);
+};
+
+/* Pools that are there, until their work item is through. */
+static atomic_t pools = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(pools_gone);
+
+static void pool_gone(struct work_struct *work)
+{
+	struct netmap_stack_pool *pool = container_of(work, struct netmap_stack_pool, gone);
+
+	pool->done(pool->owner);
+	kvfree(pool);
+	if (atomic_dec_and_test(&pools))
+		wake_up_all(&pools_gone);
+}
+
+static void pool_put(struct netmap_stack_pool *pool)
+{
+	if (refcount_dec_and_test(&pool->users))
+		schedule_work(&pool->gone);
+}
+
+static void ubuf_complete(struct sk_buff *skb, struct ubuf_info *uarg, bool success)
+{
+	struct netmap_stack_ubuf *ubuf = container_of(uarg, struct netmap_stack_ubuf, uarg);
+	struct netmap_stack_pool *pool;
+
+	if (!refcount_dec_and_test(&uarg->refcnt))
+		return;
+	if (ubuf->first != ubuf) {
+		ubuf_complete(skb, &ubuf->first->uarg, success);
+		return;
+	}
+	pool = ubuf->pool;
+	while (ubuf) {
+		/* Whoever sends may use it as soon as it is returned. */
+		struct netmap_stack_ubuf *next = ubuf->next;
+
+		llist_add(&ubuf->node, &pool->returned);
+		pool_put(pool);
+		ubuf = next;
+	}
+}
+
+static const struct ubuf_info_ops ubuf_ops;
+
+/*
+ * The packet gets a piece of what `uarg` holds. It can refer to one ubuf_info: if it has one of ours already, the new one is
+ * linked to that, and they complete together. -EEXIST has TCP begin a new packet.
+ */
+static int link_skb(struct sk_buff *skb, struct ubuf_info *uarg)
+{
+	struct netmap_stack_ubuf *ubuf = container_of(uarg, struct netmap_stack_ubuf, uarg);
+	struct ubuf_info *prev_uarg = skb_zcopy(skb);
+	struct netmap_stack_ubuf *prev, *first;
+
+	if (!prev_uarg) {
+		/* Pieces of other memory have references of their own. */
+		if (skb_shinfo(skb)->nr_frags)
+			return -EEXIST;
+		net_zcopy_get(uarg);
+		skb_zcopy_init(skb, uarg);
+		return 0;
+	}
+	if (prev_uarg == uarg)
+		return 0;
+	if (prev_uarg->ops != &ubuf_ops || ubuf->first != ubuf || ubuf->next)
+		return -EEXIST;
+	prev = container_of(prev_uarg, struct netmap_stack_ubuf, uarg);
+	first = prev->first;
+	/* The socket is locked, and what the packet refers to is not complete. Of another port it is if the socket was there before. */
+	if (prev->pool != ubuf->pool || first->linked >= CHAIN_MAX)
+		return -EEXIST;
+	first->linked++;
+	ubuf->first = first;
+	ubuf->next = prev->next;
+	prev->next = ubuf;
+	net_zcopy_get(&first->uarg);
+	return 0;
+}
+
+static const struct ubuf_info_ops ubuf_ops = {
+	.complete = ubuf_complete,
+	.link_skb = link_skb,
+};
+
+/* Makes a piece of the packet of the one bio_vec, without a reference to the page: that is what the ubuf_info stands for. */
+static int fill_skb(struct sk_buff *skb, struct iov_iter *from, size_t length)
+{
+	struct skb_shared_info *shinfo = skb_shinfo(skb);
+	int frag = shinfo->nr_frags;
+	size_t len = min(length, iov_iter_count(from));
+	const struct bio_vec *bv = from->bvec;
+	size_t offset = bv->bv_offset + from->iov_offset;
+
+	if (frag >= MAX_SKB_FRAGS || (frag && !skb_zcopy_managed(skb)))
+		return -EMSGSIZE;
+	if (!frag)
+		shinfo->flags |= SKBFL_MANAGED_FRAG_REFS;
+	__skb_fill_page_desc_noacc(shinfo, frag, bv->bv_page, offset, len);
+	shinfo->nr_frags = frag + 1;
+	iov_iter_advance(from, len);
+	skb->data_len += len;
+	skb->len += len;
+	skb->truesize += len;
+	return 0;
+}
+
+/* A pool that has one of the buffers for each. `done` is called by a work item after netmap_stack_pool_put(). */
+struct netmap_stack_pool *netmap_stack_pool_new(const u32 *buffers, u32 count, void (*done)(void *owner), void *owner)
+{
+	struct netmap_stack_pool *pool;
+	u32 i;
+
+	pool = kvzalloc(struct_size(pool, ubufs, count), (__force gfp_t)netmap_gfp);
+	if (!pool)
+		return NULL;
+	pool->count = count;
+	init_llist_head(&pool->returned);
+	refcount_set(&pool->users, 1);
+	INIT_WORK(&pool->gone, pool_gone);
+	pool->done = done;
+	pool->owner = owner;
+	for (i = 0; i < count; i++) {
+		pool->ubufs[i].buffer = buffers[i];
+		pool->ubufs[i].pool = pool;
+		pool->ubufs[i].node.next = pool->spare;
+		pool->spare = &pool->ubufs[i].node;
+	}
+	atomic_inc(&pools);
+	return pool;
+}
+
+/* The port lets go of the pool. TCP, and drivers, may hold buffers of it. */
+void netmap_stack_pool_put(struct netmap_stack_pool *pool)
+{
+	pool_put(pool);
+}
+
+/* How many buffers TCP and drivers hold. */
+u32 netmap_stack_pool_held(struct netmap_stack_pool *pool)
+{
+	return refcount_read(&pool->users) - 1;
+}
+
+/* Waits until all pools are gone that ports have let go of, and nothing of this file runs any more for them. */
+void netmap_stack_settle(void)
+{
+	wait_event(pools_gone, !atomic_read(&pools));
+	/* A softirq may be at the end of ubuf_complete() or of a socket's function, and where it is a thread it may sleep there. */
+	synchronize_net();
+	synchronize_rcu_tasks();
+}
+
+static struct netmap_stack_ubuf *pool_take(struct netmap_stack_pool *pool)
+{
+	struct netmap_stack_ubuf *ubuf;
+
+	if (!pool->spare)
+		pool->spare = llist_del_all(&pool->returned);
+	if (!pool->spare)
+		return NULL;
+	ubuf = llist_entry(pool->spare, struct netmap_stack_ubuf, node);
+	pool->spare = pool->spare->next;
+	return ubuf;
+}
+
+/*
+ * Sends `len` octets at `data`, which lie in the buffer *buffer, on a socket that the caller has locked and that somebody has open.
+ * `more` follow at once. Returns how many were accepted, or an error: -EAGAIN if sk_write_space or sk_state_change will tell when
+ * more is, -ENOBUFS if nothing will. If TCP holds the buffer then, *buffer is another one; otherwise they were copied.
+ */
+int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, void *data, u32 len, bool more, u32 *buffer)
+{
+	struct netmap_stack_ubuf *ubuf = pool_take(pool);
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
+	struct bio_vec bv;
+	int sent;
+
+	bvec_set_virt(&bv, data, len);
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, &bv, 1, len);
+	if (!ubuf) {
+		sent = tcp_sendmsg_locked(sk, &msg, len);
+		goto out;
+	}
+	ubuf->uarg.ops = &ubuf_ops;
+	ubuf->uarg.flags = SKBFL_ZEROCOPY_FRAG | SKBFL_DONT_ORPHAN;
+	refcount_set(&ubuf->uarg.refcnt, 1);
+	ubuf->first = ubuf;
+	ubuf->next = NULL;
+	ubuf->linked = 1;
+	refcount_inc(&pool->users);
+	msg.msg_flags |= MSG_ZEROCOPY;
+	msg.msg_ubuf = &ubuf->uarg;
+	msg.sg_from_iter = fill_skb;
+	sent = tcp_sendmsg_locked(sk, &msg, len);
+	if (sent > 0)
+		swap(ubuf->buffer, *buffer);
+	net_zcopy_put(&ubuf->uarg);
+out:
+	/* There was no memory: sk_write_space was called in there, if at all. */
+	if (sent == -EAGAIN && tcp_rtx_and_write_queues_empty(sk))
+		return -ENOBUFS;
+	return sent;
+}
+
+static struct netmap_stack_sock *of(const struct sock *sk)
+{
+	return (void *)((uintptr_t)READ_ONCE(sk->sk_user_data) & SK_USER_DATA_PTRMASK);
+}
+
+static int read_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
+{
+	struct netmap_stack_sock *socket = desc->arg.data;
+
+	return socket->ops->store(socket, skb, offset, len);
+}
+
+/* Reads what is there into buffers, with the socket locked; enum netmap_stack_news. */
+u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket)
+{
+	read_descriptor_t desc = { .arg.data = socket, .count = 1 };
+
+	/* Urgent data is in line, as with SO_OOBINLINE: tcp_read_sock() stops before it for ever otherwise. */
+	if (unlikely(tcp_sk(sk)->urg_data))
+		WRITE_ONCE(tcp_sk(sk)->urg_data, 0);
+	if (!skb_queue_empty(&sk->sk_receive_queue))
+		tcp_read_sock(sk, &desc, read_actor);
+	if (!skb_queue_empty(&sk->sk_receive_queue))
+		return NETMAP_STACK_LEFT;
+	return sk->sk_shutdown & RCV_SHUTDOWN ? NETMAP_STACK_END : 0;
+}
+
+static void data_ready(struct sock *sk)
+{
+	struct netmap_stack_sock *socket = of(sk);
+	u32 news;
+
+	/* A task owns it: it may be about to read, or is in the middle of its queue. */
+	news = sock_owned_by_user(sk) ? NETMAP_STACK_LEFT : netmap_stack_drain(sk, socket);
+	if (news)
+		socket->ops->news(socket, news, 0);
+	if (news & NETMAP_STACK_LEFT)
+		socket->data_ready(sk);
+}
+
+static void write_space(struct sock *sk)
+{
+	struct netmap_stack_sock *socket = of(sk);
+
+	socket->write_space(sk);
+	/* It is called again when there is enough room to be worth it. */
+	if (sk_stream_is_writeable(sk))
+		socket->ops->news(socket, NETMAP_STACK_WRITABLE, 0);
+}
+
+static void state_change(struct sock *sk)
+{
+	struct netmap_stack_sock *socket = of(sk);
+
+	socket->state_change(sk);
+	/* It may be established now, or at its end. */
+	socket->ops->news(socket, NETMAP_STACK_WRITABLE | NETMAP_STACK_LEFT, READ_ONCE(sk->sk_err));
+}
+
+static void error_report(struct sock *sk)
+{
+	struct netmap_stack_sock *socket;
+	void (*report)(struct sock *sk);
+	int error;
+
+	read_lock_bh(&sk->sk_callback_lock);
+	socket = sk->sk_error_report == error_report ? of(sk) : NULL;
+	if (socket) {
+		report = socket->error_report;
+		error = READ_ONCE(sk->sk_err);
+		report(sk);
+		if (error)
+			socket->ops->news(socket, NETMAP_STACK_WRITABLE | NETMAP_STACK_LEFT, error);
+	} else {
+		report = READ_ONCE(sk->sk_error_report);
+	}
+	read_unlock_bh(&sk->sk_callback_lock);
+	if (!socket && report != error_report)
+		report(sk);
+}
+
+static const struct tcp_ulp_ops ulp_ops;
+
+/* Makes it an ordinary socket again. With the socket locked. */
+static void restore(struct sock *sk, struct netmap_stack_sock *socket)
+{
+	write_lock_bh(&sk->sk_callback_lock);
+	sk->sk_data_ready = socket->data_ready;
+	sk->sk_write_space = socket->write_space;
+	sk->sk_state_change = socket->state_change;
+	sk->sk_error_report = socket->error_report;
+	rcu_assign_sk_user_data(sk, NULL);
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+/* TCP is done with it; it has no ULP when this returns. */
+static void ulp_release(struct sock *sk)
+{
+	struct netmap_stack_sock *socket = of(sk);
+
+	if (!socket)
+		return;
+	restore(sk, socket);
+	spin_lock_bh(&socket->lock);
+	socket->ops->news(socket, NETMAP_STACK_GONE, 0);
+	socket->sk = NULL;
+	spin_unlock_bh(&socket->lock);
+	/* The caller has a reference, too. */
+	sock_put(sk);
+}
+
+static const struct tcp_ulp_ops ulp_ops = {
+	.release = ulp_release,
+	.name = "netmap",
+};
+
+/* Whether packets of the socket, which is locked, leave by the device. */
+static bool leaves_by(struct sock *sk, const struct net_device *dev)
+{
+	struct dst_entry *dst = __sk_dst_check(sk, 0);
+
+	if (!dst && !inet_csk(sk)->icsk_af_ops->rebuild_header(sk))
+		dst = __sk_dst_get(sk);
+	return dst && dst_dev(dst) == dev;
+}
+
+static int check(struct sock *sk)
+{
+	if (sock_flag(sk, SOCK_DEAD))
+		return -EBADF;
+	if (!((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_SYN_SENT | TCPF_SYN_RECV | TCPF_CLOSE_WAIT |
+				     TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2)))
+		return -ENOTCONN;
+	if (of(sk) || inet_csk(sk)->icsk_ulp_ops || sk->sk_data_ready == data_ready)
+		return -EBUSY;
+	return 0;
+}
+
+/* Whether security modules let the task send and receive; nothing is. */
+static int may_exchange(struct socket *sock)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+	int error;
+
+	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, NULL, 0, 0);
+	error = sock_sendmsg(sock, &msg);
+	if (error != -EACCES && error != -EPERM) {
+		memset(&msg, 0, sizeof(msg));
+		iov_iter_kvec(&msg.msg_iter, ITER_DEST, NULL, 0, 0);
+		error = sock_recvmsg(sock, &msg, MSG_DONTWAIT | MSG_PEEK);
+	}
+	return error == -EACCES || error == -EPERM ? error : 0;
+}
+
+/* The socket of a descriptor of this task, with a reference, if its data can go through the rings of a port of `dev`. */
+int netmap_stack_find(int fd, const struct net_device *dev, struct sock **result)
+{
+	struct socket *sock;
+	struct sock *sk;
+	int error;
+
+	sock = sockfd_lookup(fd, &error);
+	if (!sock)
+		return error;
+	sk = sock->sk;
+	error = -EPROTOTYPE;
+	if (!sk_is_tcp(sk))
+		goto put;
+	lock_sock(sk);
+	error = check(sk);
+	if (!error && !leaves_by(sk, dev))
+		error = -EXDEV;
+	release_sock(sk);
+	if (!error)
+		error = may_exchange(sock);
+	if (!error) {
+		sock_hold(sk);
+		*result = sk;
+	}
+put:
+	sockfd_put(sock);
+	return error;
+}
+
+void netmap_stack_sock_put(struct sock *sk)
+{
+	sock_put(sk);
+}
+
+/*
+ * From now on `socket` hears of `sk`, whose reference it gets if this succeeds. What has arrived is read at once.
+ * socket->ops is set.
+ */
+int netmap_stack_attach(struct netmap_stack_sock *socket, struct sock *sk)
+{
+	u32 news;
+	int error;
+
+	spin_lock_init(&socket->lock);
+	lock_sock(sk);
+	error = check(sk);
+	if (error)
+		goto out;
+	write_lock_bh(&sk->sk_callback_lock);
+	/* Others set it under this lock alone. */
+	if (sk->sk_user_data) {
+		write_unlock_bh(&sk->sk_callback_lock);
+		error = -EBUSY;
+		goto out;
+	}
+	socket->data_ready = sk->sk_data_ready;
+	socket->write_space = sk->sk_write_space;
+	socket->state_change = sk->sk_state_change;
+	socket->error_report = sk->sk_error_report;
+	socket->sk = sk;
+	__rcu_assign_sk_user_data_with_flags(sk, socket, SK_USER_DATA_NOCOPY);
+	sk->sk_data_ready = data_ready;
+	sk->sk_write_space = write_space;
+	sk->sk_state_change = state_change;
+	sk->sk_error_report = error_report;
+	write_unlock_bh(&sk->sk_callback_lock);
+	inet_csk(sk)->icsk_ulp_ops = &ulp_ops;
+	news = netmap_stack_drain(sk, socket);
+	if (news)
+		socket->ops->news(socket, news, 0);
+out:
+	release_sock(sk);
+	if (!error)
+		tcp_sock_set_nodelay(sk);
+	return error;
+}
+
+/*
+ * Locks the socket, and returns it with a reference, or NULL if TCP is done with it. In process context; *dead if nobody has it
+ * open.
+ */
+struct sock *netmap_stack_lock(struct netmap_stack_sock *socket, bool *dead)
+{
+	struct sock *sk;
+
+	rcu_read_lock();
+	sk = READ_ONCE(socket->sk);
+	/* The memory of a socket of TCP is one until the end of a grace period, though perhaps another one. */
+	if (sk && !refcount_inc_not_zero(&sk->sk_refcnt))
+		sk = NULL;
+	rcu_read_unlock();
+	if (!sk)
+		return NULL;
+	lock_sock(sk);
+	if (READ_ONCE(socket->sk) != sk) {
+		release_sock(sk);
+		sock_put(sk);
+		return NULL;
+	}
+	*dead = sock_flag(sk, SOCK_DEAD);
+	return sk;
+}
+
+/* Whether somebody has the socket open, at a glance. */
+bool netmap_stack_is_open(const struct netmap_stack_sock *socket)
+{
+	const struct sock *sk;
+	bool is_open;
+
+	rcu_read_lock();
+	sk = READ_ONCE(socket->sk);
+	is_open = sk && !sock_flag(sk, SOCK_DEAD);
+	rcu_read_unlock();
+	return is_open;
+}
+
+/* `push`: sends what was held back for more that did not come. */
+void netmap_stack_unlock(struct sock *sk, bool push)
+{
+	release_sock(sk);
+	if (push)
+		tcp_sock_set_nodelay(sk);
+	sock_put(sk);
+}
+
+/* Whether a function that TCP called still has to do with it: after this it has not, if the socket is gone. */
+void netmap_stack_sync(struct netmap_stack_sock *socket)
+{
+	spin_lock_bh(&socket->lock);
+	spin_unlock_bh(&socket->lock);
+}
+
+/*
+ * Copies the payload of a packet that waits to be sent or acknowledged out of our buffers. A packet that has no other memory was
+ * not charged for it (see tcp_downgrade_zcopy_pure()).
+ */
+static void copy_out(struct sock *sk, struct sk_buff *skb)
+{
+	struct ubuf_info *uarg = skb_zcopy(skb);
+	unsigned int truesize = skb->truesize;
+
+	if (!uarg || uarg->ops != &ubuf_ops)
+		return;
+	if (skb_zcopy_pure(skb)) {
+		u32 extra = truesize - SKB_TRUESIZE(skb_end_offset(skb));
+
+		/* Its buffers come back when it is acknowledged, then. */
+		if (!sk_wmem_schedule(sk, extra))
+			return;
+		sk_mem_charge(sk, extra);
+		skb_shinfo(skb)->flags &= ~SKBFL_PURE_ZEROCOPY;
+	}
+	skb_copy_ubufs(skb, GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+	/* If the driver has a clone of it, its head is another one now, and the socket is charged with what it was. */
+	skb->truesize = truesize;
+}
+
+/*
+ * Ends what netmap_stack_attach() has begun, unless the socket is gone: nothing of `socket` or of our buffers is in use by TCP any
+ * more. The socket is locked. The caller has a reference, and that of `socket` is gone.
+ */
+void netmap_stack_detach(struct netmap_stack_sock *socket, struct sock *sk)
+{
+	struct sk_buff *skb;
+
+	inet_csk(sk)->icsk_ulp_ops = NULL;
+	restore(sk, socket);
+	skb_rbtree_walk(skb, &sk->tcp_rtx_queue)
+		copy_out(sk, skb);
+	skb_queue_walk(&sk->sk_write_queue, skb)
+		copy_out(sk, skb);
+	socket->sk = NULL;
+	sock_put(sk);
+}
+
+/*
+ * Puts octets that were read from the socket, which is locked, back before what is left in it. A stream is put back from its end
+ * on, in pieces; `last` with the first call.
+ */
+void netmap_stack_unread(struct sock *sk, const void *data, u32 len, bool last)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	struct sk_buff *skb;
+
+	if (sock_flag(sk, SOCK_DEAD))
+		return;
+	skb = alloc_skb(len, GFP_KERNEL | __GFP_NOFAIL);
+	skb_put_data(skb, data, len);
+	/* The end of the stream was read, too: it lies behind the data. */
+	if (last && sock_flag(sk, SOCK_DONE) && skb_queue_empty(&sk->sk_receive_queue) && tp->copied_seq == tp->rcv_nxt) {
+		WRITE_ONCE(tp->copied_seq, tp->copied_seq - 1);
+		TCP_SKB_CB(skb)->tcp_flags = TCPHDR_FIN;
+	}
+	TCP_SKB_CB(skb)->end_seq = tp->copied_seq + !!(TCP_SKB_CB(skb)->tcp_flags & TCPHDR_FIN);
+	TCP_SKB_CB(skb)->seq = tp->copied_seq - len;
+	WRITE_ONCE(tp->copied_seq, tp->copied_seq - len);
+	/* It was charged when it came. Should that not be possible again, it is not: data goes before. */
+	if (sk_rmem_schedule(sk, skb, skb->truesize))
+		skb_set_owner_r(skb, sk);
+	__skb_queue_head(&sk->sk_receive_queue, skb);
+}
+
+/* Tells whoever waits for the socket, which is an ordinary one again, of what was put back. */
+void netmap_stack_announce(struct sock *sk)
+{
+	if (!sock_flag(sk, SOCK_DEAD))
+		sk->sk_data_ready(sk);
+}

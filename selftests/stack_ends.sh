@@ -40,7 +40,7 @@ check_that "a program is killed, its payload unacknowledged, and the module goes
 
 alone() {
 	# A socket that nobody has, which still has something to send.
-	ss -tnH "dport = 5001" | grep -q FIN-WAIT-1 || return 1
+	ss -tnH "dport = 5001" | grep -qE 'FIN-WAIT-1|LAST-ACK' || return 1
 	introduce
 	wait_for ended_listener || return 1
 	cmp /tmp/heard <(./stack_hold octets $count)

@@ -67,15 +67,19 @@ u64 netmap_wanted_features(struct net_device *dev)
 	return dev->wanted_features;
 }
 
-/* With the RTNL mutex held, and without the lock that some devices have of their own. */
+/*
+ * With the RTNL mutex held, and without the lock that some devices have of their own. A driver that has detached its device, to sleep
+ * for instance, is not called; it gets what is wanted with the next change.
+ */
 void netmap_set_wanted_features(struct net_device *dev, u64 off, u64 on)
 {
-	if (!netmap_is_present(dev))
+	if (dev->reg_state != NETREG_REGISTERED)
 		return;
 	netdev_lock_ops(dev);
 	dev->wanted_features &= ~off;
 	dev->wanted_features |= on & dev->hw_features;
-	netdev_update_features(dev);
+	if (netif_device_present(dev))
+		netdev_update_features(dev);
 	netdev_unlock_ops(dev);
 }
 

@@ -12,6 +12,7 @@
 #include <linux/ratelimit.h>
 #include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 #include <net/netdev_lock.h>
 #include <net/net_namespace.h>
 #include <net/netdev_rx_queue.h>
@@ -241,6 +242,21 @@ bool netmap_killed(void)
 void netmap_get_page(struct page *page)
 {
 	get_page(page);
+}
+
+void netmap_work_init(struct work_struct *work, work_func_t run)
+{
+	INIT_WORK(work, run);
+}
+
+void netmap_work_ask(struct work_struct *work)
+{
+	queue_work(system_dfl_wq, work);
+}
+
+void netmap_work_cancel(struct work_struct *work)
+{
+	cancel_work_sync(work);
 }
 
 /* Hardware queues. */

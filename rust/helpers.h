@@ -8,6 +8,7 @@
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/skbuff.h>
+#include <linux/workqueue.h>
 #include <net/xdp.h>
 
 /*
@@ -110,6 +111,10 @@ void netmap_skb_lost(struct sk_buff *skb);
 void netmap_skb_queue_init(struct sk_buff_head *queue);
 bool netmap_skb_queue_empty(struct sk_buff_head *queue);
 
+void netmap_work_init(struct work_struct *work, work_func_t run);
+void netmap_work_ask(struct work_struct *work);
+void netmap_work_cancel(struct work_struct *work);
+
 void netmap_bh_disable(void);
 void netmap_bh_enable(void);
 struct nf_hook_ops *netmap_hook_add(struct net_device *dev, bool egress, nf_hookfn *function, void *priv);
@@ -133,6 +138,9 @@ struct netmap_xdp {
 	struct bpf_prog *official;	/* what the link is for */
 	struct bpf_prog *program;	/* what the driver has instead, which calls the module */
 	struct list_head leaving;
+	struct net_device *dev;		/* which gets features back afterwards, with a reference; or NULL */
+	netdevice_tracker tracker;
+	u64 features;
 };
 
 typedef u64 netmap_xdp_run(const struct xdp_buff *buff, const struct netmap_xdp *xdp);
@@ -141,7 +149,7 @@ bool netmap_xdp_wanted(struct net_device *dev);
 struct netmap_xdp *netmap_xdp_attach(struct net_device *dev, netmap_xdp_run *run);
 int netmap_xdp_arm(struct netmap_xdp *xdp, struct net_device *dev, const void *receiver);
 bool netmap_xdp_is_armed(const struct netmap_xdp *xdp, const struct net_device *dev);
-void netmap_xdp_detach(struct netmap_xdp *xdp);
+void netmap_xdp_detach(struct netmap_xdp *xdp, struct net_device *dev, u64 features);
 void netmap_xdp_settle(void);
 bool netmap_xdp_copy(const struct xdp_buff *buff, u32 offset, u8 *to, u32 len);
 u32 netmap_xdp_len(const struct xdp_buff *buff);
@@ -160,7 +168,9 @@ enum netmap_tx_state {
 
 /* A packet for a driver, made of the frame in a ring's slots up to `end`. */
 struct netmap_packet {
+	/* NULL if it is yet to be made of the page, the reference to which it gets. */
 	struct sk_buff *skb;
+	struct page *page;
 	u32 end;
 	/* Bytes of the frame, without padding. */
 	u32 bytes;
@@ -175,6 +185,7 @@ struct netmap_packet {
 };
 
 u32 netmap_tx_headroom(struct net_device *dev);
+u32 netmap_tx_tailroom(struct net_device *dev);
 u32 netmap_tx_page_room(u32 headroom);
 bool netmap_tx_may_share(struct net_device *dev);
 enum netmap_tx_state netmap_tx_state(struct net_device *dev, u16 index);
@@ -185,8 +196,7 @@ void *netmap_tx_page_data(struct page *page, u32 headroom);
 void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom);
 void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len);
 bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u16 index, const u64 *from, u32 len);
-struct sk_buff *netmap_tx_around(struct page *page, u32 headroom);
-u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count);
+u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom);
 
 /* What is new of a socket whose data goes through rings. */
 enum netmap_stack_news {
@@ -256,6 +266,7 @@ extern unsigned int netmap_buf_num;
 extern unsigned int netmap_no_timestamp;
 extern unsigned int netmap_fwd;
 extern unsigned int netmap_admode;
+extern unsigned int netmap_generic_ringsize;
 
 /* And ours. */
 extern unsigned int netmap_emulated_xdp;

@@ -34,6 +34,9 @@
 //! kring's busy flag only if it is free, and never waits for it. What delivers to an inbox, in a softirq, takes the lock of its
 //! senders, and no flag; nothing faults, sleeps or takes another lock under it. User memory is never copied under a lock.
 //!
+//! What an emulated port's driver did not take is sent by a work item, which holds the kring for it, as a sync does, and takes no
+//! mutex but the region's. Whoever has stopped a kring may wait for it, with the RTNL mutex and the registry's held.
+//!
 //! The program of an emulated port that receives by XDP is attached with no lock held (`Kind::bound`), and taken away by a work
 //! item, which takes the RTNL mutex: only who does not hold that may wait for it.
 

@@ -60,6 +60,10 @@ unsigned int netmap_admode;
 module_param_cb(admode, &up_to_2_ops, &netmap_admode, 0644);
 MODULE_PARM_DESC(admode, "What a network device's port is: 0, native where it can be, else emulated; 1, native only; 2, emulated only");
 
+unsigned int netmap_generic_ringsize = 1024;
+module_param_named(generic_ringsize, netmap_generic_ringsize, uint, 0644);
+MODULE_PARM_DESC(generic_ringsize, "Slots of a ring of an emulated port, if the request does not say; at least 32");
+
 unsigned int netmap_emulated_xdp = 1;
 module_param_cb(emulated_xdp, &up_to_2_ops, &netmap_emulated_xdp, 0644);
 MODULE_PARM_DESC(emulated_xdp,

@@ -111,7 +111,10 @@ int netmap_skb_checksum(struct sk_buff *skb)
 	return skb->ip_summed == CHECKSUM_PARTIAL ? skb_csum_hwoffload_help(skb, 0) : 0;
 }
 
-/* The packet itself if it is not to be cut, NULL on failure. */
+/*
+ * The parts, linked by their next pointers. The packet itself if it is not to be cut, or as the first of the parts that a list of
+ * packets (SKB_GSO_FRAGLIST) is taken apart into: then it has its only reference still. NULL on failure.
+ */
 struct sk_buff *netmap_skb_segment(struct sk_buff *skb, bool sent)
 {
 	struct sk_buff *first;
@@ -121,7 +124,12 @@ struct sk_buff *netmap_skb_segment(struct sk_buff *skb, bool sent)
 	first = __skb_gso_segment(skb, NETIF_F_SG, sent);
 	if (!first)
 		return skb;
-	return IS_ERR(first) ? NULL : first;
+	if (IS_ERR(first))
+		return NULL;
+	/* Who cuts a packet drops it, and so the first of the list has one reference more. */
+	if (first == skb)
+		refcount_dec(&skb->users);
+	return first;
 }
 
 /* As many at a time as a driver may bring: softirqs are off meanwhile. */

@@ -9,7 +9,7 @@
 #include "helpers.h"
 
 /* How a buffer is allocated that a frame is copied to: the frame can wait if there is none. */
-#define TX_GFP (GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
+#define TX_GFP ((__force gfp_t)netmap_gfp | __GFP_NOWARN)
 
 u32 netmap_tx_headroom(struct net_device *dev)
 {
@@ -23,9 +23,19 @@ u32 netmap_tx_page_room(u32 headroom)
 	return used < PAGE_SIZE ? PAGE_SIZE - used : 0;
 }
 
+/* The driver of some hardware puts the frame check sequence there itself. */
+u32 netmap_tx_tailroom(struct net_device *dev)
+{
+	return max_t(u32, ETH_FCS_LEN, READ_ONCE(dev->needed_tailroom));
+}
+
+/*
+ * ether_setup() lets all devices share. Those without a queue have packets of theirs go through a stack or another device, which change
+ * them and leave their marks, and not all of them take the flag away.
+ */
 bool netmap_tx_may_share(struct net_device *dev)
 {
-	return dev->priv_flags & IFF_TX_SKB_SHARING;
+	return (dev->priv_flags & (IFF_TX_SKB_SHARING | IFF_NO_QUEUE)) == IFF_TX_SKB_SHARING;
 }
 
 enum netmap_tx_state netmap_tx_state(struct net_device *dev, u16 index)
@@ -139,52 +149,72 @@ bool netmap_tx_copy(struct sk_buff *skb, u32 headroom, struct net_device *dev, u
 	return true;
 }
 
-/* The frame that is in the page becomes a packet which has the page, too. */
-struct sk_buff *netmap_tx_around(struct page *page, u32 headroom)
+/* The frame that is in the page becomes a packet, which has the reference to the page. Bottom halves are off. */
+static bool make(struct netmap_packet *packet, struct net_device *dev, u16 index, u32 headroom)
 {
-	struct sk_buff *skb;
+	struct sk_buff *skb = napi_build_skb(page_address(packet->page), PAGE_SIZE);
 
-	local_bh_disable();
-	skb = napi_build_skb(page_address(page), PAGE_SIZE);
-	local_bh_enable();
-	if (skb) {
-		get_page(page);
-		skb_reserve(skb, headroom);
-	}
-	return skb;
+	if (!skb)
+		return false;
+	skb_reserve(skb, headroom);
+	finish(skb, dev, index, packet->bytes);
+	packet->skb = skb;
+	packet->page = NULL;
+	return true;
 }
 
 /*
- * Hands packets to the driver, in their order, as long as it takes them; says how many it took.
- *
- * The driver is stopped only after a grace period since the interface was marked as not running, or tells that its queue
- * is stopped; and bottom halves are off from the look at that to the end.
+ * How many packets that are made of pages are handed over before bottom halves run: what receives them gives the processor's
+ * cache of skbs back what they took of it, which has room for twice as many.
  */
-u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count)
+#define MADE_AT_ONCE 64
+
+static u32 send_some(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom)
 {
-	struct netdev_queue *queue;
-	u32 taken = 0;
+	struct netdev_queue *queue = netdev_get_tx_queue(dev, index);
+	u32 made, taken = 0;
 	int result;
 
-	if (index >= dev->num_tx_queues)
-		return 0;
-	queue = netdev_get_tx_queue(dev, index);
 	local_bh_disable();
+	/* All of them first, because a driver is told with each whether another one follows. */
+	for (made = 0; made < count; made++)
+		if (packets[made].page && unlikely(!make(&packets[made], dev, index, headroom)))
+			break;
 	dev_xmit_recursion_inc();
 	HARD_TX_LOCK(dev, queue, smp_processor_id());
 	/* A driver that is given packets without a carrier may hang its queue. */
 	if (netmap_tx_state(dev, index) == NETMAP_TX_OPEN) {
-		do {
-			struct netmap_packet *packet = &packets[taken];
-
-			result = netdev_start_xmit(packet->skb, dev, queue, taken + 1 < count);
+		while (taken < made && !netif_xmit_frozen_or_drv_stopped(queue)) {
+			result = netdev_start_xmit(packets[taken].skb, dev, queue, taken + 1 < made);
 			if (unlikely(!dev_xmit_complete(result)))
 				break;
-			packet->dropped = result == NET_XMIT_DROP;
-		} while (++taken < count && !netif_xmit_frozen_or_drv_stopped(queue));
+			packets[taken++].dropped = result < 0 || result == NET_XMIT_DROP;
+		}
 	}
 	HARD_TX_UNLOCK(dev, queue);
 	dev_xmit_recursion_dec();
 	local_bh_enable();
+	return taken;
+}
+
+/*
+ * Hands packets to the driver, of which there is at least one, in their order, as long as it takes them and there is memory to make
+ * them; says how many it took.
+ *
+ * A driver with a queue is stopped only after a grace period since the interface was marked as not running, or tells that its queue
+ * is stopped; and bottom halves are off from the look at that to the end. Those without a queue have to do with packets at any
+ * time, as the stack looks no closer.
+ */
+u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom)
+{
+	u32 taken = 0, some, done;
+
+	if (index >= dev->num_tx_queues)
+		return 0;
+	do {
+		some = packets[taken].page ? min_t(u32, count - taken, MADE_AT_ONCE) : count - taken;
+		done = send_some(dev, index, packets + taken, some, headroom);
+		taken += done;
+	} while (done == some && taken < count);
 	return taken;
 }

@@ -31,6 +31,7 @@
 #include <linux/netdevice.h>
 #include <linux/pci.h>
 #include <linux/rtnetlink.h>
+#include <linux/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -153,6 +154,7 @@ static struct bpf_prog *make_calling(struct netmap_xdp *xdp, netmap_xdp_run *run
 struct netmap_xdp *netmap_xdp_attach(struct net_device *dev, netmap_xdp_run *run)
 {
 	struct netmap_xdp *xdp = kzalloc(sizeof(*xdp), (__force gfp_t)netmap_gfp);
+	sigset_t blocked, before;
 	int error, fd;
 
 	if (!xdp)
@@ -164,7 +166,11 @@ struct netmap_xdp *netmap_xdp_attach(struct net_device *dev, netmap_xdp_run *run
 		error = PTR_ERR(xdp->program);
 		goto free;
 	}
+	/* The verifier gives up if a signal is pending; that of a timer is no reason to go without. */
+	siginitsetinv(&blocked, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	sigprocmask(SIG_SETMASK, &blocked, &before);
 	xdp->official = load_official(&fd);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (IS_ERR(xdp->official)) {
 		error = PTR_ERR(xdp->official);
 		goto free_program;
@@ -228,6 +234,12 @@ static void release(struct netmap_xdp *xdp)
 	xdp->link->ops->detach(xdp->link);
 	bpf_link_put(xdp->link);
 	bpf_prog_put(xdp->official);
+	if (xdp->dev) {
+		rtnl_lock();
+		netmap_set_wanted_features(xdp->dev, 0, xdp->features);
+		rtnl_unlock();
+		netdev_put(xdp->dev, &xdp->tracker);
+	}
 	/* Drivers keep their pointer to the program until those that use it are done, or wait for no one. */
 	synchronize_net();
 	if (atomic64_read(&xdp->program->aux->refcnt) != 1) {
@@ -258,10 +270,18 @@ static void release_all(struct work_struct *work)
 
 static DECLARE_WORK(release_work, release_all);
 
-/* When it returns, the receiver is not used any more. The program goes soon. In process context, with the RTNL mutex or without. */
-void netmap_xdp_detach(struct netmap_xdp *xdp)
+/*
+ * When it returns, the receiver is not used any more. The program goes soon. In process context, with the RTNL mutex or without.
+ *
+ * If there is a device, these features of it are wanted again then: drivers refuse to turn some of them on as long as they have a program.
+ */
+void netmap_xdp_detach(struct netmap_xdp *xdp, struct net_device *dev, u64 features)
 {
 	WRITE_ONCE(xdp->receiver, NULL);
+	xdp->dev = dev;
+	xdp->features = features;
+	if (dev)
+		netdev_hold(dev, &xdp->tracker, (__force gfp_t)netmap_gfp);
 	synchronize_net();
 	spin_lock(&leaving_lock);
 	list_add_tail(&xdp->leaving, &leaving);

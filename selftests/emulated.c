@@ -171,6 +171,32 @@ TEST_F_TIMEOUT(emulated, says_what_it_is, TIMEOUT_S)
 	EXPECT_EQ(count_queues(nic_name(), "rx"), self->port.nifp->ni_rx_rings);
 }
 
+/* What a request does not say a parameter does, within bounds. */
+TEST_F_TIMEOUT(emulated, rings_are_as_large_as_the_parameter_says, TIMEOUT_S)
+{
+	static const struct {
+		const char *value;
+		uint32_t slots;
+	} sizes[] = { { "256", 256 }, { "0", 32 }, { "31", 32 }, { "999", 999 }, { "1000000", 16384 }, { "1024", 1024 } };
+	long admode = parameter("admode");
+	char command[128];
+	struct port peer;
+	uint32_t i;
+
+	/* A port keeps those of its first bind. */
+	ASSERT_EQ(0, set_admode(2));
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		snprintf(command, sizeof(command), "echo %s >/sys/module/netmap/parameters/generic_ringsize", sizes[i].value);
+		ASSERT_EQ(0, system(command));
+		ASSERT_EQ(0, port_open(&peer, peer_name(), NR_REG_ONE_NIC, 0, NR_RX_RINGS_ONLY));
+		EXPECT_EQ(sizes[i].slots, peer.reg.nr_rx_slots) TH_LOG("%s", sizes[i].value);
+		EXPECT_EQ(sizes[i].slots, rx_ring(&peer, 0)->num_slots);
+		ASSERT_EQ(0, port_close(&peer));
+	}
+	ASSERT_NE(0, system("echo -1 2>/dev/null >/sys/module/netmap/parameters/generic_ringsize"));
+	ASSERT_EQ(0, set_admode(admode));
+}
+
 TEST_F_TIMEOUT(emulated, frames_of_all_lengths_arrive, TIMEOUT_S)
 {
 	uint32_t len;
@@ -540,6 +566,74 @@ TEST(ring_sizes)
 		EXPECT_EQ(sizes[i][1], rx_ring(&port, 0)->num_slots);
 		EXPECT_EQ(0, port_close(&port));
 	}
+}
+
+/* Tells pktgen something about an interface, or one of its threads. */
+static int pktgen(const char *file, const char *command)
+{
+	char path[64];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/net/pktgen/%s", file);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	len = write(fd, command, strlen(command));
+	close(fd);
+	return len == (ssize_t)strlen(command) ? 0 : -EIO;
+}
+
+static void generate(struct __test_metadata *_metadata, const struct port *port, const char *name, const char *const *commands)
+{
+	const uint32_t count = 96, magic = htonl(0xbe9be955);
+	uint32_t i, slots, found;
+	uint8_t frame[2048];
+	char add[64];
+
+	ASSERT_EQ(0, pktgen("kpktgend_0", "rem_device_all"));
+	snprintf(add, sizeof(add), "add_device %s", name);
+	ASSERT_EQ(0, pktgen("kpktgend_0", add));
+	ASSERT_EQ(0, pktgen(name, "count 96"));
+	ASSERT_EQ(0, pktgen(name, "pkt_size 100"));
+	ASSERT_EQ(0, pktgen(name, "dst 10.9.9.9"));
+	ASSERT_EQ(0, pktgen(name, "dst_mac ff:ff:ff:ff:ff:ff"));
+	for (; *commands; commands++)
+		ASSERT_EQ(0, pktgen(name, *commands)) TH_LOG("%s", *commands);
+	for (found = 0; found < 3; found++) {
+		/* It returns when all are sent. */
+		ASSERT_EQ(0, pktgen("pgctrl", "start"));
+		for (i = 0; i < count; i++) {
+			uint32_t at;
+
+			ASSERT_EQ(100, receive_packet(port, frame, sizeof(frame), &slots)) TH_LOG("packet %u", i);
+			memcpy(&at, frame + PORTS_AT + 8, sizeof(at));
+			ASSERT_EQ(magic, at);
+			EXPECT_TRUE(!memcmp(frame, "\xff\xff\xff\xff\xff\xff", 6) && frame[12] == 0x08 && frame[IP_AT] == 0x45);
+		}
+	}
+}
+
+/*
+ * pktgen sends the same packet many times and keeps it meanwhile: to the port's device itself, where it is one that others have
+ * too, in one piece or several, and through the wire. All arrive, and pktgen's packet is left as it is.
+ */
+TEST_F_TIMEOUT(emulated, packets_that_others_have_too, TIMEOUT_S)
+{
+	static const char *const whole[] = { "xmit_mode netif_receive", "burst 8", NULL };
+	static const char *const parts[] = { "xmit_mode netif_receive", "burst 8", "frags 3", NULL };
+	static const char *const shared[] = { "clone_skb 48", "burst 4", "delay 20000", NULL };
+	static const char *const alone[] = { "delay 20000", NULL };
+	bool may_share = strcmp(getenv("TEST_NIC"), "veth");
+
+	ASSERT_EQ(0, system("modprobe pktgen"));
+	generate(_metadata, &self->port, nic_name(), whole);
+	generate(_metadata, &self->port, nic_name(), parts);
+	generate(_metadata, &self->port, peer_name(), may_share ? shared : alone);
+	/* A veth, which hands packets over to a stack, does not take one that its sender keeps: pktgen asks it. */
+	EXPECT_EQ(may_share, !pktgen(peer_name(), "clone_skb 48"));
+	ASSERT_EQ(0, system("rmmod pktgen"));
+	EXPECT_EQ(0, ring_counter(&self->port, "rx 0", "errors"));
 }
 
 TEST_HARNESS_MAIN

@@ -58,6 +58,20 @@ rename() {
 		ip link set nmrenamed name "$TEST_IF"
 }
 
+# One that has a lock of its own, with which the stack tells of the name.
+other_renamed() {
+	local holder status
+	modprobe dummy numdummies=0 && ip link add nmdummy type dummy && ip link set nmdummy up || return 1
+	./port hold netmap:nmdummy >/tmp/held 2>&1 &
+	holder=$!
+	wait_for grep -q bound /tmp/held && ip link set nmdummy name nmother && grep -q '^nmother: emulated' "$ports"
+	status=$?
+	kill "$holder"
+	wait "$holder" 2>/dev/null
+	ip link del nmother
+	return "$status"
+}
+
 # A second program binds the same rings, again and again, until it is killed.
 second() {
 	local other i
@@ -186,7 +200,7 @@ sent_by() {
 		END { print n + 0 }' "$ports"
 }
 
-results=21
+results=22
 [ "$TEST_NIC" != veth ] || results=$((results + 1))
 plan $results
 make_hosts
@@ -198,6 +212,7 @@ event "the number of queues changes, where it can" channels
 event "the user turns GRO on" gro
 event "the interface becomes promiscuous and stops it" promiscuous
 event "it gets another name" rename
+event "so does another device with a port" other_renamed
 event "a second program binds the same rings, and is killed, three times" second
 event "the interface goes down: nothing arrives; and up" down_and_up
 event "the other end goes down: nothing arrives; and up" peer_down_and_up

@@ -7,10 +7,6 @@ driver=$(readlink -f "/sys/class/net/$TEST_IF/device/driver")
 mac=$(cat "/sys/class/net/$TEST_IF/address")
 peer_mac=$(cat "/sys/class/net/$TEST_PEER/address")
 
-talk() {
-	wait_for hosts_talk
-}
-
 # back NAME MAC: whether an interface of this address is there, by this name, and up.
 back() {
 	local now

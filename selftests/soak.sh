@@ -5,13 +5,14 @@
 # was taken has been given back, and the last line says how much there was of it.
 set -u
 . ./wire.sh
-. ./link.sh
+[ "$TEST_NIC" = veth ] || . ./link.sh
 . ./exchange.sh
 . ./resources.sh
 
 RANDOM=${SEED:=$$}
 seconds=$(awk "BEGIN { print int(60 * ${SOAK:-1}) }")
-rings=$(ring_sizes "$TEST_IF")
+mac=$(cat "/sys/class/net/$TEST_IF/address")
+[ "$TEST_NIC" = veth ] || rings=$(ring_sizes "$TEST_IF")
 modes=('' ^ '*' -0 /T /R ^/R '*/T' -0/R /x)
 packets=0 findings=0
 declare -A done_of=()
@@ -56,6 +57,11 @@ program() {
 	[ $? = 137 ]
 }
 
+# Whether the driver keeps its queues: then nothing is refused, or turned off, because rings are bound.
+emulated() {
+	[ "$TEST_NIC" = emulated ] || [ "$TEST_NIC" = veth ]
+}
+
 # What is done, one per name. The near end's rings are bound by the exchange all the time, so that only what takes rings for
 # itself, or what is not there, may be refused.
 op_bind() {
@@ -92,7 +98,7 @@ op_cable() { cable off && sleep "0.$((RANDOM % 9))" && cable on; }
 op_negotiate() { ethtool -r "$TEST_IF"; }
 op_promiscuous() { ip link set "$TEST_IF" promisc on && ip link set "$TEST_IF" promisc off; }
 op_address() { ip link set "$TEST_IF" address 02:00:00:00:00:77 && ip link set "$TEST_IF" address "$mac" && introduce; }
-op_rings_busy() { ! ethtool -G "$TEST_IF" rx 1024 2>/dev/null; }
+op_rings_busy() { emulated || ! ethtool -G "$TEST_IF" rx 1024 2>/dev/null; }
 op_rings() {
 	kill_exchange KILL
 	# shellcheck disable=SC2086 # words
@@ -106,7 +112,27 @@ op_feature() {
 	ethtool -K "$TEST_IF" rxvlan on >/dev/null 2>&1
 	ethtool -k "$TEST_IF" | grep -q '^rx-vlan-offload: .*on'
 }
+# Of emulated ports alone: rings and queues change under them.
+op_emulated_rings() {
+	# shellcheck disable=SC2086 # words
+	ethtool -G "$TEST_IF" tx $((RANDOM % 2 ? 64 : 128)) && wait_for carriers && flows && ethtool -G "$TEST_IF" $rings
+}
+op_emulated_queues() {
+	local all='combined 2' one='combined 1'
+	[ "$TEST_NIC" = emulated ] || all='rx 2 tx 2' one='rx 1 tx 1'
+	# shellcheck disable=SC2086 # words
+	ethtool -L "$TEST_IF" $one && wait_for carriers && flows && ethtool -L "$TEST_IF" $all
+}
+op_emulated_together() {
+	ethtool -K "$TEST_IF" gro on && flows && ethtool -K "$TEST_IF" gro off
+}
 mapfile -t ops < <(compgen -A function op_)
+# A veth has neither rings nor a link of its own.
+case $TEST_NIC in
+veth) mapfile -t ops < <(compgen -A function op_ | grep -vxE 'op_(rings|rings_busy|emulated_rings|negotiate)') ;;
+emulated) ;;
+*) mapfile -t ops < <(compgen -A function op_ | grep -v '^op_emulated_') ;;
+esac
 
 # settled: the link is there, and what has become of the exchange shows that it was not hurt.
 settled() {

@@ -195,15 +195,56 @@ TEST_F_TIMEOUT(sender, waits_for_the_carrier, TIMEOUT_S)
 	ASSERT_TRUE(carrier_is(peer_name(), 1));
 }
 
-/* What was taken out of the ring is sent, though the port is closed at once. */
+/* And what waited goes without another sync, if nobody sleeps. */
+TEST_F_TIMEOUT(sender, goes_with_the_carrier, TIMEOUT_S)
+{
+	uint32_t round, sent = 0;
+
+	for (round = 0; round < 3; round++) {
+		ASSERT_EQ(0, set_link(false));
+		ASSERT_TRUE(carrier_is(nic_name(), 0));
+		sent += fill(&self->port, self->ring, 0);
+		ASSERT_EQ(0, tx_sync(&self->port));
+		EXPECT_EQ(0, nm_ring_space(self->ring));
+		ASSERT_EQ(0, set_link(true));
+		ASSERT_TRUE(carrier_is(nic_name(), 1));
+		ASSERT_TRUE(statistic_becomes(_metadata, nic_name(), "tx_packets", self->before + sent));
+		EXPECT_EQ(sent, ring_counter(&self->port, "tx 0", "packets"));
+		ASSERT_EQ(0, tx_sync(&self->port));
+		EXPECT_EQ(self->ring->num_slots - 1, nm_ring_space(self->ring));
+	}
+	ASSERT_TRUE(carrier_is(peer_name(), 1));
+}
+
+/* A port that is closed does not wait for a carrier, nor does its module, and what it had is not sent later. */
+TEST_F_TIMEOUT(sender, does_not_wait_for_the_carrier_at_close, TIMEOUT_S)
+{
+	long admode = parameter("admode");
+	char command[64];
+
+	ASSERT_EQ(0, set_link(false));
+	ASSERT_TRUE(carrier_is(nic_name(), 0));
+	fill(&self->port, self->ring, 0);
+	ASSERT_EQ(0, tx_sync(&self->port));
+	ASSERT_EQ(0, port_close(&self->port));
+	ASSERT_EQ(0, system("rmmod netmap"));
+	ASSERT_EQ(0, set_link(true));
+	ASSERT_TRUE(carrier_is(nic_name(), 1));
+	ASSERT_TRUE(carrier_is(peer_name(), 1));
+	EXPECT_EQ(self->before, statistic(nic_name(), "tx_packets"));
+	snprintf(command, sizeof(command), "insmod netmap.ko admode=%ld", admode);
+	ASSERT_EQ(0, system(command));
+	ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_ONE_NIC, 0, 0));
+}
+
+/* What a sync was given is sent, though the port is closed at once. */
 TEST_F_TIMEOUT(sender, loses_nothing_at_close, TIMEOUT_S)
 {
 	uint32_t round, sent = 0;
 
 	for (round = 0; round < 30; round++) {
-		fill(&self->port, self->ring, 0);
+		sent += fill(&self->port, self->ring, 0);
 		ASSERT_EQ(0, tx_sync(&self->port));
-		sent += nm_ring_space(self->ring);
 		ASSERT_EQ(0, port_close(&self->port));
 		ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_ONE_NIC, 0, 0));
 		self->ring = tx_ring(&self->port, 0);
@@ -290,6 +331,43 @@ TEST_F_TIMEOUT(small, wakes_who_waits_for_room, TIMEOUT_S)
 	EXPECT_TRUE(statistic_becomes(_metadata, nic_name(), "tx_packets", before + sent));
 	TH_LOG("%lld wake-ups, %lld syncs", ring_counter(&self->port, "tx 0", "wakeups"),
 	       ring_counter(&self->port, "tx 0", "syncs"));
+}
+
+/* What a stopped queue did not take goes by itself: no other sync comes, and nobody sleeps. */
+TEST_F_TIMEOUT(small, goes_by_itself, TIMEOUT_S)
+{
+	struct netmap_ring *ring = tx_ring(&self->port, 0);
+	long before = statistic(nic_name(), "tx_packets");
+	uint32_t round, waited = 0, sent = 0;
+
+	for (round = 0; round < 20; round++) {
+		sent += fill(&self->port, ring, sent);
+		ASSERT_EQ(0, tx_sync(&self->port));
+		waited += ring->num_slots - 1 - nm_ring_space(ring);
+		ASSERT_TRUE(statistic_becomes(_metadata, nic_name(), "tx_packets", before + sent));
+		ASSERT_EQ(0, tx_sync(&self->port));
+		EXPECT_EQ(ring->num_slots - 1, nm_ring_space(ring));
+	}
+	EXPECT_EQ(sent, ring_counter(&self->port, "tx 0", "packets"));
+	/* A driver whose ring cannot be made small may have had room for all. */
+	if (self->resized)
+		EXPECT_LT(0, waited);
+	TH_LOG("%u of %u frames waited", waited, sent);
+}
+
+/* It goes before the port is closed, even if that comes at once. */
+TEST_F_TIMEOUT(small, goes_before_the_end, TIMEOUT_S)
+{
+	long before = statistic(nic_name(), "tx_packets");
+	uint32_t round, sent = 0;
+
+	for (round = 0; round < 30; round++) {
+		sent += fill(&self->port, tx_ring(&self->port, 0), sent);
+		ASSERT_EQ(0, tx_sync(&self->port));
+		ASSERT_EQ(0, port_close(&self->port));
+		ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_ONE_NIC, 0, 0));
+	}
+	EXPECT_TRUE(statistic_becomes(_metadata, nic_name(), "tx_packets", before + sent));
 }
 
 TEST_HARNESS_MAIN

@@ -96,6 +96,9 @@ cable() {
 	local -A end=([on]=up [off]=down)
 	if [ "$TEST_NIC" = ixgbe ]; then
 		model "$TEST_IF" link "${end[$1]}"
+	elif [ "$TEST_NIC" = veth ]; then
+		# Its carrier is that the peer is up, which forgets its neighbours when it is not.
+		in_peer ip link set "$TEST_PEER" "${end[$1]}" && { [ "$1" = off ] || introduce; }
 	else
 		monitor set_link "$TEST_IF_ID" "$1"
 	fi
@@ -147,6 +150,10 @@ unmake_hosts() {
 # One exchange of packets, both ways.
 hosts_talk() {
 	ping -c 1 -W 2 $peer_address
+}
+
+talk() {
+	wait_for hosts_talk
 }
 
 # The kernel's log is read from a mark of ours on.

@@ -25,7 +25,7 @@ use crate::{
 };
 use core::fmt;
 use kernel::{
-    str::CString,
+    str::{BStr, CString},
     sync::UniqueArc, //
 };
 
@@ -97,7 +97,7 @@ pub(super) fn bind(
                 let behind = kind.behind(kring);
                 port.attach(uses, (direction, ring), &group, kind.queue(kring)?, behind)?;
             }
-            kind.prepare(uses, fresh, rtnl)
+            kind.prepare(fresh, rtnl)
         })
         .and_then(|()| finish(kind, uses, request, &selection, file, &group));
     match made {
@@ -142,7 +142,13 @@ fn finish(
         }
     }
     let subscription = Subscription::new(file, tx.len() + rx.len())?;
-    let interface = new_interface(region, uses, port.counts(), selection)?;
+    let interface = new_interface(
+        region,
+        uses,
+        printable(&port.name()),
+        port.counts(),
+        selection,
+    )?;
     let (head, extra) = match request.extra_bufs {
         0 => (0, 0),
         count => region
@@ -181,7 +187,7 @@ fn finish(
         let description = CString::try_from_fmt(fmt!("{}", Displayed(Described(&**kind))));
         pr_info!(
             "{}: {}, {} tx + {} rx queues, {} slots, buffers of {}\n",
-            printable(uses.name()),
+            printable(&port.name()),
             description.as_deref().unwrap_or(c"?"),
             port.counts().tx,
             port.counts().rx,
@@ -234,10 +240,10 @@ impl fmt::Display for Slots {
 fn new_interface(
     region: &Region,
     uses: &RingUses,
+    name: &BStr,
     counts: &RingCounts,
     selection: &Selection,
 ) -> Result<InterfaceMemory> {
-    let name = printable(uses.name());
     let tx = u32::from(counts.tx) + u32::from(counts.host_tx);
     let rx = u32::from(counts.rx) + u32::from(counts.host_rx);
     let interface = region.new_interface(tx + rx)?;

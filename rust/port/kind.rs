@@ -38,7 +38,7 @@ pub(crate) trait Kind: Send + Sync {
     fn queue(&self, kring: &Kring) -> Result<Arc<dyn Queue>>;
 
     /// Makes rings ready that have memory and no user yet, and lets syncs in. After an error they are retired.
-    fn prepare(&self, uses: &RingUses, fresh: RingSet, rtnl: &Rtnl) -> Result;
+    fn prepare(&self, fresh: RingSet, rtnl: &Rtnl) -> Result;
 
     /// Takes rings out of service that have no user any more, and stops them.
     fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl);

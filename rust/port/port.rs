@@ -21,7 +21,7 @@ use crate::{
 };
 use kernel::{
     str::BStr,
-    sync::{new_mutex, Mutex, MutexGuard}, //
+    sync::{new_mutex, new_spinlock, Mutex, MutexGuard, SpinLock}, //
 };
 
 /// The rings of a port.
@@ -36,14 +36,17 @@ pub(crate) struct Port {
     dead: AtomicBool,
     #[pin]
     uses: Mutex<RingUses>,
+    /// A lock of its own, which nests inside all others: some devices tell of a new name with their own lock held, which is taken
+    /// inside the port's mutex otherwise.
+    #[pin]
+    name: SpinLock<[u8; abi::IFNAMSIZ]>,
 }
 
-/// What a port's mutex protects: who uses its rings, how many files are bound, its name. It nests inside the registry's.
+/// What a port's mutex protects: who uses its rings, and how many files are bound. It nests inside the registry's.
 pub(crate) struct RingUses {
     tx: KVec<RingUse>,
     rx: KVec<RingUse>,
     bindings: u32,
-    name: [u8; abi::IFNAMSIZ],
 }
 
 /// How a ring is used.
@@ -117,7 +120,6 @@ impl Port {
             tx: unused(tx.len())?,
             rx: unused(rx.len())?,
             bindings: 0,
-            name,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -128,6 +130,7 @@ impl Port {
                 region,
                 dead: AtomicBool::new(false),
                 uses <- new_mutex!(uses, "netmap_port"),
+                name <- new_spinlock!(name, "netmap_port_name"),
             }),
             GFP_CHARGED,
         )
@@ -177,7 +180,12 @@ impl Port {
 
     /// The name, NUL terminated.
     pub(crate) fn name(&self) -> [u8; abi::IFNAMSIZ] {
-        self.uses.lock().name
+        *self.name.lock()
+    }
+
+    /// Gives the port another name.
+    pub(super) fn rename(&self, name: &[u8; abi::IFNAMSIZ]) {
+        *self.name.lock() = *name;
     }
 
     /// Whether nothing is bound.
@@ -241,7 +249,7 @@ impl Port {
                 if log::refusal_allowed() {
                     pr_err!(
                         "{}: the {} ring {} is lost until all who have it bound have closed it\n",
-                        printable(&uses.name),
+                        printable(&self.name()),
                         Displayed(direction),
                         ring
                     );
@@ -363,16 +371,6 @@ impl RingUses {
     /// How many files are bound to the port.
     pub(super) fn bindings(&self) -> u32 {
         self.bindings
-    }
-
-    /// The port's name, NUL terminated.
-    pub(super) fn name(&self) -> &[u8; abi::IFNAMSIZ] {
-        &self.name
-    }
-
-    /// Gives the port another name.
-    pub(super) fn rename(&mut self, name: &[u8; abi::IFNAMSIZ]) {
-        self.name = *name;
     }
 
     /// One more file has the selected rings.

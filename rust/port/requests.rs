@@ -142,6 +142,8 @@ fn lock_for(dev: &NetDev) -> Result<RtnlGuard> {
 /// queue of the device could not be frozen; `EOPNOTSUPP` for ports and devices that are not supported, with the reason in
 /// the log.
 pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Binding>> {
+    // What an earlier port of the device has left to be done would change what this one finds.
+    emulated::settle();
     let binding = bind_locked(request, file)?;
     binding.kind().bound();
     Ok(binding)

@@ -161,6 +161,23 @@ impl Kring {
         }
     }
 
+    /// Has the queue move what syncs have left in the ring, unless the ring is stopped; waits for a sync under way, which may have
+    /// looked at the queue before it was told to be asked again. In process context, not in that of the program.
+    pub fn resume(&self) {
+        loop {
+            match self.try_hold() {
+                Ok(mut held) => {
+                    if let Some(Attached { inner, base }) = held.attached() {
+                        base.resume(inner, self);
+                    }
+                    return;
+                }
+                Err(NotHeld::Busy | NotHeld::Looked) => sched::yield_now(),
+                Err(NotHeld::Stopped | NotHeld::Dead) => return,
+            }
+        }
+    }
+
     /// Whether somebody who has synced the ring before and sleeps now would find something new.
     ///
     /// Not only what the hardware has done since the last sync is new: another thread may have synced the ring in the

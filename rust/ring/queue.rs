@@ -61,6 +61,11 @@ pub trait Queue: Send + Sync {
         flags: u32,
     ) -> Result<(), SyncError>;
 
+    /// Moves what syncs have left in the ring, whose program need not sync again for it. Nothing is published to the program.
+    ///
+    /// Runs with the kring's busy flag held, in process context, and not in that of the program.
+    fn resume(&self, _held: &mut Inner, _kring: &Kring) {}
+
     /// Whether the next sync would find something new. An implementation that cannot tell returns true.
     ///
     /// Runs with the kring's busy flag held, in an interrupt.

@@ -46,16 +46,19 @@ impl DeviceQueue {
     /// # Safety
     ///
     /// Each packet is a complete one for this queue, with a reference that is given away with those that are taken. There is one
-    /// more, which the caller keeps, only if the device lets others share its packets.
+    /// more, which the caller keeps, only if the device lets others share its packets. Or it is to be made of a page with a
+    /// reference that is given away likewise, in which the frame begins behind `headroom` bytes, with room for at least 60 and for
+    /// what the kernel has at the end of a packet; then there may be a packet in place of the page afterwards.
     #[inline]
-    pub unsafe fn send(&self, packets: &mut [bindings::netmap_packet]) -> usize {
+    pub unsafe fn send(&self, packets: &mut [bindings::netmap_packet], headroom: u32) -> usize {
         if packets.is_empty() {
             return 0;
         }
         let count = packets.len() as u32;
         // SAFETY: By the requirement, of as many packets.
         let taken = unsafe {
-            bindings::netmap_tx_send(self.dev.as_ptr(), self.index, packets.as_mut_ptr(), count)
+            let (dev, packets) = (self.dev.as_ptr(), packets.as_mut_ptr());
+            bindings::netmap_tx_send(dev, self.index, packets, count, headroom)
         };
         taken as usize
     }
@@ -92,14 +95,14 @@ impl DeviceQueue {
         unsafe { bindings::netmap_tx_copy(skb.as_ptr(), headroom, dev, self.index, from, len) }
     }
 
-    /// The longest frame of the device, with a header and a VLAN tag.
+    /// The longest frame of the device, with a header and a VLAN tag. Some virtual devices have an MTU without a limit.
     #[inline]
     pub fn longest(&self) -> u32 {
         /// Bytes of header and tag.
         const MORE: u32 = 14 + 4;
         // SAFETY: The device is valid; its MTU is a word that others change at any time.
         let mtu = unsafe { (&raw const (*self.dev.as_ptr()).mtu).read_volatile() };
-        mtu.saturating_add(MORE)
+        mtu.min(u32::from(u16::MAX)) + MORE
     }
 
     /// How many bytes the device wants free before a frame; a multiple of a cache line.
@@ -107,6 +110,12 @@ impl DeviceQueue {
     pub fn headroom(&self) -> u32 {
         // SAFETY: The device is valid.
         unsafe { bindings::netmap_tx_headroom(self.dev.as_ptr()) }
+    }
+
+    /// How many bytes the device wants free behind a frame.
+    pub fn tailroom(&self) -> u32 {
+        // SAFETY: The device is valid.
+        unsafe { bindings::netmap_tx_tailroom(self.dev.as_ptr()) }
     }
 
     /// Whether whoever hands it a packet may keep a reference to it, and leave it as it is until the driver has let go of its

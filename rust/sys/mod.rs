@@ -20,3 +20,4 @@ pub(crate) mod softirq;
 pub(crate) mod time;
 pub(crate) mod trace;
 pub(crate) mod wait;
+pub(crate) mod work;

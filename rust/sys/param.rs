@@ -18,6 +18,12 @@ pub(crate) fn forward_all() -> bool {
     unsafe { (&raw const bindings::netmap_fwd).read_volatile() != 0 }
 }
 
+/// Slots of a ring of an emulated port, if the request does not say; any number.
+pub(crate) fn generic_ringsize() -> u32 {
+    // SAFETY: As above.
+    unsafe { (&raw const bindings::netmap_generic_ringsize).read_volatile() }
+}
+
 /// What kind of port a network device has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Admode {

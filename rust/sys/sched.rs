@@ -23,6 +23,11 @@ pub(crate) fn nap() {
     unsafe { bindings::schedule_timeout_killable(1) };
 }
 
+/// Sleeps for about a millisecond.
+pub(crate) fn rest() {
+    fsleep(Delta::from_millis(1));
+}
+
 /// Whether the current task is being killed. The kernel crate asks for any signal only.
 pub(crate) fn killed() -> bool {
     // SAFETY: Callable from any process context.

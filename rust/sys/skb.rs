@@ -207,14 +207,14 @@ impl Skb {
         let whole = self.as_ptr();
         // SAFETY: The packet is valid, and nobody else holds it.
         let first = unsafe { bindings::netmap_skb_segment(whole, sent) };
-        if first == whole {
-            let mut chain = SkbChain::new();
-            chain.push(self);
-            return Some(chain);
-        }
         let first = NonNull::new(first)?;
-        self.consume();
-        // SAFETY: A chain of new packets that nobody else has.
+        if first.as_ptr() == whole {
+            let _ = self.into_raw();
+        } else {
+            self.consume();
+        }
+        // SAFETY: A chain of packets that nobody else has; or the packet itself, whose reference was given away, with what is behind it,
+        // which is nothing if it was not cut.
         Some(unsafe { SkbChain::from_raw(first) })
     }
 }

@@ -54,11 +54,13 @@ fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
         return;
     };
     match event {
-        // What waits to be sent is sent by the next sync, if it can be.
-        NetdevEvent::Up | NetdevEvent::GoingDown | NetdevEvent::Change => {
+        NetdevEvent::Up | NetdevEvent::Change => {
+            // What waits for the carrier can be sent now, if there is one.
+            emulated.transmit.iter().for_each(|queue| queue.ask());
             emulated.port.own_krings().for_each(|kring| kring.wake());
         }
-        NetdevEvent::ChangeName => emulated.port.uses().rename(&dev.name(rtnl)),
+        NetdevEvent::GoingDown => emulated.port.own_krings().for_each(|kring| kring.wake()),
+        NetdevEvent::ChangeName => emulated.port.rename(&dev.name(rtnl)),
         NetdevEvent::Features => {
             emulated.offloads.changed(&dev, rtnl);
             emulated.tags.changed(&dev, rtnl);

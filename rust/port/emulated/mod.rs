@@ -14,6 +14,7 @@ pub(crate) mod events;
 mod offloads;
 mod pool;
 mod receive;
+mod retry;
 mod transmit;
 mod xdp;
 
@@ -42,6 +43,7 @@ use crate::{
     sys::{
         netdev::NetDev,
         netfilter::{Hook, Place},
+        param,
         rtnl::Rtnl, //
     }, //
 };
@@ -53,8 +55,6 @@ use receive::Receiver;
 use transmit::TxQueue;
 use xdp::Xdp;
 
-/// Slots of a ring, if the request does not say.
-const SLOTS: u32 = 1024;
 /// Fewest slots of a ring.
 const MIN_SLOTS: u32 = 32;
 /// Most rings of a direction that are not host rings.
@@ -140,9 +140,10 @@ impl Emulated {
             host_tx: HostRings::count(wish.host_tx_rings),
             host_rx: HostRings::count(wish.host_rx_rings),
         };
+        let usual = param::generic_ringsize();
         let slots = |wish: u32| {
-            let wish = if wish == 0 { SLOTS } else { wish };
-            round_slots(wish.clamp(MIN_SLOTS, MAX_SLOTS), SLOTS, 1)
+            let wish = if wish == 0 { usual } else { wish };
+            round_slots(wish.clamp(MIN_SLOTS, MAX_SLOTS), 0, 1)
         };
         let slots = (slots(wish.tx_slots), slots(wish.rx_slots));
         let port = Port::new(dev.name(rtnl), counts, slots, region)?;
@@ -227,6 +228,8 @@ impl Emulated {
         let mut state = self.state.lock();
         // If the port has ended, what was attached goes.
         let Some(opened) = &mut state.opened else {
+            drop(state);
+            self.restore(attached.ok(), &dev, &rtnl);
             return;
         };
         let armed = attached.and_then(|mut xdp| {
@@ -259,6 +262,11 @@ impl Emulated {
 
     /// Takes rings that have no user out of service.
     fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {
+        let sending = || {
+            let krings = self.port.krings_of(rings);
+            krings.filter_map(|kring| self.transmit_of(kring))
+        };
+        transmit::drain(sending, rtnl);
         for kring in self.port.krings_of(rings) {
             let held = kring.stop();
             if let Some(transmit) = self.transmit_of(kring) {
@@ -270,12 +278,24 @@ impl Emulated {
                 inbox.close();
             }
         }
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         // If the device is gone, nothing has come in since the host rings were emptied.
-        let Some(opened) = &state.opened else { return };
+        let Some(opened) = &mut state.opened else {
+            return;
+        };
         let mut received = 0..u32::from(self.port.counts().rx);
         if !received.any(|ring| uses.is_used(Direction::Rx, ring)) {
-            self.offloads.restore(&opened.dev, rtnl);
+            match opened.early {
+                // A binding has failed that would have received.
+                Early::Wanted => opened.early = Early::No,
+                Early::No => {}
+                Early::Attaching | Early::Attached(_) => {
+                    self.offloads.restore_beside_xdp(&opened.dev, rtnl)
+                }
+            }
+            if matches!(opened.early, Early::No) {
+                self.offloads.restore(&opened.dev, rtnl);
+            }
         }
         for kring in self.port.krings_of(rings) {
             if kring.host && kring.direction == Direction::Rx {
@@ -305,6 +325,16 @@ impl Emulated {
             .flatten()
     }
 
+    /// Turns on again what was turned off, once there is no program any more.
+    fn restore(&self, xdp: Option<Xdp>, dev: &NetDev, rtnl: &Rtnl) {
+        let features = self.offloads.take(rtnl) | self.tags.take(rtnl);
+        match xdp {
+            Some(xdp) => xdp.detach(dev, features),
+            None if features != 0 => dev.set_wanted_features(0, features, rtnl),
+            None => {}
+        }
+    }
+
     /// Lets go of the device: nothing comes from it or goes to it any more.
     fn close(&self, rtnl: &Rtnl) {
         let Some(opened) = self.state.lock().opened.take() else {
@@ -317,12 +347,14 @@ impl Emulated {
             dev,
         } = opened;
         events::leave(self, rtnl);
-        drop(early);
+        match early {
+            // Whoever attaches it finds that the port has ended.
+            Early::Attaching => {}
+            Early::Attached(xdp) => self.restore(Some(xdp), &dev, rtnl),
+            Early::No | Early::Wanted => self.restore(None, &dev, rtnl),
+        }
         drop(ingress);
         drop(egress);
-        // A device that moves to another namespace keeps the features that it has.
-        self.offloads.restore(&dev, rtnl);
-        self.tags.restore(&dev, rtnl);
         for inbox in self.receiver.inboxes() {
             inbox.close();
         }
@@ -363,7 +395,7 @@ impl Kind for EmulatedKind {
         })
     }
 
-    fn prepare(&self, _uses: &RingUses, fresh: RingSet, rtnl: &Rtnl) -> Result {
+    fn prepare(&self, fresh: RingSet, rtnl: &Rtnl) -> Result {
         Emulated::prepare(&self.0, fresh, rtnl)
     }
 

@@ -13,6 +13,9 @@ pub(super) const TOGETHER: u64 = 1 << bindings::NETIF_F_GRO_BIT
     | 1 << bindings::NETIF_F_GRO_HW_BIT
     | 1 << bindings::NETIF_F_LRO_BIT;
 
+/// Those of them that no driver turns on while it has an XDP program.
+const NOT_WITH_XDP: u64 = 1 << bindings::NETIF_F_GRO_HW_BIT | 1 << bindings::NETIF_F_LRO_BIT;
+
 /// That which takes out the VLAN tag: XDP is not told of it.
 pub(super) const TAGS: u64 =
     1 << bindings::NETIF_F_HW_VLAN_CTAG_RX_BIT | 1 << bindings::NETIF_F_HW_VLAN_STAG_RX_BIT;
@@ -43,10 +46,23 @@ impl Offloads {
 
     /// Turns those on again that [`Self::off`] turned off, unless the user has done it.
     pub(super) fn restore(&self, dev: &NetDev, rtnl: &Rtnl) {
-        let ours = self.ours.swap(0, Ordering::Relaxed);
+        let ours = self.take(rtnl);
         if ours != 0 {
             dev.set_wanted_features(0, ours, rtnl);
         }
+    }
+
+    /// [`Self::restore`] of a device with an XDP program: some have to wait until it is gone.
+    pub(super) fn restore_beside_xdp(&self, dev: &NetDev, rtnl: &Rtnl) {
+        let ours = self.ours.fetch_and(NOT_WITH_XDP, Ordering::Relaxed) & !NOT_WITH_XDP;
+        if ours != 0 {
+            dev.set_wanted_features(0, ours, rtnl);
+        }
+    }
+
+    /// Those that [`Self::restore`] would turn on. The caller does it.
+    pub(super) fn take(&self, _rtnl: &Rtnl) -> u64 {
+        self.ours.swap(0, Ordering::Relaxed)
     }
 
     /// The device's features have changed. What the user turns on is not ours any more, even if it is turned off again.

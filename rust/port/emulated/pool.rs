@@ -3,7 +3,7 @@
 //! What the frames of a transmit ring are copied to, to be used again when the driver is done with it.
 //!
 //! An skb costs more than all that is done with a short frame otherwise, most of it for being allocated and cleared. Where
-//! the device allows it (`IFF_TX_SKB_SHARING`, nearly all hardware), an skb is kept: the driver gets a second reference, and
+//! the device allows it (`IFF_TX_SKB_SHARING` and a queue, which is nearly all hardware), an skb is kept: the driver gets a second reference, and
 //! while that is there the packet is left alone. Elsewhere (virtual devices, whose packets go to a stack and may stay there)
 //! its page is kept: each frame gets a new skb around it, which has a reference to the page.
 //!
@@ -22,6 +22,10 @@ use core::ptr::{null_mut, NonNull};
 const LEAST: u32 = 512;
 /// Most entries of a pool.
 const MOST: u32 = 8192;
+/// Bytes that a pool's entries may have in all, if that is not too few entries.
+const BYTES: u32 = 4 << 20;
+/// How many those are.
+const FEW: u32 = 16;
 /// Bytes of a cache line, in multiples of which there is room.
 const LINE: u32 = 64;
 /// Bytes of the shortest frame, to which shorter ones are padded.
@@ -61,6 +65,8 @@ pub(super) struct Pool {
     shares: bool,
     headroom: u32,
     room: u32,
+    /// How many of the entries are used: with long frames not all.
+    most: u32,
 }
 
 // SAFETY: Packets and pages belong to no thread.
@@ -84,6 +90,7 @@ impl Pool {
             shares: queue.may_share(),
             headroom: 0,
             room: 0,
+            most,
         })
     }
 
@@ -100,10 +107,9 @@ impl Pool {
         self.clear();
         // INVARIANT: There are no entries.
         self.headroom = queue.headroom();
-        self.room = longest
-            .max(SHORTEST)
-            .checked_next_multiple_of(LINE)
-            .unwrap_or(longest);
+        self.room = (longest.max(SHORTEST) + queue.tailroom()).next_multiple_of(LINE);
+        let affordable = BYTES / (self.headroom + self.room);
+        self.most = affordable.clamp(FEW, self.entries.len() as u32);
     }
 
     #[inline]
@@ -193,7 +199,7 @@ impl Pool {
             (Kept::Nothing, self.packet()?.as_ptr())
         };
         let data = if fresh.is_null() {
-            if self.count as usize == self.entries.len() {
+            if self.count == self.most {
                 self.remove();
             }
             let end = self.first.wrapping_add(self.count);
@@ -236,8 +242,8 @@ impl Pool {
         }
     }
 
-    /// Makes a packet for `queue` of the frame of `len` bytes that was copied to what [`Self::take`] gave last. [`None`] without
-    /// memory; then it is as if it had not been taken.
+    /// Makes a packet for `queue` of the frame of `len` bytes that was copied to what [`Self::take`] gave last; if it is in a page,
+    /// what one is to be made of.
     ///
     /// # Safety
     ///
@@ -248,28 +254,41 @@ impl Pool {
         blank: Blank,
         queue: &DeviceQueue,
         len: u32,
-    ) -> Option<bindings::netmap_packet> {
-        let skb = match blank.from {
-            Kept::Nothing => blank.fresh,
-            Kept::Packet(skb) => skb.as_ptr(),
-            Kept::Page(page) => {
-                // SAFETY: The page is the pool's alone.
-                let skb = unsafe { bindings::netmap_tx_around(page.as_ptr(), self.headroom) };
-                if skb.is_null() {
-                    self.put_back(blank);
-                    return None;
-                }
-                skb
-            }
+    ) -> bindings::netmap_packet {
+        let (skb, page) = match blank.from {
+            Kept::Nothing => (blank.fresh, null_mut()),
+            Kept::Packet(skb) => (skb.as_ptr(), null_mut()),
+            Kept::Page(page) => (null_mut(), page.as_ptr()),
         };
-        // SAFETY: The packet is ours alone. The frame is at its data, and by the type's invariant there is room for 60 bytes.
-        unsafe { queue.finish(skb, len) };
-        Some(bindings::netmap_packet {
+        if page.is_null() {
+            // SAFETY: The packet is ours alone. The frame is at its data, and by the type's invariant there is room for 60 bytes.
+            unsafe { queue.finish(skb, len) };
+        } else {
+            // SAFETY: The pool has a reference to the page; this one is the packet's.
+            unsafe { bindings::netmap_get_page(page) };
+        }
+        bindings::netmap_packet {
             skb,
+            page,
             bytes: len,
             pooled: blank.fresh.is_null(),
             ..Default::default()
-        })
+        }
+    }
+
+    /// Hands packets that [`Self::finish`] or [`Self::copy`] made to the driver, as far as it takes them; how many it took.
+    ///
+    /// # Safety
+    ///
+    /// They are for `queue`, and each is handed over once.
+    #[inline]
+    pub(super) unsafe fn send(
+        &self,
+        queue: &DeviceQueue,
+        packets: &mut [bindings::netmap_packet],
+    ) -> usize {
+        // SAFETY: By the requirement, and by the type's invariant on headroom and room.
+        unsafe { queue.send(packets, self.headroom) }
     }
 
     /// What [`Self::take`] gave last is not used.
@@ -293,7 +312,13 @@ impl Pool {
     /// The driver did not get it.
     pub(super) unsafe fn retract(&mut self, packet: &bindings::netmap_packet) {
         // SAFETY: The reference that the driver would have got is ours.
-        unsafe { bindings::netmap_skb_consume(packet.skb) };
+        unsafe {
+            if packet.page.is_null() {
+                bindings::netmap_skb_consume(packet.skb);
+            } else {
+                bindings::netmap_tx_page_put(packet.page);
+            }
+        }
         if packet.pooled {
             self.rewind();
         }

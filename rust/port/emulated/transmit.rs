@@ -6,17 +6,16 @@
 //! behind a queue that it has stopped, and without a carrier. It is never called without one, since there are drivers whose
 //! hardware hangs then.
 //!
-//! # Who wakes whoever waits for slots
-//!
-//! The interface going up and the carrier coming are events of the device, which wake all rings. That a driver lets packets
-//! in again after it has stopped its queue is told to queueing disciplines alone. A destructor of packets would not tell:
-//! drivers free packets before they let others in, and may free them much later. So a timer looks, as long as packets wait
-//! and somebody sleeps: at first after less time than a driver's ring takes to run empty, then less often.
+//! What stays goes by itself as soon as the driver takes it ([`super::retry`]), or with the program's next sync, if that comes
+//! first. A ring that loses its last user lets go of what the driver still takes ([`drain`]).
 
-use super::pool::{Blank, Pool, SHORTEST};
+use super::{
+    pool::{Blank, Pool, SHORTEST},
+    retry::{Resume, Retry}, //
+};
 use crate::{
     abi::slot_flags::{NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT},
-    atomic::{AtomicU32, Ordering},
+    atomic::Ordering,
     bindings,
     logic::{
         packets::Packets,
@@ -33,38 +32,25 @@ use crate::{
         device_queue::{DeviceQueue, QueueState},
         netdev::NetDev,
         rtnl::Rtnl,
-        wait, //
+        sched,
+        work::Work, //
     },
 };
 use core::{cell::UnsafeCell, ptr::NonNull};
-use kernel::{
-    impl_has_hr_timer,
-    sync::ArcBorrow,
-    time::{
-        hrtimer::{
-            ArcHrTimerHandle,
-            HrTimer,
-            HrTimerCallback,
-            HrTimerCallbackContext,
-            HrTimerPointer,
-            HrTimerRestart,
-            RelativeSoftMode, //
-        },
-        Delta,
-        Monotonic, //
-    },
-};
+use kernel::time::hrtimer::ArcHrTimerHandle;
 
 /// Packets that are handed over under the lock of the driver's queue at a time, with softirqs off. The driver tells the hardware
 /// after each such batch, which may raise an interrupt for it. What is copied and not taken is copied again.
 const BATCH: usize = 128;
-/// Microseconds after which a stopped queue is looked at first, and at most.
-const SOON: u32 = 50;
-const LATE: u32 = 1000;
+/// Milliseconds for which a ring that is closed waits for a driver that takes nothing, and in all.
+const STILL: u32 = 200;
+const MOST: u32 = 6000;
 
 /// A transmit ring's way to the driver's queue of the same number, open while the ring is in use.
 pub(super) struct TxQueue {
     kring: Arc<Kring>,
+    /// Sends what waits, if the ring is in use.
+    resume: Arc<Work<Resume>>,
     live: UnsafeCell<Option<Live>>,
 }
 
@@ -111,6 +97,7 @@ impl TxQueue {
     /// What stands behind `kring`, closed.
     pub(super) fn new(kring: Arc<Kring>) -> Result<Arc<Self>> {
         let queue = Self {
+            resume: Work::new(Resume::new(kring.clone()))?,
             kring,
             live: UnsafeCell::new(None),
         };
@@ -131,7 +118,7 @@ impl TxQueue {
             accepted: 0,
             batch,
             filled: 0,
-            retry: Retry::new(queue.clone(), self.kring.clone())?,
+            retry: Retry::new(queue.clone(), self.kring.clone(), self.resume.clone())?,
             waiting: None,
             queue,
         };
@@ -147,8 +134,58 @@ impl TxQueue {
     ///
     /// As for [`Self::open`].
     pub(super) unsafe fn close(&self) {
-        // SAFETY: By the requirement nobody else accesses it.
+        // SAFETY: By the requirement nobody else accesses it. With it goes the timer.
         drop(unsafe { (*self.live.get()).take() });
+        // It does not wait for a kring that is stopped.
+        self.resume.cancel();
+    }
+
+    /// The driver may take packets again: what waits in the ring is sent soon.
+    pub(super) fn ask(&self) {
+        self.resume.ask();
+    }
+
+    /// Sends what waits, if the driver takes it; how much of it has gone, and whether the rest may go soon.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::open`], and `held` is of the kring.
+    unsafe fn push(&self, held: &mut Inner) -> (u32, bool) {
+        // SAFETY: By the requirement nobody else accesses it.
+        let Some(live) = (unsafe { (*self.live.get()).as_mut() }) else {
+            return (0, false);
+        };
+        let begin = held.cursors.hwcur();
+        let sent = live.move_on(held, &self.kring);
+        let waits = matches!(sent, Ok(false)) && live.queue.state() != QueueState::Closed;
+        let gone = distance(begin, held.cursors.hwcur(), held.ring.num_slots());
+        (gone, waits)
+    }
+}
+
+/// Waits until what is in these rings, which lose their last user, has gone, as long as their drivers take some: until all of
+/// them have stood still for a while. What waits for a carrier is lost at once. They are stopped.
+pub(super) fn drain<'a, Queues: Iterator<Item = &'a Arc<TxQueue>>>(
+    queues: impl Fn() -> Queues,
+    _rtnl: &Rtnl,
+) {
+    let mut still = 0;
+    for _ in 0..MOST {
+        let (mut gone, mut waits) = (0u32, false);
+        for queue in queues() {
+            let mut held = queue.kring.stop();
+            if let Some(attached) = held.attached() {
+                // SAFETY: It is stopped, and held.
+                let (some, rest) = unsafe { queue.push(&mut attached.inner) };
+                gone = gone.saturating_add(some);
+                waits |= rest;
+            }
+        }
+        still = if gone == 0 { still + 1 } else { 0 };
+        if !waits || still > STILL {
+            return;
+        }
+        sched::rest();
     }
 }
 
@@ -215,9 +252,7 @@ impl Live {
             match to {
                 Some(to) if len <= longest => {
                     // SAFETY: A frame with bytes has those of a header, as `add` has seen.
-                    let Some(packet) = (unsafe { self.pool.finish(to, &self.queue, len) }) else {
-                        break Stop::NoMemory;
-                    };
+                    let packet = unsafe { self.pool.finish(to, &self.queue, len) };
                     self.add(bindings::netmap_packet {
                         end,
                         flagged,
@@ -271,7 +306,7 @@ impl Live {
             return true;
         };
         // SAFETY: The pool has made the packets for this queue.
-        let taken = unsafe { self.queue.send(batch) };
+        let taken = unsafe { self.pool.send(&self.queue, batch) };
         let (mut packets, mut bytes) = (0, 0u64);
         let (mut errors, mut drops) = (0, 0);
         for packet in batch.iter().take(taken) {
@@ -321,6 +356,18 @@ impl Live {
         Ok(false)
     }
 
+    /// [`Self::send_all`] of all that the program has released by now, whose slots are its own again as far as that was taken: it is
+    /// copied.
+    #[inline]
+    fn move_on(&mut self, held: &mut Inner, kring: &Kring) -> Result<bool, Untaken> {
+        let (n, begin) = (held.ring.num_slots(), held.cursors.hwcur());
+        let sent = self.send_all(held, kring, held.cursors.given_back());
+        let now = held.cursors.hwcur();
+        self.accepted = self.accepted.saturating_sub(distance(begin, now, n));
+        let _ = held.cursors.publish_to(prev(now, n));
+        sent
+    }
+
     /// Reads and accepts what waits, and was not accepted already: from now on its buffers are the ring's, whatever the program
     /// writes.
     #[cold]
@@ -334,18 +381,15 @@ impl Live {
         Ok(())
     }
 
-    /// Has whoever sleeps for the ring woken when the driver takes packets again.
+    /// Has what waits sent when the driver takes packets again. Without a carrier it is an event of the device that does it.
     #[cold]
     fn wait(&mut self) {
-        let us = match self.queue.state() {
-            QueueState::Full => SOON,
-            // It was for a moment, or the memory is missing.
-            QueueState::Open => LATE,
-            QueueState::Closed => return,
-        };
+        let state = self.queue.state();
         // Before the timer is started anew: that the handle goes stops the timer.
         self.waiting = None;
-        self.waiting = Some(Retry::start(&self.retry, us));
+        if state != QueueState::Closed {
+            self.waiting = Some(Retry::start(&self.retry, state));
+        }
     }
 }
 
@@ -356,21 +400,36 @@ impl Queue for TxQueue {
         if span.is_empty() {
             return Ok(());
         }
-        let (n, begin) = (held.ring.num_slots(), span.begin());
-        let mut sent = live.send_all(held, kring, span);
-        let now = held.cursors.hwcur();
-        live.accepted = live.accepted.saturating_sub(distance(begin, now, n));
-        // What was taken is copied.
-        let _ = held.cursors.publish_to(prev(now, n));
+        let mut sent = live.move_on(held, kring);
         if let Ok(false) = sent {
             sent = live.accept(held).map(|()| false);
         }
         match sent {
             Ok(true) => live.waiting = None,
             Ok(false) => live.wait(),
-            Err(at) => return Err(SyncError::BadRing { at: Some(at) }),
+            Err(at) => {
+                // Those before it may wait, and are not set back.
+                live.wait();
+                return Err(SyncError::BadRing { at: Some(at) });
+            }
         }
         Ok(())
+    }
+
+    fn resume(&self, held: &mut Inner, kring: &Kring) {
+        // SAFETY: We are called with the busy flag held.
+        let Some(live) = (unsafe { (*self.live.get()).as_mut() }) else {
+            return;
+        };
+        let begin = held.cursors.hwcur();
+        let sent = live.move_on(held, kring);
+        if let Ok(false) = sent {
+            live.wait();
+        }
+        // An impossible slot is for a sync to find.
+        if sent.is_err() || held.cursors.hwcur() != begin {
+            kring.wake();
+        }
     }
 
     fn has_news(&self, held: &Inner) -> bool {
@@ -428,66 +487,5 @@ unsafe fn copy(from: NonNull<u8>, to: NonNull<u8>, offset: u32, len: u32) {
     for word in 0..(len as usize).div_ceil(8) {
         // SAFETY: Buffers begin at multiples of a cache line and are as long; the rest is by the requirement.
         unsafe { to.add(word).write(from.add(word).read_volatile()) };
-    }
-}
-
-/// What looks whether the driver takes packets again.
-#[pin_data]
-struct Retry {
-    #[pin]
-    timer: HrTimer<Self>,
-    queue: DeviceQueue,
-    kring: Arc<Kring>,
-    /// Microseconds to the next look.
-    interval: AtomicU32,
-}
-
-impl_has_hr_timer! {
-    impl HasHrTimer<Self> for Retry {
-        mode: RelativeSoftMode<Monotonic>, field: self.timer
-    }
-}
-
-impl Retry {
-    fn new(queue: DeviceQueue, kring: Arc<Kring>) -> Result<Arc<Self>> {
-        Arc::pin_init(
-            pin_init!(Self {
-                timer <- HrTimer::new(),
-                queue,
-                kring,
-                interval: AtomicU32::new(LATE),
-            }),
-            GFP_CHARGED,
-        )
-    }
-
-    /// Looks in `us` microseconds. The timer is not running.
-    fn start(this: &Arc<Self>, us: u32) -> ArcHrTimerHandle<Self> {
-        this.interval.store(us, Ordering::Relaxed);
-        this.clone().start(Delta::from_micros(i64::from(us)))
-    }
-}
-
-impl HrTimerCallback for Retry {
-    type Pointer<'a> = Arc<Self>;
-
-    fn run(
-        this: ArcBorrow<'_, Self>,
-        mut context: HrTimerCallbackContext<'_, Self>,
-    ) -> HrTimerRestart {
-        if this.queue.state() == QueueState::Full {
-            wait::published();
-            if !this.kring.listeners.has_sleepers() {
-                // Whoever comes to sleep syncs first, and has the timer started again.
-                return HrTimerRestart::NoRestart;
-            }
-            let us = this.interval.load(Ordering::Relaxed);
-            let us = us.saturating_mul(2).min(LATE);
-            this.interval.store(us, Ordering::Relaxed);
-            context.forward_now(Delta::from_micros(i64::from(us)));
-            return HrTimerRestart::Restart;
-        }
-        this.kring.wake();
-        HrTimerRestart::NoRestart
     }
 }

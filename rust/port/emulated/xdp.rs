@@ -15,7 +15,7 @@ use crate::{
         softirq::Softirq, //
     },
 };
-use core::ptr::NonNull;
+use core::ptr::{null_mut, NonNull};
 
 /// The packet is gone: the driver has its memory back.
 const TAKEN: u64 = bindings::xdp_action_XDP_DROP as u64;
@@ -31,6 +31,8 @@ const NOT_TAKEN: u64 = bindings::xdp_action_XDP_PASS as u64;
 pub(super) struct Xdp {
     raw: NonNull<bindings::netmap_xdp>,
     receiver: Arc<Receiver>,
+    /// What the device gets back when the program is gone.
+    afterwards: Option<(NetDev, u64)>,
 }
 
 // SAFETY: It belongs to no thread.
@@ -55,6 +57,7 @@ impl Xdp {
         Ok(Self {
             raw: NonNull::new(raw).ok_or(ENOMEM)?,
             receiver: receiver.clone(),
+            afterwards: None,
         })
     }
 
@@ -72,6 +75,11 @@ impl Xdp {
         })
     }
 
+    /// Takes the program away, and then turns features on again: drivers refuse some of them as long as they have a program.
+    pub(super) fn detach(mut self, dev: &NetDev, features: u64) {
+        self.afterwards = Some((dev.clone(), features));
+    }
+
     /// Whether the driver still has the program.
     pub(super) fn is_armed(&self, dev: &NetDev) -> bool {
         // SAFETY: It is valid by the type's invariant, and so is the device.
@@ -81,15 +89,20 @@ impl Xdp {
 
 impl Drop for Xdp {
     fn drop(&mut self) {
-        // SAFETY: It is valid by the type's invariant, and given away. When the function returns, the receiver is not in use any more.
-        unsafe { bindings::netmap_xdp_detach(self.raw.as_ptr()) };
+        let (dev, features) = match &self.afterwards {
+            Some((dev, features)) => (dev.as_ptr(), *features),
+            None => (null_mut(), 0),
+        };
+        // SAFETY: It is valid by the type's invariant, and given away. The device is valid, if there is one. When the function returns,
+        // the receiver is not in use any more.
+        unsafe { bindings::netmap_xdp_detach(self.raw.as_ptr(), dev, features) };
     }
 }
 
 /// What an error of [`Xdp::attach`] or [`Xdp::arm`] means, for the log.
 pub(super) fn why(error: Error) -> &'static str {
     match error {
-        EBUSY => "another program is attached",
+        EBUSY | EEXIST => "another program is attached",
         EPERM => "that takes CAP_BPF and CAP_NET_ADMIN",
         _ => "the program cannot be attached",
     }

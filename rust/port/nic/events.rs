@@ -35,7 +35,7 @@ impl PortEvents for Nic {
         let state = &mut *guard;
         state.released_for.insert(why.into());
         let list = self.port.used_where(&uses, |_| true);
-        self.give_back(&uses, state, list, rtnl);
+        self.give_back(state, list, rtnl);
         self.port.start(list);
     }
 
@@ -63,7 +63,7 @@ impl PortEvents for Nic {
     }
 
     fn renamed(&self, _rtnl: &Rtnl, name: &[u8; abi::IFNAMSIZ]) {
-        self.port.uses().rename(name);
+        self.port.rename(name);
     }
 
     fn gone(&self, rtnl: &Rtnl) {
@@ -88,12 +88,12 @@ impl Nic {
         for kring in self.port.krings_of(list) {
             drop(kring.stop());
         }
-        let result = self.take(&uses, state, list, running, rtnl);
+        let result = self.take(state, list, running, rtnl);
         self.port.start(list);
         if let Err(error) = result {
             pr_err!(
                 "{}: queues were lost and could not be taken again ({:?}): they are dead\n",
-                printable(uses.name()),
+                printable(&self.port.name()),
                 error
             );
             if state.taken.is_empty() {

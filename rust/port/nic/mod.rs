@@ -280,7 +280,7 @@ impl Nic {
             if let Some(opened) = state.opened.as_ref().filter(|_| !answers) {
                 opened.adapter.forget();
             }
-            self.give_back(&uses, state, list, rtnl);
+            self.give_back(state, list, rtnl);
             state.opened.take()
         };
         if let Some(opened) = opened {
@@ -312,8 +312,8 @@ impl Kind for NicKind {
         }
     }
 
-    fn prepare(&self, uses: &RingUses, fresh: RingSet, rtnl: &Rtnl) -> Result {
-        self.0.prepare(&self.0, uses, fresh, rtnl)
+    fn prepare(&self, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        self.0.prepare(&self.0, fresh, rtnl)
     }
 
     fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {

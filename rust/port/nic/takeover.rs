@@ -43,13 +43,7 @@ impl Nic {
     }
 
     /// Makes rings ready that have memory: hooks, hardware.
-    pub(super) fn prepare(
-        &self,
-        this: &Arc<Self>,
-        uses: &RingUses,
-        fresh: RingSet,
-        rtnl: &Rtnl,
-    ) -> Result {
+    pub(super) fn prepare(&self, this: &Arc<Self>, fresh: RingSet, rtnl: &Rtnl) -> Result {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         for kring in self.port.krings_of(fresh).filter(|kring| kring.host) {
@@ -64,7 +58,7 @@ impl Nic {
             hooks.set_bound(true, rtnl);
         }
         if state.released_for == ReleaseReasons::NONE {
-            self.take(uses, state, fresh, true, rtnl)?;
+            self.take(state, fresh, true, rtnl)?;
         }
         self.port.start(fresh);
         Ok(())
@@ -76,7 +70,6 @@ impl Nic {
     /// if the driver has opened the device just now, so that a restart is not needed where hot takeover is impossible.
     pub(super) fn take(
         &self,
-        uses: &RingUses,
         state: &mut NicState,
         list: RingSet,
         running: bool,
@@ -135,7 +128,7 @@ impl Nic {
                 attached.base = queue;
             }
             trace::takeover(
-                uses.name(),
+                &self.port.name(),
                 wanted.id.direction == Direction::Tx,
                 wanted.id.index,
             );
@@ -158,13 +151,7 @@ impl Nic {
     }
 
     /// Gives hardware queues of those rings of the list that have one back. Their krings are stopped afterwards.
-    pub(super) fn give_back(
-        &self,
-        uses: &RingUses,
-        state: &mut NicState,
-        list: RingSet,
-        rtnl: &Rtnl,
-    ) {
+    pub(super) fn give_back(&self, state: &mut NicState, list: RingSet, rtnl: &Rtnl) {
         let mut ids = core::mem::take(&mut state.ids);
         ids.clear();
         for (direction, ring) in each(list) {
@@ -188,7 +175,7 @@ impl Nic {
             if let Some(hooks) = opened.hooks.as_ref().filter(|_| !ids.is_empty()) {
                 opened.adapter.release(&ids, hooks, rtnl);
                 for id in ids.iter() {
-                    trace::release(uses.name(), id.direction == Direction::Tx, id.index);
+                    trace::release(&self.port.name(), id.direction == Direction::Tx, id.index);
                 }
             }
         }
@@ -210,7 +197,7 @@ impl Nic {
     pub(super) fn retire(&self, uses: &RingUses, list: RingSet, rtnl: &Rtnl) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        self.give_back(uses, state, list, rtnl);
+        self.give_back(state, list, rtnl);
         self.settle(uses, state, rtnl);
         // If the device is gone, nothing has come in since the host rings were emptied.
         let Some(opened) = &state.opened else { return };

@@ -56,7 +56,7 @@ fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
         NetdevEvent::ChangeName => {
             let mut skip = 0;
             while let Some((dev, stack)) = find(dev, skip) {
-                stack.port.uses().rename(&dev.name(rtnl));
+                stack.port.rename(&dev.name(rtnl));
                 skip += 1;
             }
         }

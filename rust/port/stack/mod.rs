@@ -263,7 +263,7 @@ impl Kind for StackKind {
         })
     }
 
-    fn prepare(&self, _uses: &RingUses, _fresh: RingSet, rtnl: &Rtnl) -> Result {
+    fn prepare(&self, _fresh: RingSet, rtnl: &Rtnl) -> Result {
         StackPort::prepare(&self.0, rtnl)
     }
 

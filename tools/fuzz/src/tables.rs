@@ -424,7 +424,7 @@ pub static FILES_TO_READ: [Row<&'static str>; 4] = [
 ];
 
 /// Parameters of the module with a value to set; the values from before come back after the program.
-pub static PARAMETERS: [Row<&'static str>; 18] = [
+pub static PARAMETERS: [Row<&'static str>; 24] = [
     row("buf_size_64", "buf_size=64"),
     row("buf_size_1000", "buf_size=1000"),
     row("buf_size_64k", "buf_size=65536"),
@@ -443,4 +443,10 @@ pub static PARAMETERS: [Row<&'static str>; 18] = [
     row("forward", "fwd=1"),
     row("no_timestamp", "no_timestamp=1"),
     row("trust_file", "trust_file=Y"),
+    row("admode_native", "admode=1"),
+    row("admode_emulated", "admode=2"),
+    row("generic_ringsize_0", "generic_ringsize=0"),
+    row("generic_ringsize_many", "generic_ringsize=16384"),
+    row("no_xdp", "emulated_xdp=0"),
+    row("xdp_where_possible", "emulated_xdp=2"),
 ];

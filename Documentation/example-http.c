@@ -118,16 +118,21 @@ static void answer(struct netmap_ring *ring, int fd)
 	}
 }
 
-/* Forgets what has been answered, and closes what is to be closed once TCP has accepted all of it. */
-static void settle(struct netmap_ring *ring)
+/*
+ * Forgets what has been answered, and closes what is to be closed once TCP has accepted all of it. True if an answer waits for
+ * room in the ring.
+ */
+static bool settle(struct netmap_ring *ring)
 {
 	unsigned int i, n = 0;
+	bool waits = false;
 
 	for (i = nm_ring_next(ring, ring->tail); i != ring->head; i = nm_ring_next(ring, i))
 		connections[ring->slot[i].fd].unsent = true;
 	for (i = 0; i < busy_count; i++) {
 		struct connection *c = &connections[busy[i]];
 
+		waits |= c->requests;
 		c->listed = c->requests || (c->last && c->unsent);
 		if (c->listed)
 			busy[n++] = busy[i];
@@ -137,6 +142,7 @@ static void settle(struct netmap_ring *ring)
 	busy_count = n;
 	for (i = nm_ring_next(ring, ring->tail); i != ring->head; i = nm_ring_next(ring, i))
 		connections[ring->slot[i].fd].unsent = false;
+	return waits;
 }
 
 int main(int argc, char **argv)
@@ -173,7 +179,7 @@ int main(int argc, char **argv)
 		for (unsigned int i = 0; i < busy_count; i++)
 			answer(NETMAP_TXRING(port->nifp, 0), busy[i]);
 		ioctl(port->fd, NIOCTXSYNC);
-		settle(NETMAP_TXRING(port->nifp, 0));
+		fds[1].events = settle(NETMAP_TXRING(port->nifp, 0)) ? POLLIN | POLLOUT : POLLIN;
 	}
 	err(1, "%s", name);
 }

@@ -196,9 +196,20 @@ impl Server {
 
     fn serve(&mut self) -> io::Result<()> {
         loop {
+            // An answer that is left to be put into slots waits for room.
+            let connections = &self.connections;
+            let waits = self
+                .busy
+                .iter()
+                .any(|fd| connections.get(fd).is_some_and(|c| c.requests != 0));
+            let out = if waits {
+                PollFlags::OUT
+            } else {
+                PollFlags::empty()
+            };
             let mut fds = [
                 PollFd::new(&self.listener, PollFlags::IN),
-                PollFd::new(&self.port, PollFlags::IN),
+                PollFd::new(&self.port, PollFlags::IN | out),
             ];
             let wait = (!self.busy.is_empty()).then_some(&MOMENT);
             match poll(&mut fds, wait) {

@@ -253,7 +253,7 @@ impl StackTx<'_> {
             // A buffer is no longer than 16 bits count.
             addr_of_mut!((*slot).len).write_volatile(len as u16);
             addr_of_mut!((*slot).flags).write_volatile(0);
-            let ptr = u64::from(connection as u32) | u64::from(skip) << OFFSET_SHIFT;
+            let ptr = u64::from(connection as u32) | (u64::from(skip) << OFFSET_SHIFT);
             addr_of_mut!((*slot).ptr).write_volatile(ptr);
         }
         self.ring.advance(head, 1);

@@ -63,7 +63,7 @@ impl Memory {
         let at = RX + 256 + slot as usize * 16;
         self.put(at + 4, octets.len() as u16);
         self.put(at + 6, 0_u16);
-        self.put(at + 8, u64::from(fd as u32) | u64::from(ROOM) << 32);
+        self.put(at + 8, u64::from(fd as u32) | (u64::from(ROOM) << 32));
         let idx: u32 = self.get(at);
         for (i, octet) in octets.iter().enumerate() {
             self.put(BUFS + (idx * BUF_SIZE + ROOM) as usize + i, *octet);
@@ -91,7 +91,7 @@ fn what_is_sent_lies_behind_the_room_for_headers() {
     for (slot, len) in [(0, 48_u16), (1, 2)] {
         let at = 256 + slot * 16;
         assert_eq!(memory.get::<u16>(at + 4), len);
-        assert_eq!(memory.get::<u64>(at + 8), 7 | u64::from(ROOM) << 32);
+        assert_eq!(memory.get::<u64>(at + 8), 7 | (u64::from(ROOM) << 32));
         let buffer = BUFS + ((2 + slot as u32) * BUF_SIZE + ROOM) as usize;
         for i in 0..usize::from(len) {
             assert_eq!(memory.get::<u8>(buffer + i), octets[48 * slot + i]);

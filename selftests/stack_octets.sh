@@ -5,13 +5,12 @@
 set -u
 . ./wire.sh
 
-tcp_port=6000
 nic_address6=2001:db8::1 peer_address6=2001:db8::2
 
-# exchange ADDRESS CONNECTIONS ALL OCTETS
+# exchange PORT ADDRESS CONNECTIONS ALL OCTETS
 exchange() {
-	local server status
-	tcp_port=$((tcp_port + 1))
+	local server status tcp_port=$1
+	shift
 	./stack_octets port "$TEST_IF" "$tcp_port" "$3" "$4" >/tmp/octets-port 2>&1 &
 	server=$!
 	wait_for listening '' "$tcp_port" || { sed 's/^/# /' /tmp/octets-port; return 1; }
@@ -46,10 +45,10 @@ with_losses() {
 	return "$status"
 }
 
-# A program that scribbles, with connections of its own, while another one's are verified.
+# beside_scribbler PORT COMMAND...: a program scribbles, with connections of its own, while those of another are verified.
 beside_scribbler() {
-	local scribbler talker status
-	tcp_port=$((tcp_port + 1))
+	local scribbler talker status tcp_port=$1
+	shift
 	./stack_octets scribble "$TEST_IF" "$tcp_port" 1000000 60000 >/tmp/octets-scribble 2>&1 &
 	scribbler=$!
 	wait_for listening '' "$tcp_port" || { sed 's/^/# /' /tmp/octets-scribble; return 1; }
@@ -83,13 +82,13 @@ in_peer ip neigh replace $nic_address6 lladdr "$nic_mac" dev "$TEST_PEER"
 ulimit -n 8192
 many=${CONNECTIONS:-4000}
 check_that "a port without connections" ./stack_octets idle "$TEST_IF"
-check_that "200 connections, each octet both ways" exchange $nic_address 200 200 60000
-check_that "the same over IPv6" exchange $nic_address6 50 50 60000
-check_that "200 connections over a wire that loses, reorders and doubles" with_losses $nic_address 200 200 30000
-check_that "and by IPv6" with_losses $nic_address6 20 40 30000
-check_that "$many connections, opened and closed" exchange $nic_address 100 "$many" 300
+check_that "200 connections, each octet both ways" exchange 6001 $nic_address 200 200 60000
+check_that "the same over IPv6" exchange 6002 $nic_address6 50 50 60000
+check_that "200 connections over a wire that loses, reorders and doubles" with_losses 6003 $nic_address 200 200 30000
+check_that "and by IPv6" with_losses 6004 $nic_address6 20 40 30000
+check_that "$many connections, opened and closed" exchange 6005 $nic_address 100 "$many" 300
 mark_log
-check_that "beside a program that scribbles" beside_scribbler exchange $nic_address 100 200 30000
+check_that "beside a program that scribbles" beside_scribbler 6100 exchange 6006 $nic_address 100 200 30000
 quiet_about() {
 	! log_since | grep -E 'BUG|WARNING|refcount|waiting for .* to become free'
 }

@@ -177,14 +177,6 @@ static void receive(struct netmap_ring *ring)
 	ring->head = ring->cur = ring->tail;
 }
 
-/* A buffer of the region, whatever the index says. */
-static char *buffer(struct netmap_ring *ring, uint32_t index)
-{
-	char *buf = NETMAP_BUF(ring, index);
-
-	return buf + ring->nr_buf_size <= (char *)port->mem + port->memsize ? buf : NETMAP_BUF(ring, 0);
-}
-
 /* A slot for a connection, if it has anything left to send. */
 static bool send_piece(struct netmap_ring *ring, int fd)
 {
@@ -195,7 +187,11 @@ static bool send_piece(struct netmap_ring *ring, int fd)
 	if (!c->open || !c->numbered || !left)
 		return false;
 	len = len < left ? len : left;
-	produce(&c->out, buffer(ring, slot->buf_idx) + ring->stack_room, len);
+	/* Which buffer that is cannot be known beside a thread that scribbles; what is in it, that thread sees to. */
+	if (hostile)
+		c->out.at += len;
+	else
+		produce(&c->out, STACKMAP_BUF(ring, slot->buf_idx), len);
 	slot->len = len;
 	slot->flags = 0;
 	slot->fd = fd;
@@ -241,13 +237,22 @@ static bool close_done(struct netmap_ring *ring)
 	return waits;
 }
 
-/* Writes to everything that the port shares with the kernel, but for what this program needs to go on by itself. */
+/*
+ * Writes to everything that the port shares with the kernel. All ports lie in one region, and who writes to buffers of another
+ * port harms that: buffers are those that were the port's own at the begin, which are in its slots or in TCP from then on.
+ */
+static uint32_t own[8192];
+
 static void *scribble(void *arg)
 {
+	uint32_t owned = 0;
 	struct netmap_ring *rings[2] = { NETMAP_TXRING(port->nifp, 0), NETMAP_RXRING(port->nifp, 0) };
 	struct netmap_stack_runs *runs = STACKMAP_RUNS(rings[1]);
 	uint32_t state = 7;
 
+	for (int r = 0; r < 2; r++)
+		for (uint32_t i = 0; i < rings[r]->num_slots && owned < 8192; i++)
+			own[owned++] = rings[r]->slot[i].buf_idx;
 	for (;;) {
 		struct netmap_ring *ring = rings[next_random(&state) & 1];
 		uint32_t value = next_random(&state), at = next_random(&state) % ring->num_slots;
@@ -256,7 +261,7 @@ static void *scribble(void *arg)
 
 		switch (next_random(&state) % 12) {
 		case 0:
-			slot->buf_idx = value % 8 ? value % 65536 : value;
+			slot->buf_idx = value % 8 ? own[value % owned] : value % 16 ? value | 1u << 31 : value % 2;
 			break;
 		case 1:
 			slot->len = value;
@@ -289,7 +294,7 @@ static void *scribble(void *arg)
 			break;
 		default:
 			/* Payload, of which much is in flight. */
-			memset(buffer(ring, value % 8192), value, ring->nr_buf_size);
+			memset(NETMAP_BUF(ring, own[value % owned]), value, ring->nr_buf_size);
 		}
 	}
 	return NULL;

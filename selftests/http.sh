@@ -71,8 +71,8 @@ refuses() {
 # wrk counts what it gets, and each response that is not what HTTP has it be. On a slow machine none may be whole at first.
 by_wrk() {
 	local seconds
-	for seconds in 3 30 120; do
-		in_peer wrk -t 1 -c "$3" -d "${seconds}s" --timeout 600s "http://$1:$2/" >/tmp/wrk 2>&1 || break
+	for seconds in 3 20 60; do
+		in_peer wrk -t 1 -c "$3" -d "${seconds}s" --timeout 30s "http://$1:$2/" >/tmp/wrk 2>&1 || break
 		! grep -qE 'Socket errors|Non-2xx' /tmp/wrk || break
 		[ "$(awk '$2 == "requests" { print $1 }' /tmp/wrk)" = 0 ] || return 0
 	done

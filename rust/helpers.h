@@ -225,10 +225,6 @@ struct netmap_stack_sock {
 	const struct netmap_stack_ops *ops;
 	struct sock *sk;
 	spinlock_t lock;
-	void (*data_ready)(struct sock *sk);
-	void (*write_space)(struct sock *sk);
-	void (*state_change)(struct sock *sk);
-	void (*error_report)(struct sock *sk);
 };
 
 struct netmap_stack_pool *netmap_stack_pool_new(const u32 *buffers, u32 count, void (*done)(void *owner), void *owner);
@@ -240,6 +236,7 @@ void netmap_stack_sock_put(struct sock *sk);
 int netmap_stack_attach(struct netmap_stack_sock *socket, struct sock *sk);
 void netmap_stack_detach(struct netmap_stack_sock *socket, struct sock *sk);
 struct sock *netmap_stack_lock(struct netmap_stack_sock *socket, bool *dead);
+bool netmap_stack_is_closed(const struct netmap_stack_sock *socket);
 bool netmap_stack_is_open(const struct netmap_stack_sock *socket);
 void netmap_stack_unlock(struct sock *sk, bool push);
 void netmap_stack_sync(struct netmap_stack_sock *socket);

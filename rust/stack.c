@@ -45,9 +45,32 @@ struct netmap_stack_ubuf {
 	u32 linked;
 	/* The buffer that TCP holds; before and after that one that is free. */
 	u32 buffer;
+	/* It is in the list of its socket, see keep(). */
+	bool kept;
+	/* The socket that it was sent on; there as long as the queues of TCP have packets that refer to this. */
+	struct sock *sk;
 	struct netmap_stack_pool *pool;
+	/* In the list of those that came back, of those that can be used, or of those that are kept. */
 	struct llist_node node;
 };
+
+/*
+ * What a socket has of ours. It is found by icsk_ulp_data, which belongs to whose the ULP is: the functions of a socket, and its
+ * sk_user_data, are changed by some who do not look whose they are, as iscsi_tcp does.
+ */
+struct tap {
+	/* NULL if it is an ordinary socket again, but for functions that others have put in place of ours. */
+	struct netmap_stack_sock *socket;
+	void (*data_ready)(struct sock *sk);
+	void (*write_space)(struct sock *sk);
+	void (*state_change)(struct sock *sk);
+	void (*error_report)(struct sock *sk);
+	/* Buffers that TCP has although it has let go of them. */
+	struct llist_node *kept;
+};
+
+/* With the socket locked, or its sk_callback_lock. */
+static struct tap *tap_of(const struct sock *sk);
 
 /* The buffers of a port for transmission. */
 struct netmap_stack_pool {
@@ -84,11 +107,40 @@ static void pool_put(struct netmap_stack_pool *pool)
 		schedule_work(&pool->gone);
 }
 
+/*
+ * tcp_mtu_probe() makes a packet of what it has not sent yet. That has the pieces of those before, with references to their pages,
+ * and not the ubuf_info; those are freed then. Whether this is one of them: such a packet is one of a queue of TCP's, all of
+ * which are of this kind and freed with the socket locked, and was not acknowledged.
+ */
+static bool was_probed(const struct sk_buff *skb, const struct sock *sk)
+{
+	return skb && skb->fclone == SKB_FCLONE_ORIG && inet_csk(sk)->icsk_mtup.enabled &&
+	       after(TCP_SKB_CB(skb)->end_seq, tcp_sk(sk)->snd_una);
+}
+
+/*
+ * The reference of such a packet is kept as long as the socket is registered. There are few: as soon as TCP may probe it gets
+ * copies, see netmap_stack_send(). False if it is registered no more.
+ */
+static bool keep(struct netmap_stack_ubuf *ubuf)
+{
+	struct tap *tap = tap_of(ubuf->sk);
+
+	if (!tap || ubuf->kept)
+		return false;
+	ubuf->kept = true;
+	ubuf->node.next = tap->kept;
+	tap->kept = &ubuf->node;
+	return true;
+}
+
 static void ubuf_complete(struct sk_buff *skb, struct ubuf_info *uarg, bool success)
 {
 	struct netmap_stack_ubuf *ubuf = container_of(uarg, struct netmap_stack_ubuf, uarg);
 	struct netmap_stack_pool *pool;
 
+	if (success && unlikely(was_probed(skb, ubuf->sk)) && keep(ubuf))
+		return;
 	if (!refcount_dec_and_test(&uarg->refcnt))
 		return;
 	if (ubuf->first != ubuf) {
@@ -229,6 +281,18 @@ static struct netmap_stack_ubuf *pool_take(struct netmap_stack_pool *pool)
 	return ubuf;
 }
 
+static void *user_data(const struct sock *sk)
+{
+	return (void *)((uintptr_t)READ_ONCE(sk->sk_user_data) & SK_USER_DATA_PTRMASK);
+}
+
+/* Whether the socket's connection is one on which the program can send, now or later. */
+static bool may_send(const struct sock *sk)
+{
+	return ((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT | TCPF_SYN_SENT | TCPF_SYN_RECV)) &&
+	       !(sk->sk_shutdown & SEND_SHUTDOWN);
+}
+
 /*
  * Sends `len` octets at `data`, which lie in the buffer *buffer, on a socket that the caller has locked and that somebody has open.
  * `more` follow at once. Returns how many were accepted, or an error: -EAGAIN if sk_write_space or sk_state_change will tell when
@@ -236,41 +300,52 @@ static struct netmap_stack_ubuf *pool_take(struct netmap_stack_pool *pool)
  */
 int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, void *data, u32 len, bool more, u32 *buffer)
 {
-	struct netmap_stack_ubuf *ubuf = pool_take(pool);
+	/* A probe for the path's MTU would have pieces of our buffers and not say when it is done with them. */
+	struct netmap_stack_ubuf *ubuf = unlikely(inet_csk(sk)->icsk_mtup.enabled) ? NULL : pool_take(pool);
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
 	struct bio_vec bv;
-	int sent;
+	int sent, again = 0;
 
 	bvec_set_virt(&bv, data, len);
 	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, &bv, 1, len);
-	if (!ubuf) {
-		sent = tcp_sendmsg_locked(sk, &msg, len);
-		goto out;
-	}
+	if (!ubuf)
+		goto send;
 	ubuf->uarg.ops = &ubuf_ops;
 	ubuf->uarg.flags = SKBFL_ZEROCOPY_FRAG | SKBFL_DONT_ORPHAN;
 	refcount_set(&ubuf->uarg.refcnt, 1);
 	ubuf->first = ubuf;
 	ubuf->next = NULL;
 	ubuf->linked = 1;
+	ubuf->kept = false;
+	ubuf->sk = sk;
 	refcount_inc(&pool->users);
 	msg.msg_flags |= MSG_ZEROCOPY;
 	msg.msg_ubuf = &ubuf->uarg;
 	msg.sg_from_iter = fill_skb;
-	sent = tcp_sendmsg_locked(sk, &msg, len);
-	if (sent > 0)
-		swap(ubuf->buffer, *buffer);
-	net_zcopy_put(&ubuf->uarg);
-out:
+send:
+	/* The error of a connection that lives is one of a packet, as IP_RECVERR has it reported; it is reported once. */
+	do
+		sent = tcp_sendmsg_locked(sk, &msg, len);
+	while (sent < 0 && sent != -EAGAIN && may_send(sk) && !again++);
+	if (ubuf) {
+		if (sent > 0)
+			swap(ubuf->buffer, *buffer);
+		net_zcopy_put(&ubuf->uarg);
+	}
 	/* There was no memory: sk_write_space was called in there, if at all. */
-	if (sent == -EAGAIN && tcp_rtx_and_write_queues_empty(sk))
+	if (sent == -EAGAIN ? tcp_rtx_and_write_queues_empty(sk) : sent < 0 && may_send(sk))
 		return -ENOBUFS;
 	return sent;
 }
 
-static struct netmap_stack_sock *of(const struct sock *sk)
+static const struct tcp_ulp_ops ulp_ops, left_ops;
+
+static struct tap *tap_of(const struct sock *sk)
 {
-	return (void *)((uintptr_t)READ_ONCE(sk->sk_user_data) & SK_USER_DATA_PTRMASK);
+	const struct inet_connection_sock *icsk = inet_csk(sk);
+	const struct tcp_ulp_ops *ops = READ_ONCE(icsk->icsk_ulp_ops);
+
+	return ops == &ulp_ops || ops == &left_ops ? rcu_dereference_raw(icsk->icsk_ulp_data) : NULL;
 }
 
 static int read_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
@@ -292,85 +367,139 @@ u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket)
 		tcp_read_sock(sk, &desc, read_actor);
 	if (!skb_queue_empty(&sk->sk_receive_queue))
 		return NETMAP_STACK_LEFT;
-	return sk->sk_shutdown & RCV_SHUTDOWN ? NETMAP_STACK_END : 0;
+	/* RCV_SHUTDOWN may be the program's own doing, and data follow that. */
+	return sock_flag(sk, SOCK_DONE) || sk->sk_state == TCP_CLOSE ? NETMAP_STACK_END : 0;
 }
+
+/* The error with which the connection has ended, or 0. One of a connection that lives is that of a packet, see netmap_stack_send(). */
+static int last_error(const struct sock *sk)
+{
+	return sk->sk_state == TCP_CLOSE ? READ_ONCE(sk->sk_err) : 0;
+}
+
+/*
+ * The functions that TCP finds in the socket. They are also called by others who have put their own in place of them meanwhile, or
+ * after they have put ours back; it may have ended by then.
+ */
 
 static void data_ready(struct sock *sk)
 {
-	struct netmap_stack_sock *socket = of(sk);
+	struct tap *tap = tap_of(sk);
+	struct netmap_stack_sock *socket;
 	u32 news;
 
+	if (!tap)
+		return;
+	socket = tap->socket;
+	if (unlikely(!socket)) {
+		tap->data_ready(sk);
+		return;
+	}
 	/* A task owns it: it may be about to read, or is in the middle of its queue. */
 	news = sock_owned_by_user(sk) ? NETMAP_STACK_LEFT : netmap_stack_drain(sk, socket);
 	if (news)
 		socket->ops->news(socket, news, 0);
 	if (news & NETMAP_STACK_LEFT)
-		socket->data_ready(sk);
+		tap->data_ready(sk);
 }
 
 static void write_space(struct sock *sk)
 {
-	struct netmap_stack_sock *socket = of(sk);
+	struct tap *tap = tap_of(sk);
 
-	socket->write_space(sk);
+	if (!tap)
+		return;
+	tap->write_space(sk);
 	/* It is called again when there is enough room to be worth it. */
-	if (sk_stream_is_writeable(sk))
-		socket->ops->news(socket, NETMAP_STACK_WRITABLE, 0);
+	if (tap->socket && sk_stream_is_writeable(sk))
+		tap->socket->ops->news(tap->socket, NETMAP_STACK_WRITABLE, 0);
 }
 
 static void state_change(struct sock *sk)
 {
-	struct netmap_stack_sock *socket = of(sk);
+	struct tap *tap = tap_of(sk);
 
-	socket->state_change(sk);
+	if (!tap)
+		return;
+	tap->state_change(sk);
 	/* It may be established now, or at its end. */
-	socket->ops->news(socket, NETMAP_STACK_WRITABLE | NETMAP_STACK_LEFT, READ_ONCE(sk->sk_err));
+	if (tap->socket)
+		tap->socket->ops->news(tap->socket, NETMAP_STACK_WRITABLE | NETMAP_STACK_LEFT, last_error(sk));
 }
 
 static void error_report(struct sock *sk)
 {
-	struct netmap_stack_sock *socket;
 	void (*report)(struct sock *sk);
+	struct tap *tap;
 	int error;
 
 	read_lock_bh(&sk->sk_callback_lock);
-	socket = sk->sk_error_report == error_report ? of(sk) : NULL;
-	if (socket) {
-		report = socket->error_report;
-		error = READ_ONCE(sk->sk_err);
+	tap = tap_of(sk);
+	report = tap ? tap->error_report : READ_ONCE(sk->sk_error_report);
+	error = tap ? last_error(sk) : 0;
+	if (tap)
 		report(sk);
-		if (error)
-			socket->ops->news(socket, NETMAP_STACK_WRITABLE | NETMAP_STACK_LEFT, error);
-	} else {
-		report = READ_ONCE(sk->sk_error_report);
-	}
+	if (error && tap->socket)
+		tap->socket->ops->news(tap->socket, NETMAP_STACK_WRITABLE | NETMAP_STACK_LEFT, error);
 	read_unlock_bh(&sk->sk_callback_lock);
-	if (!socket && report != error_report)
+	if (!tap && report != error_report)
 		report(sk);
 }
 
-static const struct tcp_ulp_ops ulp_ops;
-
-/* Makes it an ordinary socket again. With the socket locked. */
-static void restore(struct sock *sk, struct netmap_stack_sock *socket)
+/*
+ * Makes it an ordinary socket again, with the socket locked. False if others have put functions of theirs in place of ours: these may
+ * call ours, or put them back.
+ */
+static bool restore(struct sock *sk, struct tap *tap)
 {
+	bool is_ours;
+
 	write_lock_bh(&sk->sk_callback_lock);
-	sk->sk_data_ready = socket->data_ready;
-	sk->sk_write_space = socket->write_space;
-	sk->sk_state_change = socket->state_change;
-	sk->sk_error_report = socket->error_report;
-	rcu_assign_sk_user_data(sk, NULL);
+	tap->socket = NULL;
+	is_ours = sk->sk_data_ready == data_ready && sk->sk_write_space == write_space &&
+		  sk->sk_state_change == state_change && sk->sk_error_report == error_report;
+	if (is_ours) {
+		sk->sk_data_ready = tap->data_ready;
+		sk->sk_write_space = tap->write_space;
+		sk->sk_state_change = tap->state_change;
+		sk->sk_error_report = tap->error_report;
+	}
+	if (user_data(sk) == tap)
+		rcu_assign_sk_user_data(sk, NULL);
 	write_unlock_bh(&sk->sk_callback_lock);
+	return is_ours;
+}
+
+/* The socket, which is locked, has nothing of ours any more. */
+static void free_tap(struct sock *sk, struct tap *tap)
+{
+	struct llist_node *kept = tap->kept;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
+	write_unlock_bh(&sk->sk_callback_lock);
+	while (kept) {
+		struct netmap_stack_ubuf *ubuf = llist_entry(kept, struct netmap_stack_ubuf, node);
+
+		kept = kept->next;
+		net_zcopy_put(&ubuf->uarg);
+	}
+	kfree(tap);
 }
 
 /* TCP is done with it; it has no ULP when this returns. */
 static void ulp_release(struct sock *sk)
 {
-	struct netmap_stack_sock *socket = of(sk);
+	struct tap *tap = tap_of(sk);
+	struct netmap_stack_sock *socket;
 
+	if (!tap)
+		return;
+	socket = tap->socket;
+	restore(sk, tap);
+	free_tap(sk, tap);
 	if (!socket)
 		return;
-	restore(sk, socket);
 	spin_lock_bh(&socket->lock);
 	socket->ops->news(socket, NETMAP_STACK_GONE, 0);
 	socket->sk = NULL;
@@ -382,6 +511,13 @@ static void ulp_release(struct sock *sk)
 static const struct tcp_ulp_ops ulp_ops = {
 	.release = ulp_release,
 	.name = "netmap",
+};
+
+/* Of a socket that is registered no more and has something of ours until its end: the module stays that long. */
+static const struct tcp_ulp_ops left_ops = {
+	.release = ulp_release,
+	.name = "netmap",
+	.owner = THIS_MODULE,
 };
 
 /* Whether packets of the socket, which is locked, leave by the device. */
@@ -401,7 +537,7 @@ static int check(struct sock *sk)
 	if (!((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_SYN_SENT | TCPF_SYN_RECV | TCPF_CLOSE_WAIT |
 				     TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2)))
 		return -ENOTCONN;
-	if (of(sk) || inet_csk(sk)->icsk_ulp_ops || sk->sk_data_ready == data_ready)
+	if (user_data(sk) || inet_csk(sk)->icsk_ulp_ops || sk->sk_data_ready == data_ready)
 		return -EBUSY;
 	return 0;
 }
@@ -463,10 +599,13 @@ void netmap_stack_sock_put(struct sock *sk)
  */
 int netmap_stack_attach(struct netmap_stack_sock *socket, struct sock *sk)
 {
+	struct tap *tap = kzalloc(sizeof(*tap), (__force gfp_t)netmap_gfp);
 	u32 news;
 	int error;
 
 	spin_lock_init(&socket->lock);
+	if (!tap)
+		return -ENOMEM;
 	lock_sock(sk);
 	error = check(sk);
 	if (error)
@@ -478,24 +617,28 @@ int netmap_stack_attach(struct netmap_stack_sock *socket, struct sock *sk)
 		error = -EBUSY;
 		goto out;
 	}
-	socket->data_ready = sk->sk_data_ready;
-	socket->write_space = sk->sk_write_space;
-	socket->state_change = sk->sk_state_change;
-	socket->error_report = sk->sk_error_report;
+	tap->socket = socket;
+	tap->data_ready = sk->sk_data_ready;
+	tap->write_space = sk->sk_write_space;
+	tap->state_change = sk->sk_state_change;
+	tap->error_report = sk->sk_error_report;
 	socket->sk = sk;
-	__rcu_assign_sk_user_data_with_flags(sk, socket, SK_USER_DATA_NOCOPY);
+	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, tap);
+	inet_csk(sk)->icsk_ulp_ops = &ulp_ops;
+	__rcu_assign_sk_user_data_with_flags(sk, tap, SK_USER_DATA_NOCOPY);
 	sk->sk_data_ready = data_ready;
 	sk->sk_write_space = write_space;
 	sk->sk_state_change = state_change;
 	sk->sk_error_report = error_report;
 	write_unlock_bh(&sk->sk_callback_lock);
-	inet_csk(sk)->icsk_ulp_ops = &ulp_ops;
 	news = netmap_stack_drain(sk, socket);
 	if (news)
 		socket->ops->news(socket, news, 0);
 out:
 	release_sock(sk);
-	if (!error)
+	if (error)
+		kfree(tap);
+	else
 		tcp_sock_set_nodelay(sk);
 	return error;
 }
@@ -539,6 +682,19 @@ bool netmap_stack_is_open(const struct netmap_stack_sock *socket)
 	return is_open;
 }
 
+/* Whether nobody has the socket open any more, at a glance: its descriptor's number may be another socket's. */
+bool netmap_stack_is_closed(const struct netmap_stack_sock *socket)
+{
+	const struct sock *sk;
+	bool is_closed;
+
+	rcu_read_lock();
+	sk = READ_ONCE(socket->sk);
+	is_closed = !sk || sock_flag(sk, SOCK_DEAD);
+	rcu_read_unlock();
+	return is_closed;
+}
+
 /* `push`: sends what was held back for more that did not come. */
 void netmap_stack_unlock(struct sock *sk, bool push)
 {
@@ -557,43 +713,55 @@ void netmap_stack_sync(struct netmap_stack_sock *socket)
 
 /*
  * Copies the payload of a packet that waits to be sent or acknowledged out of our buffers. A packet that has no other memory was
- * not charged for it (see tcp_downgrade_zcopy_pure()).
+ * not charged for it (see tcp_downgrade_zcopy_pure()). One without ubuf_info may be one of tcp_mtu_probe()'s, and have pieces of
+ * our buffers, too. False if there was no memory.
  */
-static void copy_out(struct sock *sk, struct sk_buff *skb)
+static bool copy_out(struct sock *sk, struct sk_buff *skb)
 {
 	struct ubuf_info *uarg = skb_zcopy(skb);
 	unsigned int truesize = skb->truesize;
+	int error;
 
-	if (!uarg || uarg->ops != &ubuf_ops)
-		return;
+	if (uarg ? uarg->ops != &ubuf_ops : !inet_csk(sk)->icsk_mtup.enabled)
+		return true;
 	if (skb_zcopy_pure(skb)) {
 		u32 extra = truesize - SKB_TRUESIZE(skb_end_offset(skb));
 
 		/* Its buffers come back when it is acknowledged, then. */
 		if (!sk_wmem_schedule(sk, extra))
-			return;
+			return false;
 		sk_mem_charge(sk, extra);
 		skb_shinfo(skb)->flags &= ~SKBFL_PURE_ZEROCOPY;
 	}
-	skb_copy_ubufs(skb, GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+	error = skb_copy_ubufs(skb, GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 	/* If the driver has a clone of it, its head is another one now, and the socket is charged with what it was. */
 	skb->truesize = truesize;
+	return !error;
 }
 
 /*
- * Ends what netmap_stack_attach() has begun, unless the socket is gone: nothing of `socket` or of our buffers is in use by TCP any
- * more. The socket is locked. The caller has a reference, and that of `socket` is gone.
+ * Ends what netmap_stack_attach() has begun, unless the socket is gone: nothing of `socket` is in use by TCP any more, nor of our
+ * buffers, unless there is no memory: the pool lives on with those. The socket is locked. The caller has a reference, and that of `socket` is gone.
  */
 void netmap_stack_detach(struct netmap_stack_sock *socket, struct sock *sk)
 {
+	struct tap *tap = tap_of(sk);
+	bool is_ordinary = restore(sk, tap), has_ours = false;
 	struct sk_buff *skb;
 
-	inet_csk(sk)->icsk_ulp_ops = NULL;
-	restore(sk, socket);
 	skb_rbtree_walk(skb, &sk->tcp_rtx_queue)
-		copy_out(sk, skb);
+		has_ours |= !copy_out(sk, skb);
 	skb_queue_walk(&sk->sk_write_queue, skb)
-		copy_out(sk, skb);
+		has_ours |= !copy_out(sk, skb);
+	if (is_ordinary && !(has_ours && tap->kept)) {
+		free_tap(sk, tap);
+		inet_csk(sk)->icsk_ulp_ops = NULL;
+	} else {
+		/* There is no more to it than that: others have it as well. */
+		pr_warn_once("a socket keeps functions or buffers of netmap until its end, and the module stays that long\n");
+		__module_get(THIS_MODULE);
+		inet_csk(sk)->icsk_ulp_ops = &left_ops;
+	}
 	socket->sk = NULL;
 	sock_put(sk);
 }

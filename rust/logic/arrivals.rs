@@ -337,14 +337,7 @@ impl<N: DerefMut<Target = [Node]>, S: DerefMut<Target = [Source]>> Arrivals<N, S
             };
         }
         let leave = |this: &mut Self, left, gone| {
-            this.first = source.next;
-            if source.next == NONE {
-                this.last = NONE;
-            }
-            if let Some(source) = this.source(id) {
-                source.queued = false;
-                source.left = false;
-            }
+            this.skip();
             Next::Nothing { left, gone }
         };
         // What is left in the socket goes before its end.
@@ -361,6 +354,22 @@ impl<N: DerefMut<Target = [Node]>, S: DerefMut<Target = [Source]>> Arrivals<N, S
             return Next::End;
         }
         leave(self, false, source.gone)
+    }
+
+    /// Nothing is to be told of the connection whose turn it is, whatever there is of it. It is out of the queue.
+    pub fn skip(&mut self) {
+        let id = self.first;
+        let Some(next) = self.source(id).map(|source| source.next) else {
+            return;
+        };
+        self.first = next;
+        if next == NONE {
+            self.last = NONE;
+        }
+        if let Some(source) = self.source(id) {
+            source.queued = false;
+            source.left = false;
+        }
     }
 
     /// The program has been told of the end of the connection whose turn it is.

@@ -211,6 +211,12 @@ impl<T: Stream> Tapped<T> {
         unsafe { bindings::netmap_stack_is_open(self.raw.get()) }
     }
 
+    /// Whether nobody has the socket open any more, at a glance.
+    pub(crate) fn is_closed(&self) -> bool {
+        // SAFETY: It was tapped.
+        unsafe { bindings::netmap_stack_is_closed(self.raw.get()) }
+    }
+
     /// Waits until the function that told the news of the socket's end has returned.
     pub(crate) fn settle(&self) {
         // SAFETY: It was tapped.

@@ -64,7 +64,9 @@
  * connections do not wait for them. A slot of which TCP took a part only has its offset and len moved on. The program must not
  * write to them. poll() reports POLLOUT if the ring has room.
  *
- * A slot of a connection that has ended, or of a descriptor that cannot be registered, is dropped, and an rx slot says so.
+ * A slot of a connection that has ended, or of a descriptor that cannot be registered, is dropped, and an rx slot says so. After one
+ * that was dropped for an error of sending, all others of the connection are: a stream has no hole. If there is no memory to
+ * register a descriptor, an rx slot says so, and its slot stays in the ring with all that follow it until there is.
  *
  * Receiving
  *
@@ -76,7 +78,12 @@
  *			Errors of registration (above): a tx slot had a descriptor that cannot be registered. ESTALE: what was
  *			in tx slots for this descriptor is dropped, because it was closed before TCP had accepted it. EPIPE: the
  *			same, because the program has shut down its own direction; the other goes on. As many of these are told
- *			as the ring has slots, if the program does not look at it.
+ *			as the ring has slots, if the program does not look at it. An error that a packet has met on its way, which
+ *			IP_RECVERR has reported although the connection lives, is read from the socket's error queue only.
+ *
+ * A sync tells nothing of a descriptor that was closed before, nor of the connection that a number stood for before it was
+ * registered anew. Slots that a sync has filled stay as they are: a program deals with them before it accept()s, or closes, what
+ * may have their number.
  *
  * What finds no slot stays in the socket, whose window closes; when slots are released, it comes.
  */

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buffers of a stack port that are in no slot: those that wait for data to arrive, and those for which transmit slots are
-//! exchanged while TCP has theirs.
+//! Buffers of a stack port that are in no slot of the program's: those that wait for data to arrive, and those for which transmit
+//! slots are exchanged while TCP has theirs.
 //!
-//! A buffer has one of these holders at a time: a slot, the lists of [`crate::logic::arrivals`], or the [`Pool`], whose half is
-//! TCP's. A program that names one in a slot that is not in a slot is told so as of any other impossible buffer.
+//! A buffer has one of these holders at a time: a slot that is the program's, one that is the kernel's, the lists of
+//! [`crate::logic::arrivals`], or the [`Pool`], whose half is TCP's. A program that hands over a slot with a buffer that is no slot's
+//! of its own is told so as of any other impossible buffer; so is one that names a buffer in two slots.
 
 use crate::{
     atomic::{AtomicU32, Ordering},
     mem::{Group, Region, Reserve},
     prelude::*,
+    ring::queue::Inner,
     sys::socket::Pool, //
 };
 
-/// Which buffers are in no slot.
+/// Which buffers are the kernel's.
 pub(super) struct Holders {
     words: KVVec<AtomicU32>,
 }
@@ -33,26 +35,33 @@ impl Holders {
         Some((word, 1 << (buffer % u32::BITS)))
     }
 
-    /// Whether the buffer is in no slot.
+    /// The buffer is the kernel's from now on. False if it is already, or does not exist.
     #[inline]
-    pub(super) fn has(&self, buffer: u32) -> bool {
+    pub(super) fn take(&self, buffer: u32) -> bool {
         self.word(buffer)
-            .is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+            .is_some_and(|(word, bit)| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
     }
 
-    /// The buffer `from` goes to a slot, which has had `to`.
+    /// The buffer is that of a slot of the program's from now on.
     #[inline]
-    pub(super) fn exchange(&self, from: u32, to: u32) {
-        if let Some((word, bit)) = self.word(from) {
+    pub(super) fn give(&self, buffer: u32) {
+        if let Some((word, bit)) = self.word(buffer) {
             word.fetch_and(!bit, Ordering::Relaxed);
         }
-        self.hold(to);
     }
 
-    fn hold(&self, buffer: u32) {
-        if let Some((word, bit)) = self.word(buffer) {
-            word.fetch_or(bit, Ordering::Relaxed);
+    /// The program has handed over the slot `index` with this buffer. False, with nothing noted, if it is none that it has.
+    #[inline]
+    pub(super) fn accept(&self, held: &mut Inner, index: u32, buffer: u32) -> bool {
+        if !self.take(buffer) {
+            return false;
         }
+        let is_known = held.shadow.get(index as usize) == Some(&buffer);
+        if !is_known && !held.accept(index, buffer) {
+            self.give(buffer);
+            return false;
+        }
+        true
     }
 }
 
@@ -105,7 +114,9 @@ impl Buffers {
         let arrivals = Kept::new(region, arrivals, group)?;
         let sent = KBox::new(Kept::new(region, sent, group)?, GFP_CHARGED)?;
         let list = Iterator::chain(arrivals.buffers().iter(), sent.buffers().iter());
-        list.for_each(|buffer| holders.hold(*buffer));
+        list.for_each(|buffer| {
+            holders.take(*buffer);
+        });
         let mut own = KVVec::new();
         own.extend_from_slice(sent.buffers(), GFP_CHARGED)?;
         Ok(Self {

@@ -170,6 +170,12 @@ impl StackPort {
             slots,
             this.room,
         )?;
+        // All slots of the receive ring are the kernel's at first.
+        if let Some(attached) = rx.stop().attached() {
+            for buffer in attached.inner.shadow.iter() {
+                stack.buffers.holders.take(*buffer);
+            }
+        }
         events::enter(&dev, this, rtnl)?;
         let held = tx.stop();
         // SAFETY: It is stopped, and held.

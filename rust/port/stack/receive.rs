@@ -5,7 +5,7 @@
 //! Data are copied to buffers where they arrive ([`super::sockets`]). A sync exchanges these for those of slots. What has found no
 //! buffer there is still in its socket, and is read by the sync.
 
-use super::sockets::{Chunk, Registered, Stack};
+use super::sockets::{Chunk, Registered, Sockets, Stack};
 use crate::{
     abi::{
         slot_flags::{NS_STACK_END, NS_STACK_ERROR},
@@ -158,10 +158,8 @@ impl Live {
         for index in span.clone() {
             // SAFETY: Indices of a span of this ring are below its number of slots.
             let slot = Slot::from_raw(unsafe { held.ring.read(index) });
-            if held.shadow.get(index as usize) != Some(&slot.buf_idx)
-                && (self.stack.buffers.holders.has(slot.buf_idx)
-                    || !held.accept(index, slot.buf_idx))
-            {
+            let holders = &self.stack.buffers.holders;
+            if !holders.accept(held, index, slot.buf_idx) {
                 result = Err(Untaken::alone(index));
                 break;
             }
@@ -184,6 +182,7 @@ impl Live {
             len: 0,
             flags,
         };
+        self.stack.buffers.holders.give(buf_idx);
         self.write(held, index, slot, (fd, serial), error);
     }
 
@@ -215,14 +214,33 @@ impl Live {
     /// Fills slots with what has arrived, a batch of them. Returns whether there may be more to do with the slots that are left; what
     /// needs work besides is in `work`.
     #[inline]
-    fn fill(&mut self, held: &mut Inner, vacant: &mut Span, bytes: &mut u64) -> bool {
+    fn fill(
+        &mut self,
+        held: &mut Inner,
+        sockets: &Sockets,
+        vacant: &mut Span,
+        bytes: &mut u64,
+    ) -> bool {
         let stack = self.stack.clone();
         let softirqs = Softirq::off();
         let mut arrivals = stack.arrivals(&softirqs);
+        // No connection has it.
+        let mut looked_at = 0;
         for _ in 0..BATCH {
             let Some((id, fd, serial)) = arrivals.head() else {
                 return false;
             };
+            if serial != looked_at {
+                let connection = sockets.get(id, serial);
+                if connection.is_none_or(|connection| connection.is_closed()) {
+                    // Whoever has its number now would take what it has for its own.
+                    arrivals.skip();
+                    // There is room for a batch.
+                    let _ = self.work.push_within_capacity((id, serial, true));
+                    continue;
+                }
+                looked_at = serial;
+            }
             match arrivals.due() {
                 Next::Data { buffer, len } => {
                     let Some(index) = vacant.next() else {
@@ -231,8 +249,9 @@ impl Live {
                     let Some(entry) = held.shadow.get_mut(index as usize) else {
                         return false;
                     };
+                    // It is the kernel's, as that of any slot which is.
                     let former = core::mem::replace(entry, buffer);
-                    stack.buffers.holders.exchange(buffer, former);
+                    stack.buffers.holders.give(buffer);
                     arrivals.exchange(former);
                     let slot = Slot {
                         buf_idx: buffer,
@@ -318,24 +337,32 @@ impl Live {
         let mut vacant = held.cursors.vacant();
         let room = vacant.len();
         let mut bytes = 0;
+        let stack = self.stack.clone();
         if released.is_ok() {
             for _ in 0..ROUNDS {
-                while self.fill(held, &mut vacant, &mut bytes) && self.work.is_empty() {}
+                let sockets = stack.sockets();
+                while self.fill(held, &sockets, &mut vacant, &mut bytes) && self.work.is_empty() {}
+                drop(sockets);
                 if !self.work() {
                     break;
                 }
             }
-            while !vacant.is_empty() {
-                let Some((fd, error)) = self.stack.notice() else {
-                    break;
-                };
-                if let Some(index) = vacant.next() {
-                    self.tell(held, index, (fd, 0), NS_STACK_ERROR, error);
+            if stack.has_notices() {
+                let sockets = stack.sockets();
+                while !vacant.is_empty() {
+                    let Some((fd, error)) = stack.notice(&sockets) else {
+                        break;
+                    };
+                    if let Some(index) = vacant.next() {
+                        self.tell(held, index, (fd, 0), NS_STACK_ERROR, error);
+                    }
                 }
             }
-            // What comes from now on wakes who sleeps.
-            let softirqs = Softirq::off();
-            self.stack.arrivals(&softirqs).look();
+            // What comes from now on wakes who sleeps. What has come since we looked, or is more than one sync does, has woken nobody.
+            let is_empty = stack.is_quiet();
+            if !is_empty && !vacant.is_empty() {
+                kring.wake();
+            }
         }
         let filled = room - vacant.len();
         if filled != 0 {

@@ -49,8 +49,35 @@ pub(crate) struct Stack {
     sockets: Mutex<Sockets>,
     /// What the program is to be told of descriptors that are no connections, in receive slots: an errno for each.
     #[pin]
-    notices: Mutex<KVec<(i32, u16)>>,
+    notices: Mutex<Notices>,
     has_notices: AtomicBool,
+}
+
+/// An error of a descriptor.
+struct Notice {
+    fd: i32,
+    /// The connection that the descriptor was; 0 if it could not be registered.
+    serial: u32,
+    error: u16,
+}
+
+/// What the program is to be told of, in the order in which it happened.
+struct Notices {
+    list: KVVec<Notice>,
+    /// How many at the begin of the list were told.
+    told: usize,
+}
+
+impl Notices {
+    fn next(&mut self) -> Option<&Notice> {
+        if self.told == self.list.len() {
+            self.list.clear();
+            self.told = 0;
+            return None;
+        }
+        self.told += 1;
+        self.list.get(self.told - 1)
+    }
 }
 
 /// The connections, by number.
@@ -81,6 +108,8 @@ pub(super) struct Registered {
     stalled: AtomicBool,
     /// The transmit sync in which TCP has refused something: what follows is refused, too. Of who holds the transmit kring.
     pub(super) refused: AtomicU32,
+    /// TCP has taken something back for good: what follows is dropped, so that the stream has no hole. Of the same.
+    pub(super) ended: AtomicBool,
 }
 
 impl Stream for Registered {
@@ -184,7 +213,10 @@ impl Stack {
             free: KVVec::new(),
             last: 0,
         };
-        let notices = KVec::with_capacity(slots.1 as usize, GFP_CHARGED)?;
+        let notices = Notices {
+            list: KVVec::with_capacity(slots.1 as usize, GFP_CHARGED)?,
+            told: 0,
+        };
         Arc::pin_init(
             pin_init!(Self {
                 region: region.clone(),
@@ -207,6 +239,13 @@ impl Stack {
         self.arrivals.lock()
     }
 
+    /// Whether nothing has arrived that is in no slot. What arrives from now on wakes who sleeps.
+    pub(super) fn is_quiet(&self) -> bool {
+        let softirqs = Softirq::off();
+        let mut arrivals = self.arrivals(&softirqs);
+        arrivals.look()
+    }
+
     /// The connections, locked.
     pub(super) fn sockets(&self) -> kernel::sync::MutexGuard<'_, Sockets> {
         self.sockets.lock()
@@ -218,12 +257,14 @@ impl Stack {
         sockets.connections.len().saturating_sub(sockets.free.len())
     }
 
-    /// Has the program told of an error of a descriptor that is no connection, in a receive slot. If it does not look at those for
-    /// long, it is not.
-    pub(super) fn notify(&self, fd: i32, error: Error) {
+    /// Has the program told of an error of a descriptor, in a receive slot: `serial` is the connection that it was, 0 if it could not be
+    /// registered. If the program does not look at those for long, it is not told.
+    pub(super) fn notify(&self, fd: i32, serial: u32, error: Error) {
         let error = u16::try_from(error.to_errno().unsigned_abs()).unwrap_or(0);
         let mut notices = self.notices.lock();
-        let _ = notices.push_within_capacity((fd, error));
+        let _ = notices
+            .list
+            .push_within_capacity(Notice { fd, serial, error });
         drop(notices);
         self.has_notices.store(true, Ordering::Relaxed);
         self.rx.wake();
@@ -234,19 +275,24 @@ impl Stack {
         self.tx.wake();
     }
 
-    /// The next of what [`Self::notify`] was told.
-    pub(super) fn notice(&self) -> Option<(i32, u16)> {
-        if !self.has_notices.load(Ordering::Relaxed) {
-            return None;
-        }
+    /// Whether there is something that [`Self::notify`] was told.
+    pub(super) fn has_notices(&self) -> bool {
+        self.has_notices.load(Ordering::Relaxed)
+    }
+
+    /// The next of what [`Self::notify`] was told, but for what does not concern the connection that the number stands for now.
+    pub(super) fn notice(&self, sockets: &Sockets) -> Option<(i32, u16)> {
         let mut notices = self.notices.lock();
-        let first = (!notices.is_empty())
-            .then(|| notices.remove(0).ok())
-            .flatten();
-        if notices.is_empty() {
-            self.has_notices.store(false, Ordering::Relaxed);
+        while let Some(notice) = notices.next() {
+            let is_current = sockets.find(notice.fd).is_none_or(|connection| {
+                connection.serial == notice.serial && !connection.is_closed()
+            });
+            if is_current {
+                return Some((notice.fd, notice.error));
+            }
         }
-        first
+        self.has_notices.store(false, Ordering::Relaxed);
+        None
     }
 
     /// Registers a connection of the calling task. Errors: those of `netmap_stack.h`.
@@ -358,6 +404,7 @@ impl Sockets {
                 serial,
                 stalled: AtomicBool::new(false),
                 refused: AtomicU32::new(0),
+                ended: AtomicBool::new(false),
             }),
             GFP_CHARGED,
         )?;

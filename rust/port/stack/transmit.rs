@@ -65,6 +65,8 @@ struct Live {
     refused: KVVec<Waiting>,
     /// Which sync it is, to know which connections have refused something in it. Not 0.
     turn: u32,
+    /// The descriptor of which the program was told that there is no memory to register it.
+    told: Option<i32>,
 }
 
 impl TxQueue {
@@ -88,6 +90,7 @@ impl TxQueue {
             waiting: KVVec::with_capacity(slots as usize, GFP_CHARGED)?,
             refused: KVVec::with_capacity(slots as usize, GFP_CHARGED)?,
             turn: 1,
+            told: None,
         };
         // SAFETY: By the requirement nobody else accesses it.
         unsafe { *self.live.get() = Some(live) };
@@ -122,36 +125,47 @@ struct Turn<'a> {
     dropped: u64,
     /// The descriptor that could not be registered last.
     failed: Option<i32>,
+    /// That of [`Live::told`].
+    told: Option<i32>,
 }
 
 impl Turn<'_> {
-    /// The connection of a slot, registered if it is new. [`None`] if that is not possible; the program is told so.
+    /// The connection of a slot, registered if it is new. [`None`] if that is not possible; the program is told so. `ENOMEM` if there is
+    /// no memory for that now.
     fn connection(
         &mut self,
         sockets: &mut Sockets,
         slot: &Waiting,
         is_new: bool,
-    ) -> Option<Arc<Connection>> {
+    ) -> Result<Option<Arc<Connection>>> {
         if !is_new {
             let connection = sockets.get(slot.id, slot.serial).cloned();
             if connection.is_none() {
-                self.stack.notify(slot.fd, ESTALE);
+                self.stack.notify(slot.fd, slot.serial, ESTALE);
             }
-            return connection;
+            return Ok(connection);
         }
         if let Some(connection) = sockets.find(slot.fd) {
-            return Some(connection.clone());
+            return Ok(Some(connection.clone()));
         }
         // Of the same one it is told once.
         if self.failed == Some(slot.fd) {
-            return None;
+            return Ok(None);
         }
         match sockets.register(self.stack, slot.fd) {
-            Ok(connection) => Some(connection),
+            Ok(connection) => Ok(Some(connection)),
+            // Were it dropped, a later one might be sent, and the stream have a hole.
+            Err(ENOMEM) => {
+                if self.told != Some(slot.fd) {
+                    self.told = Some(slot.fd);
+                    self.stack.notify(slot.fd, 0, ENOMEM);
+                }
+                Err(ENOMEM)
+            }
             Err(error) => {
                 self.failed = Some(slot.fd);
-                self.stack.notify(slot.fd, error);
-                None
+                self.stack.notify(slot.fd, 0, error);
+                Ok(None)
             }
         }
     }
@@ -172,6 +186,10 @@ impl Turn<'_> {
         if connection.refused.load(Ordering::Relaxed) == self.number {
             return Done::Refused(slot);
         }
+        if connection.ended.load(Ordering::Relaxed) {
+            self.dropped += 1;
+            return Done::Free(slot.buffer);
+        }
         let len = u32::from(slot.payload.len());
         let Some(data) = self.stack.payload(slot.buffer, slot.payload.offset()) else {
             return Done::Free(slot.buffer);
@@ -180,10 +198,6 @@ impl Turn<'_> {
         // SAFETY: The payload lies within its buffer, which lives as long as the region, and that as long as the pool's owner. We
         // hold the kring, and nobody else uses the pool.
         let sent = unsafe { locked.send(&self.stack.buffers.pool, data, len, more, &mut buffer) };
-        if buffer != slot.buffer {
-            let holders = &self.stack.buffers.holders;
-            holders.exchange(buffer, slot.buffer);
-        }
         match sent {
             Ok(sent) if sent >= len => {
                 self.sent += 1;
@@ -224,9 +238,10 @@ impl Turn<'_> {
             }
             Err(error) => {
                 self.dropped += 1;
+                connection.ended.store(true, Ordering::Relaxed);
                 // Of the end of the connection it is told anyway.
                 if error == EPIPE {
-                    self.stack.notify(slot.fd, error);
+                    self.stack.notify(slot.fd, connection.serial, error);
                 }
                 Done::Free(buffer)
             }
@@ -240,7 +255,7 @@ impl Turn<'_> {
     }
 }
 
-/// A slot that the program has handed over, read and checked; [`None`] if it is impossible.
+/// A slot that the program has handed over, read and checked: its buffer is the kernel's from now on. [`None`] if it is impossible.
 #[inline]
 fn read(held: &mut Inner, stack: &Stack, index: u32) -> Option<Waiting> {
     // SAFETY: Its callers have the index from a span of the ring.
@@ -251,9 +266,7 @@ fn read(held: &mut Inner, stack: &Stack, index: u32) -> Option<Waiting> {
         )
     };
     let payload = Payload::of(&slot, &pointer, held.buf_size)?;
-    if held.shadow.get(index as usize) != Some(&slot.buf_idx)
-        && (stack.buffers.holders.has(slot.buf_idx) || !held.accept(index, slot.buf_idx))
-    {
+    if !stack.buffers.holders.accept(held, index, slot.buf_idx) {
         return None;
     }
     Some(Waiting {
@@ -295,6 +308,7 @@ impl Live {
         let n = held.ring.num_slots();
         match done {
             Done::Free(buffer) => {
+                self.stack.buffers.holders.give(buffer);
                 write(held, *to, buffer, 0, Pointer::unnamed(self.stack.room));
                 *to = next(*to, n);
             }
@@ -320,6 +334,7 @@ impl Live {
             bytes: 0,
             dropped: 0,
             failed: None,
+            told: self.told.take(),
         };
         let mut to = span.begin();
         let mut walk = Walk {
@@ -331,9 +346,15 @@ impl Live {
         let mut peeked = self.peek(held, &walk);
         while let Ok(Some((slot, is_new))) = peeked {
             let connection = if slot.payload.is_empty() {
-                None
+                Ok(None)
             } else {
                 turn.connection(&mut sockets, &slot, is_new)
+            };
+            let Ok(connection) = connection else {
+                // It stays as it is, with all that follow, as if it had not been handed over yet.
+                stack.buffers.holders.give(slot.buffer);
+                stack.retry();
+                break;
             };
             let Some(connection) = connection else {
                 turn.dropped += u64::from(!slot.payload.is_empty());
@@ -394,6 +415,7 @@ impl Live {
             }
         }
         drop(sockets);
+        self.told = turn.told;
         let n = held.ring.num_slots();
         let mut at = to;
         for slot in self.refused.iter() {

@@ -17,7 +17,7 @@
 struct connection {
 	bool	 listed;	/* in busy[] */
 	bool	 last;		/* no request follows: it is closed when all is sent */
-	bool	 unsent;	/* has slots that TCP has not accepted yet */
+	unsigned unsent;	/* the turn in which it had slots that TCP has not accepted */
 	unsigned requests;	/* not answered yet */
 	size_t	 sent;		/* bytes of the response under way */
 	size_t	 used;		/* bytes of the next request */
@@ -27,6 +27,7 @@ struct connection {
 static struct connection connections[CONNECTIONS];
 static int busy[CONNECTIONS];	/* what has requests to be answered, or is to be closed */
 static unsigned int busy_count;
+static unsigned int turn = 1;	/* of the loop */
 static char *response;
 static size_t size;
 
@@ -97,12 +98,17 @@ static void receive(struct netmap_ring *ring)
 	ring->head = ring->cur = ring->tail;
 }
 
-/* Puts responses into slots, as long as there are any. */
+/*
+ * Puts responses into slots, as long as there are any; but not for a client that does not take what it has been sent: its slots stay
+ * in the ring, and would fill it.
+ */
 static void answer(struct netmap_ring *ring, int fd)
 {
 	size_t room = ring->nr_buf_size - ring->stack_room;
 	struct connection *c = &connections[fd];
 
+	if (c->unsent == turn)
+		return;
 	for (; c->requests && !nm_ring_empty(ring); ring->head = ring->cur = nm_ring_next(ring, ring->head)) {
 		struct netmap_slot *slot = &ring->slot[ring->head];
 
@@ -127,21 +133,20 @@ static bool settle(struct netmap_ring *ring)
 	unsigned int i, n = 0;
 	bool waits = false;
 
+	turn++;
 	for (i = nm_ring_next(ring, ring->tail); i != ring->head; i = nm_ring_next(ring, i))
-		connections[ring->slot[i].fd].unsent = true;
+		connections[ring->slot[i].fd].unsent = turn;
 	for (i = 0; i < busy_count; i++) {
 		struct connection *c = &connections[busy[i]];
 
-		waits |= c->requests;
-		c->listed = c->requests || (c->last && c->unsent);
+		waits |= c->requests && c->unsent != turn;
+		c->listed = c->requests || (c->last && c->unsent == turn);
 		if (c->listed)
 			busy[n++] = busy[i];
 		else if (c->last)
 			close(busy[i]);
 	}
 	busy_count = n;
-	for (i = nm_ring_next(ring, ring->tail); i != ring->head; i = nm_ring_next(ring, i))
-		connections[ring->slot[i].fd].unsent = false;
 	return waits;
 }
 
@@ -174,8 +179,9 @@ int main(int argc, char **argv)
 
 	/* What waits for TCP to accept it leaves by itself, but nobody says when it has. */
 	while (poll(fds, 2, busy_count ? 10 : -1) >= 0 && !(fds[1].revents & POLLERR)) {
-		accept_all(fds[0].fd, port->fd);
 		receive(NETMAP_RXRING(port->nifp, 0));
+		/* Not before: what has been received may be of a descriptor that was closed and is accepted again here. */
+		accept_all(fds[0].fd, port->fd);
 		for (unsigned int i = 0; i < busy_count; i++)
 			answer(NETMAP_TXRING(port->nifp, 0), busy[i]);
 		ioctl(port->fd, NIOCTXSYNC);

@@ -7,7 +7,7 @@
 use clap::Parser;
 use netmap::{Event, Options, PortSpec, StackPort, StackTx};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{Ipv6Addr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
@@ -69,7 +69,8 @@ impl Connection {
         }
     }
 
-    /// Puts answers into slots, as long as there are any.
+    /// Puts answers into slots, as long as there are any. Not for a client that does not take what it has been sent: its slots stay in the
+    /// ring, and would fill it.
     fn answer(&mut self, fd: RawFd, response: &[u8], tx: &mut StackTx<'_>) {
         while self.requests != 0 && tx.space() != 0 {
             self.sent += tx.send(fd, &response[self.sent..]);
@@ -89,6 +90,8 @@ struct Server {
     connections: HashMap<RawFd, Connection>,
     /// Connections with requests to be answered, or to be closed.
     busy: Vec<RawFd>,
+    /// Connections with slots that TCP has not accepted.
+    unsent: HashSet<RawFd>,
 }
 
 impl Server {
@@ -111,6 +114,7 @@ impl Server {
             response,
             connections: HashMap::new(),
             busy: Vec::new(),
+            unsent: HashSet::new(),
         })
     }
 
@@ -146,6 +150,7 @@ impl Server {
             response,
             connections,
             busy,
+            unsent,
             ..
         } = self;
         port.receive(|fd, event, tx| {
@@ -160,7 +165,9 @@ impl Server {
                     connection.requests = 0;
                 }
             }
-            connection.answer(fd, response, tx);
+            if !unsent.contains(&fd) {
+                connection.answer(fd, response, tx);
+            }
             if (connection.requests != 0 || connection.last) && !busy.contains(&fd) {
                 busy.push(fd);
             }
@@ -170,13 +177,14 @@ impl Server {
     /// Has all leave that can, and closes what is to be closed once TCP has accepted all of it.
     fn send(&mut self) -> io::Result<()> {
         let mut tx = self.port.tx();
-        for fd in &self.busy {
+        for fd in self.busy.iter().filter(|fd| !self.unsent.contains(fd)) {
             if let Some(connection) = self.connections.get_mut(fd) {
                 connection.answer(*fd, &self.response, &mut tx);
             }
         }
         self.port.sync_tx()?;
-        let unsent = self.port.tx().unsent();
+        self.unsent = self.port.tx().unsent().into_iter().collect();
+        let unsent = &self.unsent;
         let connections = &mut self.connections;
         self.busy.retain(|fd| {
             let stays = connections.get(fd).is_some_and(|connection| {
@@ -201,6 +209,7 @@ impl Server {
             let waits = self
                 .busy
                 .iter()
+                .filter(|fd| !self.unsent.contains(fd))
                 .any(|fd| connections.get(fd).is_some_and(|c| c.requests != 0));
             let out = if waits {
                 PollFlags::OUT
@@ -219,8 +228,9 @@ impl Server {
             if fds[1].revents().contains(PollFlags::ERR) {
                 return Err(io::Error::other("the port is gone"));
             }
-            self.accept()?;
             self.receive();
+            // Not before: what has been received may be of a descriptor that was closed and is accepted again here.
+            self.accept()?;
             self.send()?;
         }
     }

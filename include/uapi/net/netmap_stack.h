@@ -17,8 +17,9 @@
  *		ring->head = ring->cur = cur;
  *		ioctl(fd, NIOCTXSYNC, NULL);
  *
- * Receive:	ioctl(fd, NIOCRXSYNC, NULL);	(or poll() with POLLIN)
- *		ring = NETMAP_RXRING(nifp, 0);
+ * Receive:	ring = NETMAP_RXRING(nifp, 0);
+ *		if (ioctl(fd, NIOCRXSYNC, NULL) || nm_ring_empty(ring))	(or poll() with POLLIN)
+ *			nothing is new, and the runs are those of an earlier sync
  *		runs = STACKMAP_RUNS(ring);
  *		for (i = 0; i < runs->count; i++)
  *			the run->count slots from run->first on, run = &runs->run[i], are data of the connection run->fd;
@@ -42,7 +43,9 @@
  *	ENOMEM		no memory
  *
  * From then on the number stands for that connection, until its last descriptor is closed, NETMAP_REQ_PST_FD_UNREG, or the end
- * of the port. If the number is registered again for another open socket, that takes its place. Registration sets TCP_NODELAY.
+ * of the port. If the number is registered again for another open socket, that takes its place. A descriptor in a slot is looked up
+ * in the task that syncs, with its permissions, like one of an ioctl(). Whoever maps the same memory can write one there: see
+ * stackmap(4). Registration sets TCP_NODELAY.
  * Data that arrived before is found in the rx ring like what arrives later. What is read from a registered socket by read() or
  * recv() is not found in the ring, and the other way round; sent data is in the order of the calls.
  *
@@ -60,9 +63,10 @@
  *
  *	for (i = nm_ring_next(ring, ring->tail); i != ring->head; i = nm_ring_next(ring, i))
  *
- * Later syncs, and poll() in any case, send them as soon as TCP takes them, and all slots of a connection behind them; other
- * connections do not wait for them. A slot of which TCP took a part only has its offset and len moved on. The program must not
- * write to them. poll() reports POLLOUT if the ring has room.
+ * Later syncs, and poll() (if NR_NO_TX_POLL was not asked for, or it waits for POLLOUT), send them as soon as TCP takes them, and all slots of a connection behind them; other
+ * connections do not wait for them as long as the ring has room. A slot of which TCP took a part only has its offset and len moved on. The program must not
+ * write to them. poll() reports POLLOUT if the ring has room. A program that goes on to put slots for a connection which has some that
+ * were not accepted lets a peer that does not read fill the ring: a server does not.
  *
  * A slot of a connection that has ended, or of a descriptor that cannot be registered, is dropped, and an rx slot says so. After one
  * that was dropped for an error of sending, all others of the connection are: a stream has no hole. If there is no memory to
@@ -74,7 +78,7 @@
  * (len 0) tells of the end of a connection:
  *
  *	NS_STACK_END	the peer has closed its direction: no data follows. The program may send, and close()s the descriptor.
- *	NS_STACK_ERROR	error holds an errno. ECONNRESET, ETIMEDOUT, ...: the connection has ended, and is not registered any more.
+ *	NS_STACK_ERROR	error holds an errno. ECONNRESET, ETIMEDOUT, ...: the connection has ended, and the next rx sync ends its registration.
  *			Errors of registration (above): a tx slot had a descriptor that cannot be registered. ESTALE: what was
  *			in tx slots for this descriptor is dropped, because it was closed before TCP had accepted it. EPIPE: the
  *			same, because the program has shut down its own direction; the other goes on. As many of these are told
@@ -114,8 +118,9 @@ struct netmap_stack_run {
  * @max:	room for runs: num_slots of the ring
  * @run:	the runs, in the order of the ring
  *
- * Written by each receive sync, poll() included, and not read by the kernel. A connection has one run for all that a sync has
- * brought; if its data of a former sync is still there, that is another run, unless they are adjacent.
+ * Written by each receive sync that succeeds, poll() included, and not read by the kernel. A connection's slots of one sync are mostly one
+ * run, and always in their order; what was still in its socket, or has come meanwhile, may be another one behind those of others, as
+ * may be what a former sync has brought.
  */
 struct netmap_stack_runs {
 	uint32_t	count;

@@ -225,6 +225,8 @@ struct netmap_stack_sock {
 	const struct netmap_stack_ops *ops;
 	struct sock *sk;
 	spinlock_t lock;
+	/* It was disconnected, and may have another connection since. */
+	bool disconnected;
 	void (*data_ready)(struct sock *sk);
 	void (*write_space)(struct sock *sk);
 	void (*state_change)(struct sock *sk);

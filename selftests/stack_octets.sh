@@ -48,15 +48,17 @@ netstat() {
 	awk -v name="$1" '/^TcpExt:/ { split($0, words); if (!seen++) for (i in words) at[words[i]] = i; else print words[at[name]] }' \
 		/proc/net/netstat
 }
-# TCP counts its memory to be short from a few pages on, and gives each socket a share of what is left.
+# TCP counts its memory to be short from a few pages on, of which no processor keeps some for itself, and gives each socket a share of
+# what is left.
 short_of_memory() {
-	local before limits status
+	local before limits kept status
 	limits=$(sysctl -n net.ipv4.tcp_mem)
+	kept=$(sysctl -n net.core.mem_pcpu_rsv)
 	before=$(netstat TCPMemoryPressures)
-	sysctl -q -w net.ipv4.tcp_mem="16 32 1024"
+	sysctl -q -w net.ipv4.tcp_mem="16 32 1024" net.core.mem_pcpu_rsv=1
 	exchange "$@"
 	status=$?
-	sysctl -q -w net.ipv4.tcp_mem="$limits"
+	sysctl -q -w net.ipv4.tcp_mem="$limits" net.core.mem_pcpu_rsv="$kept"
 	[ "$(netstat TCPMemoryPressures)" -gt "$before" ] || { echo "there was memory"; return 1; }
 	return "$status"
 }

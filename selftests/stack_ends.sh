@@ -20,7 +20,7 @@ start() {
 	in_peer busybox nc -l -p 5001 </dev/null >/tmp/heard 2>/dev/null &
 	listener=$!
 	wait_for listening in_peer 5001
-	./stack_hold "${@:-send}" $peer_address 5001 "$octets" >/tmp/hold 2>&1 &
+	./stack_hold "${@:-send}" "$peer_address" 5001 "$octets" >/tmp/hold 2>&1 &
 	holder=$!
 	says ready
 }
@@ -59,7 +59,7 @@ alone() {
 	# A socket that nobody has, which still has something to send.
 	ss -tnH "dport = 5001" | grep -qE 'FIN-WAIT-1|LAST-ACK' || return 1
 	introduce
-	heard $count
+	heard "$count"
 }
 check_that "its connection goes on alone, to the last octet" alone
 
@@ -74,7 +74,7 @@ delayed() {
 	local backlog
 	backlog=$(held)
 	rmmod netmap || return 1
-	[ "$backlog" -ge $few ] || { echo "$backlog bytes were held"; return 1; }
+	[ "$backlog" -ge "$few" ] || { echo "$backlog bytes were held"; return 1; }
 }
 insert
 start $few
@@ -96,7 +96,7 @@ ip link set "$TEST_IF" up
 kill "$listener" 2>/dev/null
 
 nothing_held() {
-	[ -z "$(cat $regions)" ] && [ -z "$(cat $ports)" ]
+	[ -z "$(cat "$regions")" ] && [ -z "$(cat "$ports")" ]
 }
 check_that "nothing is left" wait_for nothing_held
 
@@ -118,7 +118,7 @@ has_ended() {
 	! in_peer ip link show nmfar
 }
 namespace_ends() {
-	tell && heard $count && wait_for has_ended && says 'gone ENXIO, ENXIO'
+	tell && heard "$count" && wait_for has_ended && says 'gone ENXIO, ENXIO'
 }
 start_away
 check_that "a namespace ends with its last connection, and the port with the namespace" namespace_ends

@@ -225,6 +225,8 @@ struct netmap_stack_sock {
 	const struct netmap_stack_ops *ops;
 	struct sock *sk;
 	spinlock_t lock;
+	/* It was disconnected, and may have another connection since. */
+	bool disconnected;
 };
 
 struct netmap_stack_pool *netmap_stack_pool_new(const u32 *buffers, u32 count, void (*done)(void *owner), void *owner);

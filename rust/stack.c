@@ -348,6 +348,16 @@ static struct tap *tap_of(const struct sock *sk)
 	return ops == &ulp_ops || ops == &left_ops ? rcu_dereference_raw(icsk->icsk_ulp_data) : NULL;
 }
 
+/*
+ * Whether the socket has not the connection any more that it was registered with. connect() to no address ends that, and the socket
+ * may be connected anew: what its queues have then is not of the streams that are in our rings. It reports an error in any case,
+ * with the socket locked.
+ */
+static bool is_other(const struct netmap_stack_sock *socket)
+{
+	return READ_ONCE(socket->disconnected);
+}
+
 static int read_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
 {
 	struct netmap_stack_sock *socket = desc->arg.data;
@@ -360,6 +370,8 @@ u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket)
 {
 	read_descriptor_t desc = { .arg.data = socket, .count = 1 };
 
+	if (unlikely(is_other(socket)))
+		return 0;
 	/* Urgent data is in line, as with SO_OOBINLINE: tcp_read_sock() stops before it for ever otherwise. */
 	if (unlikely(tcp_sk(sk)->urg_data))
 		WRITE_ONCE(tcp_sk(sk)->urg_data, 0);
@@ -399,7 +411,7 @@ static void data_ready(struct sock *sk)
 	news = sock_owned_by_user(sk) ? NETMAP_STACK_LEFT : netmap_stack_drain(sk, socket);
 	if (news)
 		socket->ops->news(socket, news, 0);
-	if (news & NETMAP_STACK_LEFT)
+	if (news & NETMAP_STACK_LEFT || is_other(socket))
 		tap->data_ready(sk);
 }
 
@@ -437,6 +449,8 @@ static void error_report(struct sock *sk)
 	tap = tap_of(sk);
 	report = tap ? tap->error_report : READ_ONCE(sk->sk_error_report);
 	error = tap ? last_error(sk) : 0;
+	if (tap && tap->socket && sk->sk_state == TCP_CLOSE && !inet_sk(sk)->inet_dport)
+		WRITE_ONCE(tap->socket->disconnected, true);
 	if (tap)
 		report(sk);
 	if (error && tap->socket)
@@ -645,7 +659,7 @@ out:
 
 /*
  * Locks the socket, and returns it with a reference, or NULL if TCP is done with it. In process context; *dead if nobody has it
- * open.
+ * open, or it is disconnected.
  */
 struct sock *netmap_stack_lock(struct netmap_stack_sock *socket, bool *dead)
 {
@@ -665,11 +679,11 @@ struct sock *netmap_stack_lock(struct netmap_stack_sock *socket, bool *dead)
 		sock_put(sk);
 		return NULL;
 	}
-	*dead = sock_flag(sk, SOCK_DEAD);
+	*dead = sock_flag(sk, SOCK_DEAD) || is_other(socket);
 	return sk;
 }
 
-/* Whether somebody has the socket open, at a glance. */
+/* Whether somebody has the socket open, and it is not disconnected, at a glance. */
 bool netmap_stack_is_open(const struct netmap_stack_sock *socket)
 {
 	const struct sock *sk;
@@ -677,7 +691,7 @@ bool netmap_stack_is_open(const struct netmap_stack_sock *socket)
 
 	rcu_read_lock();
 	sk = READ_ONCE(socket->sk);
-	is_open = sk && !sock_flag(sk, SOCK_DEAD);
+	is_open = sk && !sock_flag(sk, SOCK_DEAD) && !is_other(socket);
 	rcu_read_unlock();
 	return is_open;
 }

@@ -5,18 +5,6 @@
 set -u
 . ./wire.sh
 
-nic_address6=2001:db8::1 peer_address6=2001:db8::2
-
-# IPv6 on both ends, without a wait for who else may have these addresses.
-make_hosts6() {
-	sysctl -q -w "net.ipv6.conf.$TEST_IF.disable_ipv6=0"
-	in_peer sysctl -q -w "net.ipv6.conf.$TEST_PEER.disable_ipv6=0"
-	ip addr add $nic_address6/64 dev "$TEST_IF" nodad
-	in_peer ip addr add $peer_address6/64 dev "$TEST_PEER" nodad
-	ip neigh replace $peer_address6 lladdr "$peer_mac" dev "$TEST_IF"
-	in_peer ip neigh replace $nic_address6 lladdr "$nic_mac" dev "$TEST_PEER"
-}
-
 # start_server SERVER OCTETS PORT
 start_server() {
 	$1 "$TEST_IF" "$3" "$2" 2>/tmp/server &
@@ -97,7 +85,7 @@ with_server() {
 }
 
 plan $((1 + 4 * 8 + 1))
-make_hosts && make_hosts6
+make_hosts6
 check $? "the hosts talk"
 with_server "C" ./example-http 100 8001
 with_server "C" ./example-http 100000 8002
@@ -107,6 +95,5 @@ nothing_left() {
 	[ -z "$(cat "$regions")" ] && hosts_talk >/dev/null
 }
 check_that "nothing is left of the ports" nothing_left
-unmake_hosts
-sysctl -q -w "net.ipv6.conf.$TEST_IF.disable_ipv6=1"
+unmake_hosts6
 finish_test

@@ -1,62 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Stack ports: binding, registration, both directions, what they tell of ends. For stack.sh, which makes hosts of both ends of the
- * wire. The peer's connections are ordinary sockets.
+ * Stack ports: binding, both directions, what they tell of ends. For stack.sh, which makes hosts of both ends of the wire. The
+ * peer's connections are ordinary sockets.
  */
-#include <sys/un.h>
-#include "kselftest_harness.h"
-#include "stack_wire.h"
-
-FIXTURE(stack) {
-	struct port port;
-	struct netmap_ring *tx, *rx;
-	struct pair pair;
-};
-
-FIXTURE_SETUP(stack)
-{
-	ASSERT_EQ(stack_open(&self->port, 0), 0);
-	self->tx = tx_ring(&self->port, 0);
-	self->rx = rx_ring(&self->port, 0);
-	ASSERT_EQ(make_pairs(&self->pair, 1, NIC_ADDRESS), 0);
-}
-
-FIXTURE_TEARDOWN(stack)
-{
-	close_pairs(&self->pair, 1);
-	EXPECT_EQ(port_close(&self->port), 0);
-}
-
-/* Waits for slots in the receive ring. */
-#define AWAIT() ASSERT_NE(wait_rx(&self->port, LIMIT_MS), NULL)
-
-/* The slot at the head of the receive ring, which holds no data: its flags and what it says. */
-#define EXPECT_TOLD(_fd, _flags, _error) do { \
-	AWAIT(); \
-	EXPECT_EQ(head_slot(self->rx)->len, 0); \
-	EXPECT_EQ(head_slot(self->rx)->fd, (_fd)); \
-	EXPECT_EQ(head_slot(self->rx)->flags, (_flags)); \
-	EXPECT_EQ(head_slot(self->rx)->error, (_error)); \
-	ring_advance(self->rx); \
-} while (0)
-
-/* Octets of a stream arrive in the ring, and nothing else. */
-#define EXPECT_OCTETS(_fd, _number, _from, _len) do { \
-	uint64_t _at = (_from), _end = _at + (_len); \
-	while (_at < _end) { \
-		struct netmap_slot *_slot; \
-		AWAIT(); \
-		_slot = head_slot(self->rx); \
-		ASSERT_EQ(_slot->fd, (_fd)); \
-		ASSERT_EQ(_slot->flags, 0); \
-		ASSERT_GT(_slot->len, 0); \
-		ASSERT_LE(_at + _slot->len, _end); \
-		ASSERT_EQ(differs((uint8_t *)NETMAP_BUF(self->rx, _slot->buf_idx) + _slot->offset, (_number), _at, \
-				  _slot->len), _slot->len); \
-		_at += _slot->len; \
-		ring_advance(self->rx); \
-	} \
-} while (0)
+#include "stack_fixture.h"
 
 TEST_F(stack, rings)
 {
@@ -142,89 +89,6 @@ TEST_F(stack, implicit)
 	EXPECT_OCTETS(self->pair.nic, 1, 0, 100);
 }
 
-TEST_F(stack, refusals)
-{
-	struct port other, unbound = { .fd = open("/dev/netmap", O_RDWR | O_CLOEXEC) };
-	int fds[2], listener, connection, fd;
-	bool has_tls;
-	struct pair local;
-	uint16_t number;
-
-	EXPECT_EQ(stack_register(&unbound, self->pair.nic), -ENXIO);
-	EXPECT_EQ(stack_config(&unbound, self->pair.nic), -ENXIO);
-	close(unbound.fd);
-	EXPECT_EQ(ioctl(self->port.fd, NIOCCONFIG, NULL), -1);
-	EXPECT_EQ(errno, EINVAL);
-	EXPECT_EQ(stack_register(&self->port, -1), -EBADF);
-	EXPECT_EQ(stack_register(&self->port, 60000), -EBADF);
-	ASSERT_EQ(pipe(fds), 0);
-	EXPECT_EQ(stack_register(&self->port, fds[0]), -ENOTSOCK);
-	EXPECT_EQ(stack_register(&self->port, self->port.fd), -ENOTSOCK);
-	close(fds[0]);
-	close(fds[1]);
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	EXPECT_EQ(stack_register(&self->port, fd), -EPROTOTYPE);
-	close(fd);
-	fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	EXPECT_EQ(stack_register(&self->port, fd), -EPROTOTYPE);
-	close(fd);
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	EXPECT_EQ(stack_register(&self->port, fd), -ENOTCONN);
-	close(fd);
-	listener = listen_at(false, "127.0.0.1", &number);
-	ASSERT_GE(listener, 0);
-	EXPECT_EQ(stack_register(&self->port, listener), -ENOTCONN);
-	local.peer = connect_from(false, "127.0.0.1", number);
-	local.nic = accept(listener, NULL, NULL);
-	EXPECT_EQ(stack_register(&self->port, local.nic), -EXDEV);
-	close_pairs(&local, 1);
-	close(listener);
-
-	ASSERT_EQ(stack_register(&self->port, self->pair.nic), 0);
-	EXPECT_EQ(stack_register(&self->port, self->pair.nic), -EBUSY);
-	connection = dup(self->pair.nic);
-	EXPECT_EQ(stack_register(&self->port, connection), -EBUSY);
-	close(connection);
-	ASSERT_EQ(stack_open(&other, 64), 0);
-	EXPECT_EQ(stack_register(&other, self->pair.nic), -EBUSY);
-	EXPECT_EQ(stack_unregister(&other, self->pair.nic), -ENOENT);
-	/* An upper layer protocol is not let in, where the kernel has one. */
-	EXPECT_EQ(setsockopt(self->pair.nic, SOL_TCP, TCP_ULP, "tls", 3), -1);
-	has_tls = errno != ENOENT;
-	if (has_tls)
-		EXPECT_EQ(errno, EEXIST);
-	EXPECT_EQ(stack_unregister(&self->port, self->pair.nic), 0);
-	EXPECT_EQ(stack_unregister(&self->port, self->pair.nic), -ENOENT);
-	EXPECT_EQ(stack_register(&other, self->pair.nic), 0);
-	EXPECT_EQ(stack_unregister(&other, self->pair.nic), 0);
-	if (has_tls) {
-		EXPECT_EQ(setsockopt(self->pair.nic, SOL_TCP, TCP_ULP, "tls", 3), 0);
-		EXPECT_EQ(stack_register(&self->port, self->pair.nic), -EBUSY);
-	}
-	port_close(&other);
-}
-
-/* The same, of descriptors in slots: told once for each, and the ring goes on. */
-TEST_F(stack, refusals_in_slots)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM, 0), fds[2];
-
-	ASSERT_EQ(pipe(fds), 0);
-	put(&self->port, fd, 0, 0, 30, 10);
-	put(&self->port, fds[0], 0, 0, 10, 10);
-	put(&self->port, -1, 0, 0, 10, 10);
-	put(&self->port, self->pair.nic, 2, 0, 100, 10);
-	EXPECT_EQ(tx_sync(&self->port), 0);
-	EXPECT_EQ(nm_ring_space(self->tx), self->tx->num_slots - 1);
-	EXPECT_EQ(expect(self->pair.peer, 2, 0, 100), 0);
-	EXPECT_TOLD(fd, NS_STACK_ERROR, EPROTOTYPE);
-	EXPECT_TOLD(fds[0], NS_STACK_ERROR, ENOTSOCK);
-	EXPECT_TOLD(-1, NS_STACK_ERROR, EBADF);
-	close(fd);
-	close(fds[0]);
-	close(fds[1]);
-}
-
 TEST_F(stack, end_of_stream)
 {
 	ASSERT_EQ(stack_register(&self->port, self->pair.nic), 0);
@@ -256,18 +120,6 @@ TEST_F(stack, reset)
 	EXPECT_EQ(tx_sync(&self->port), 0);
 	EXPECT_TOLD(self->pair.nic, NS_STACK_ERROR, ENOTCONN);
 	self->pair.peer = -1;
-}
-
-/* Sending on a connection that the program has shut down. */
-TEST_F(stack, shut_down)
-{
-	ASSERT_EQ(stack_register(&self->port, self->pair.nic), 0);
-	ASSERT_EQ(shutdown(self->pair.nic, SHUT_WR), 0);
-	put(&self->port, self->pair.nic, 2, 0, 10, 10);
-	EXPECT_EQ(tx_sync(&self->port), 0);
-	EXPECT_TOLD(self->pair.nic, NS_STACK_ERROR, EPIPE);
-	ASSERT_EQ(feed(self->pair.peer, 1, 0, 100), 100);
-	EXPECT_OCTETS(self->pair.nic, 1, 0, 100);
 }
 
 /* Slots of many connections come grouped, and the runs say so. */
@@ -437,30 +289,6 @@ TEST_F(stack, ipv6)
 	close_pairs(&pair, 1);
 }
 
-/* A connection that is not there yet keeps its slots. */
-TEST_F(stack, connecting)
-{
-	struct sockaddr_storage at;
-	uint16_t number;
-	int listener = listen_at(true, PEER_ADDRESS, &number), sd, peer;
-
-	ASSERT_GE(listener, 0);
-	sd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	ASSERT_EQ(connect(sd, (struct sockaddr *)&at, address(&at, PEER_ADDRESS, number)), -1);
-	ASSERT_EQ(errno, EINPROGRESS);
-	ASSERT_EQ(put(&self->port, sd, 3, 0, 4000, 1000), 4000);
-	EXPECT_EQ(tx_sync(&self->port), 0);
-	peer = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-	ASSERT_GE(peer, 0);
-	/* poll() sends what is left. */
-	while (nm_tx_pending(self->tx))
-		ASSERT_GE(poll_port(&self->port, POLLIN, 10), 0);
-	EXPECT_EQ(expect(peer, 3, 0, 4000), 0);
-	close(peer);
-	close(sd);
-	close(listener);
-}
-
 /* Impossible slots set the ring back, and nothing of them is sent. */
 TEST_F(stack, impossible)
 {
@@ -513,151 +341,6 @@ TEST_F(stack, in_flight)
 	slot->buf_idx = own;
 	slot->len = 0;
 	EXPECT_EQ(expect(self->pair.peer, 1, 0, 10), 0);
-}
-
-/* The socket is closed although the port knows it, and what TCP had not taken is told to be dropped; its number is another's. */
-TEST_F(stack, closed_and_reused)
-{
-	uint64_t sent = 0, seen = 0;
-	struct pair other;
-	char data[65536];
-	int round, number = self->pair.nic;
-	ssize_t n;
-
-	ASSERT_EQ(make_pairs(&other, 1, NIC_ADDRESS), 0);
-	for (round = 0; round < 100000 && nm_ring_space(self->tx) >= self->tx->num_slots / 2; round++) {
-		sent += put(&self->port, number, 1, sent, 1448, 1448);
-		ASSERT_EQ(tx_sync(&self->port), 0);
-	}
-	ASSERT_EQ(dup2(other.nic, number), number);
-	close(other.nic);
-	/* The new one has the number. */
-	ASSERT_EQ(put(&self->port, number, 2, 0, 1000, 300), 1000);
-	ASSERT_EQ(tx_sync(&self->port), 0);
-	EXPECT_TOLD(number, NS_STACK_ERROR, ESTALE);
-	EXPECT_EQ(expect(other.peer, 2, 0, 1000), 0);
-	EXPECT_EQ(nm_ring_space(self->tx), self->tx->num_slots - 1);
-	EXPECT_EQ(read(other.peer, data, 1), -1);
-	/* The old one ends as TCP ends it: what was accepted, then the end. */
-	fcntl(self->pair.peer, F_SETFL, 0);
-	while ((n = read(self->pair.peer, data, sizeof(data))) > 0) {
-		ASSERT_EQ(differs((uint8_t *)data, 1, seen, (size_t)n), n);
-		seen += (uint64_t)n;
-	}
-	EXPECT_EQ(n, 0);
-	EXPECT_GT(seen, 0);
-	EXPECT_LT(seen, sent);
-	close(other.peer);
-}
-
-/* A number that is no socket any more. */
-TEST_F(stack, closed_and_a_file)
-{
-	int number = self->pair.nic, file = open("/dev/null", O_RDONLY);
-
-	ASSERT_EQ(stack_register(&self->port, number), 0);
-	ASSERT_EQ(dup2(file, number), number);
-	close(file);
-	put(&self->port, number, 1, 0, 10, 10);
-	EXPECT_EQ(tx_sync(&self->port), 0);
-	EXPECT_TOLD(number, NS_STACK_ERROR, ENOTSOCK);
-}
-
-/* The number is registered again for another socket while the old one is open by another descriptor. */
-TEST_F(stack, replaced)
-{
-	int number = self->pair.nic, kept = dup(number);
-	struct pair other;
-	char data[100];
-
-	ASSERT_EQ(make_pairs(&other, 1, NIC_ADDRESS), 0);
-	ASSERT_EQ(stack_register(&self->port, number), 0);
-	ASSERT_EQ(dup2(other.nic, number), number);
-	ASSERT_EQ(stack_register(&self->port, number), 0);
-	/* The old one is an ordinary socket. */
-	ASSERT_EQ(feed(self->pair.peer, 1, 0, 100), 100);
-	EXPECT_EQ(expect(kept, 1, 0, 100), 0);
-	ASSERT_EQ(feed(other.peer, 2, 0, 100), 100);
-	EXPECT_OCTETS(number, 2, 0, 100);
-	EXPECT_EQ(read(kept, data, 1), -1);
-	close(kept);
-	close(other.nic);
-	close(other.peer);
-}
-
-/* What was not published is read from the socket, and the socket is an ordinary one. */
-TEST_F(stack, unregistered)
-{
-	uint32_t got = 0;
-
-	ASSERT_EQ(stack_register(&self->port, self->pair.nic), 0);
-	ASSERT_EQ(feed(self->pair.peer, 1, 0, 1000), 1000);
-	EXPECT_OCTETS(self->pair.nic, 1, 0, 1000);
-	ASSERT_EQ(feed(self->pair.peer, 1, 1000, 9000), 9000);
-	ASSERT_EQ(shutdown(self->pair.peer, SHUT_WR), 0);
-	/* Until all is there, in the port. */
-	settle(nic_name());
-	ASSERT_EQ(stack_unregister(&self->port, self->pair.nic), 0);
-	EXPECT_EQ(expect(self->pair.nic, 1, 1000, 9000), 0);
-	EXPECT_EQ(expect(self->pair.nic, 1, 0, 1), -EPIPE);
-	EXPECT_EQ(ioctl(self->pair.nic, FIONREAD, &got), 0);
-	EXPECT_EQ(got, 0);
-	EXPECT_EQ(rx_sync(&self->port), 0);
-	EXPECT_TRUE(nm_ring_empty(self->rx));
-	EXPECT_EQ(feed(self->pair.nic, 2, 0, 100), 100);
-	EXPECT_EQ(expect(self->pair.peer, 2, 0, 100), 0);
-}
-
-/* The port is closed: what is in slots that were not released is read from the sockets. */
-TEST_F(stack, port_closed)
-{
-	enum { COUNT = 4 };
-	struct pair pairs[COUNT];
-	struct port port;
-	struct netmap_ring *rx;
-	uint32_t i;
-	int j;
-
-	ASSERT_EQ(stack_open(&port, 0), 0);
-	rx = rx_ring(&port, 0);
-	ASSERT_EQ(make_pairs(pairs, COUNT, NIC_ADDRESS), 0);
-	for (j = 0; j < COUNT; j++) {
-		ASSERT_EQ(stack_register(&port, pairs[j].nic), 0);
-		ASSERT_EQ(feed(pairs[j].peer, (uint32_t)j, 0, 5000), 5000);
-	}
-	/* Some of it is in the ring, the rest is not. */
-	ASSERT_NE(wait_rx(&port, LIMIT_MS), NULL);
-	i = rx->slot[rx->head].len;
-	for (j = 0; pairs[j].nic != rx->slot[rx->head].fd; j++)
-		;
-	/* The first slot is done with. */
-	ring_advance(rx);
-	put(&port, pairs[0].nic, 10, 0, 20000, 1448);
-	EXPECT_EQ(tx_sync(&port), 0);
-	ASSERT_EQ(port_close(&port), 0);
-	EXPECT_EQ(expect(pairs[j].nic, (uint32_t)j, i, 5000 - i), 0);
-	for (i = 0; i < COUNT; i++) {
-		if ((int)i != j)
-			EXPECT_EQ(expect(pairs[i].nic, i, 0, 5000), 0);
-		EXPECT_EQ(feed(pairs[i].peer, i, 5000, 100), 100);
-		EXPECT_EQ(expect(pairs[i].nic, i, 5000, 100), 0);
-	}
-	EXPECT_EQ(expect(pairs[0].peer, 10, 0, 20000), 0);
-	close_pairs(pairs, COUNT);
-}
-
-/* recv() finds what the port has not taken, and nothing breaks. */
-TEST_F(stack, ordinary_read)
-{
-	char data[100];
-
-	ASSERT_EQ(stack_register(&self->port, self->pair.nic), 0);
-	EXPECT_EQ(recv(self->pair.nic, data, sizeof(data), MSG_DONTWAIT), -1);
-	EXPECT_EQ(errno, EAGAIN);
-	EXPECT_EQ(send(self->pair.nic, "x", 1, 0), 1);
-	EXPECT_EQ(recv(self->pair.peer, data, 1, MSG_PEEK), 1);
-	ASSERT_EQ(feed(self->pair.peer, 1, 0, 100), 100);
-	EXPECT_OCTETS(self->pair.nic, 1, 0, 100);
 }
 
 /* Urgent data are in line. */

@@ -53,6 +53,7 @@ UNUSED static int listen_at(bool peer, const char *text, uint16_t *port)
 	socklen_t len = address(&at, text, 0);
 	int fd, error = visit(peer);
 
+	*port = 0;
 	if (error)
 		return error;
 	fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -65,19 +66,24 @@ UNUSED static int listen_at(bool peer, const char *text, uint16_t *port)
 	return error ? error : fd;
 }
 
-UNUSED static int connect_from(bool peer, const char *text, uint16_t port)
+UNUSED static int connect_here(const char *text, uint16_t port)
 {
 	struct sockaddr_storage at;
 	socklen_t len = address(&at, text, port);
+	int fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 || connect(fd, (struct sockaddr *)&at, len) ? -errno : fd;
+}
+
+UNUSED static int connect_from(bool peer, const char *text, uint16_t port)
+{
 	int fd, error = visit(peer);
 
 	if (error)
 		return error;
-	fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&at, len))
-		error = -errno;
+	fd = connect_here(text, port);
 	visit(false);
-	return error ? error : fd;
+	return fd;
 }
 
 /* A connection: the end at the NIC under test, which accepted it, and the peer's. */

@@ -417,26 +417,34 @@ impl<N: DerefMut<Target = [Node]>, S: DerefMut<Target = [Source]>> Arrivals<N, S
         Some(index)
     }
 
-    /// Nothing more comes to a connection's list, and nothing of it goes to the ring.
+    /// Nothing more comes to a connection's list, and nothing of it goes to the ring. The list is turned around: what is put back
+    /// into a stream is put back from its end on.
     pub fn park(&mut self, id: u32) {
         if self.source(id).is_some_and(|source| source.queued) {
             self.unqueue(id);
         }
-        if let Some(source) = self.source(id) {
-            source.queued = false;
-            source.serial = 0;
+        let Some(source) = self.source(id) else {
+            return;
+        };
+        source.queued = false;
+        source.serial = 0;
+        let mut at = core::mem::replace(&mut source.first, source.last);
+        source.last = at;
+        let mut before = NONE;
+        while let Some(node) = self.node(at) {
+            let next = core::mem::replace(&mut node.next, before);
+            before = at;
+            at = next;
         }
     }
 
-    /// The buffers of a connection that are in no slot, and how much is in each, in their order: calls `f` for each.
-    pub fn each(&self, id: u32, mut f: impl FnMut(u32, u16)) {
-        let mut at = self
-            .sources
-            .get(id as usize)
-            .map_or(NONE, |source| source.first);
-        while let Some(node) = self.nodes.get(at as usize) {
-            f(node.buffer, node.len);
-            at = node.next;
-        }
+    /// A buffer of a connection's list: the first one, or the one behind the node `at`. Its node, itself, and how much is in it.
+    pub fn behind(&self, id: u32, at: Option<u32>) -> Option<(u32, u32, u16)> {
+        let index = match at {
+            Some(at) => self.nodes.get(at as usize)?.next,
+            None => self.sources.get(id as usize)?.first,
+        };
+        let node = self.nodes.get(index as usize)?;
+        Some((index, node.buffer, node.len))
     }
 }

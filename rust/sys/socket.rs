@@ -205,7 +205,7 @@ impl<T: Stream> Tapped<T> {
         })
     }
 
-    /// Whether somebody has the socket open, and TCP is not done with it, at a glance.
+    /// Whether somebody has the socket open and connected as it was, and TCP is not done with it, at a glance.
     pub(crate) fn is_open(&self) -> bool {
         // SAFETY: It was tapped.
         unsafe { bindings::netmap_stack_is_open(self.raw.get()) }
@@ -237,7 +237,7 @@ pub(crate) struct Locked<'a, T: Stream> {
 }
 
 impl<T: Stream> Locked<'_, T> {
-    /// Whether nobody has it open any more.
+    /// Whether nobody has it open any more, or it was disconnected.
     pub(crate) fn is_dead(&self) -> bool {
         self.is_dead
     }

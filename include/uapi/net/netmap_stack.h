@@ -39,7 +39,7 @@
  *			another TCP_ULP, a BPF socket map, NFS, ...
  *	EXDEV		its packets do not go through the port's interface
  *	EACCES, EPERM	a security module forbids the program to send or receive on it
- *	ENOSPC		the port has 65536 connections
+ *	ENOSPC		the port has 65536 connections, or the descriptor is 1048576 or more
  *	ENOMEM		no memory
  *
  * From then on the number stands for that connection, until its last descriptor is closed, NETMAP_REQ_PST_FD_UNREG, or the end

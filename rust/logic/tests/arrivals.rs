@@ -40,6 +40,17 @@ fn store(arrivals: &mut Arrivals<Vec<Node>, Vec<Source>>, id: u32, count: u16) -
     done
 }
 
+/// The buffers of a connection's list, and how much is in each.
+fn list(arrivals: &Arrivals<Vec<Node>, Vec<Source>>, id: u32) -> Vec<(u32, u16)> {
+    let mut list = Vec::new();
+    let mut at = None;
+    while let Some((node, buffer, len)) = arrivals.behind(id, at) {
+        list.push((buffer, len));
+        at = Some(node);
+    }
+    list
+}
+
 #[test]
 fn grouped() {
     let mut arrivals = arrivals();
@@ -156,14 +167,13 @@ fn a_share_for_each() {
 #[test]
 fn parked() {
     let mut arrivals = arrivals();
-    store(&mut arrivals, 0, 12);
+    store(&mut arrivals, 0, 22);
     store(&mut arrivals, 1, 1);
+    assert_eq!(list(&arrivals, 0), [(100, 10), (101, 10), (102, 2)]);
     arrivals.park(0);
     assert_eq!(arrivals.room(0), None);
     assert_eq!(arrivals.head().map(|head| head.0), Some(1));
-    let mut list = Vec::new();
-    arrivals.each(0, |buffer, len| list.push((buffer, len)));
-    assert_eq!(list, [(100, 10), (101, 2)]);
+    assert_eq!(list(&arrivals, 0), [(102, 2), (101, 10), (100, 10)]);
     assert!(!arrivals.note(0, true, true, true, 1));
     arrivals.close(0);
     assert_eq!(arrivals.free_count(), BUFFERS - 1);
@@ -246,11 +256,11 @@ proptest! {
             let mut seen: BTreeSet<u32> = slots.iter().copied().collect();
             for id in 0..CONNECTIONS {
                 let mut bytes = 0;
-                arrivals.each(id, |buffer, len| {
+                for (buffer, len) in list(&arrivals, id) {
                     lists += 1;
                     bytes += usize::from(len);
                     assert!(seen.insert(buffer));
-                });
+                }
                 prop_assert_eq!(bytes, model[id as usize]);
             }
             prop_assert_eq!(arrivals.free_count() + lists, BUFFERS);

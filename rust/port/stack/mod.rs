@@ -201,10 +201,10 @@ impl StackPort {
         drop(tx.stop());
         let mut held = rx.stop();
         let inner = held.attached().map(|attached| &attached.inner);
-        stack.disband(|connection, chunks| {
+        stack.disband(&|connection, put_back| {
             if let Some(inner) = inner {
                 // SAFETY: The kring is held.
-                unsafe { self.rx.unread(inner, connection, chunks) };
+                unsafe { self.rx.unread(inner, connection, put_back) };
             }
         });
     }

@@ -5,7 +5,7 @@
 //! Data are copied to buffers where they arrive ([`super::sockets`]). A sync exchanges these for those of slots. What has found no
 //! buffer there is still in its socket, and is read by the sync.
 
-use super::sockets::{Chunk, Registered, Sockets, Stack};
+use super::sockets::{PutBack, Registered, Sockets, Stack};
 use crate::{
     abi::{
         slot_flags::{NS_STACK_END, NS_STACK_ERROR},
@@ -14,7 +14,7 @@ use crate::{
     logic::{
         arrivals::Next,
         payload::Pointer,
-        ring::{Span, Untaken},
+        ring::{add, is_passed, Span, Untaken},
         runs::{Run, Runs},
         slot::Slot, //
     },
@@ -105,7 +105,7 @@ impl RxQueue {
         drop(unsafe { (*self.live.get()).take() });
     }
 
-    /// Adds what slots that are not released have of a connection to `chunks`, in their order.
+    /// Puts back what slots that are not released have of a connection, from the last one on.
     ///
     /// # Safety
     ///
@@ -114,7 +114,7 @@ impl RxQueue {
         &self,
         held: &Inner,
         connection: &Registered,
-        chunks: &mut KVec<Chunk>,
+        put_back: &mut PutBack<'_>,
     ) {
         // SAFETY: By the requirement nobody else accesses it.
         let Some(live) = (unsafe { (*self.live.get()).as_ref() }) else {
@@ -123,17 +123,13 @@ impl RxQueue {
         // What the program has released without a sync since is released, too.
         let head = held.cursors.released_by(held.ring.head());
         let n = held.ring.num_slots();
-        for run in live.runs.iter() {
+        for run in live.runs.iter().rev() {
             if run.serial != connection.serial {
                 continue;
             }
-            let slots = Span::new(
-                run.first,
-                crate::logic::ring::add(run.first, run.count, n),
-                n,
-            );
-            for index in slots.into_iter().flatten() {
-                if crate::logic::ring::is_passed(held.cursors.hwcur(), index, head, n) {
+            for slot in (0..run.count).rev() {
+                let index = add(run.first, slot, n);
+                if is_passed(held.cursors.hwcur(), index, head, n) {
                     continue;
                 }
                 let at = index as usize;
@@ -141,7 +137,7 @@ impl RxQueue {
                     continue;
                 };
                 if let Some(data) = live.stack.payload(buffer, live.stack.room) {
-                    let _ = chunks.push((data, u32::from(len)), GFP_KERNEL);
+                    put_back(data, u32::from(len));
                 }
             }
         }

@@ -16,7 +16,7 @@ use super::buffers::Buffers;
 use crate::{
     atomic::{AtomicBool, AtomicU32, Ordering},
     logic::{
-        arrivals::{Arrivals, Node, Room, Source},
+        arrivals::{Arrivals, Node, Source},
         numbers, //
     },
     mem::{Group, Region},
@@ -178,8 +178,12 @@ impl Registered {
     }
 }
 
-/// Data of a connection in a buffer: the address and the length.
-pub(super) type Chunk = (NonNull<u8>, u32);
+/// Puts data of a connection back into its socket: the address, in a buffer, and the length.
+pub(super) type PutBack<'a> = dyn FnMut(NonNull<u8>, u32) + 'a;
+/// What there is to put back of a connection that is in slots, from the last one on.
+pub(super) type InSlots<'a> = dyn Fn(&Registered, &mut PutBack<'_>) + 'a;
+/// What is in slots stays there.
+pub(super) const NOTHING: &InSlots<'static> = &|_, _| {};
 
 impl Stack {
     /// For a port of `dev` with these rings, of `slots` slots, whose buffers are those of `group`. `ENOMEM`.
@@ -307,7 +311,7 @@ impl Stack {
             return Err(ENXIO);
         }
         let connection = sockets.find(fd).cloned().ok_or(ENOENT)?;
-        sockets.end(self, &connection, &mut KVec::new());
+        sockets.end(self, &connection, NOTHING);
         Ok(())
     }
 
@@ -321,22 +325,20 @@ impl Stack {
     pub(super) fn forget(&self, id: u32, serial: u32) {
         let mut sockets = self.sockets.lock();
         if let Some(connection) = sockets.get(id, serial).cloned() {
-            sockets.end(self, &connection, &mut KVec::new());
+            sockets.end(self, &connection, NOTHING);
         }
     }
 
-    /// Makes all connections ordinary sockets, with the data that `unread` says of each, those in slots, and those in no slot. No
-    /// others are registered any more.
-    pub(super) fn disband(&self, unread: impl Fn(&Registered, &mut KVec<Chunk>)) {
+    /// Makes all connections ordinary sockets, with the data of each that are in slots, and those in no slot. No others are
+    /// registered any more.
+    pub(super) fn disband(&self, in_slots: &InSlots<'_>) {
         let mut sockets = self.sockets.lock();
         sockets.dev = None;
         for id in 0..sockets.connections.len() {
             let Some(connection) = sockets.connections.get(id).cloned().flatten() else {
                 continue;
             };
-            let mut chunks = KVec::new();
-            unread(&connection, &mut chunks);
-            sockets.end(self, &connection, &mut chunks);
+            sockets.end(self, &connection, in_slots);
         }
     }
 }
@@ -388,10 +390,14 @@ impl Sockets {
 
     /// Registers the connection that the descriptor of the calling task is.
     pub(super) fn register(&mut self, stack: &Arc<Stack>, fd: i32) -> Result<Arc<Connection>> {
+        // One that was disconnected may be registered with its new connection.
+        if let Some(former) = self.find(fd).filter(|it| !it.is_open()).cloned() {
+            self.end(stack, &former, NOTHING);
+        }
         let socket = Socket::find(fd, self.dev.as_ref().ok_or(ENXIO)?)?;
         // The descriptor is another one's now.
         if let Some(former) = self.find(fd).cloned() {
-            self.end(stack, &former, &mut KVec::new());
+            self.end(stack, &former, NOTHING);
         }
         self.reserve(stack, fd)?;
         let id = self.free.last().copied().ok_or(ENOSPC)?;
@@ -427,19 +433,20 @@ impl Sockets {
         Ok(connection)
     }
 
-    /// Makes a connection an ordinary socket and forgets it. The data of `chunks`, and what is in no slot, can be read from it then.
+    /// Makes a connection an ordinary socket and forgets it. Its data that are `in_slots`, and those in no slot, can be read from it
+    /// then.
     pub(super) fn end(
         &mut self,
         stack: &Stack,
         connection: &Arc<Connection>,
-        chunks: &mut KVec<Chunk>,
+        in_slots: &InSlots<'_>,
     ) {
         let id = connection.id;
         match connection.lock() {
             Some(mut locked) => {
                 locked.untap();
                 if !locked.is_dead() {
-                    give_back(stack, &mut locked, id, chunks);
+                    give_back(stack, &mut locked, connection, in_slots);
                 }
             }
             None => connection.settle(),
@@ -456,42 +463,41 @@ impl Sockets {
     }
 }
 
-/// Puts data back into a socket that is not tapped any more: `chunks`, and then what is in no slot.
+/// Puts data back into a socket that is not tapped any more: what is in no slot, and what is in slots, which is before that. None of
+/// it may be lost, so it asks for no memory that it may not get.
 fn give_back(
     stack: &Stack,
     locked: &mut Locked<'_, Registered>,
-    id: u32,
-    chunks: &mut KVec<Chunk>,
+    connection: &Registered,
+    in_slots: &InSlots<'_>,
 ) {
-    let add = |chunks: &mut KVec<Chunk>, room: Room| {
-        if let Some(data) = stack.payload(room.buffer, stack.room) {
-            let _ = chunks.push_within_capacity((data, u32::from(room.used)));
+    let id = connection.id;
+    let mut last = true;
+    let mut put_back = |data, len| {
+        if len != 0 {
+            // SAFETY: Data of a buffer, which is the port's as long as its connections.
+            unsafe { locked.unread(data, len, last) };
+            last = false;
         }
     };
-    let most = {
-        let softirqs = Softirq::off();
-        let mut arrivals = stack.arrivals(&softirqs);
-        // Nothing is added any more, and from now on nothing is taken.
-        arrivals.park(id);
-        let mut count = 0;
-        arrivals.each(id, |_, _| count += 1);
-        count
-    };
-    if chunks.reserve(most, GFP_KERNEL).is_err() {
-        pr_err!("no memory to give a socket its unread data back\n");
-        return;
-    }
+    // Nothing is added any more, and from now on nothing is taken.
     {
         let softirqs = Softirq::off();
+        stack.arrivals(&softirqs).park(id);
+    }
+    let next = |at| {
+        let softirqs = Softirq::off();
         let arrivals = stack.arrivals(&softirqs);
-        arrivals.each(id, |buffer, used| add(chunks, Room { buffer, used }));
+        arrivals.behind(id, at)
+    };
+    let mut at = None;
+    while let Some((node, buffer, len)) = next(at) {
+        if let Some(data) = stack.payload(buffer, stack.room) {
+            put_back(data, u32::from(len));
+        }
+        at = Some(node);
     }
-    let mut last = true;
-    for (data, len) in chunks.iter().rev().filter(|(_, len)| *len != 0) {
-        // SAFETY: Data of a buffer, which is the port's as long as its connections.
-        unsafe { locked.unread(*data, *len, last) };
-        last = false;
-    }
+    in_slots(connection, &mut put_back);
     locked.announce();
 }
 

@@ -13,7 +13,7 @@
 //! Where a slot that stays has its payload, and whose it is, the kernel remembers: what the program writes there meanwhile changes
 //! nothing.
 
-use super::sockets::{Connection, Registered, Sockets, Stack};
+use super::sockets::{Connection, Registered, Sockets, Stack, NOTHING};
 use crate::{
     atomic::Ordering,
     logic::{
@@ -379,7 +379,7 @@ impl Live {
             let locked = connection.lock().filter(|locked| !locked.is_dead());
             let Some(mut locked) = locked else {
                 // It is closed. A slot that was there before is dropped; the number of a new one may be another connection's.
-                sockets.end(&stack, &connection, &mut KVec::new());
+                sockets.end(&stack, &connection, NOTHING);
                 continue;
             };
             // All slots of the connection that follow are sent with one lock.

@@ -229,11 +229,19 @@ struct netmap_stack_sock {
 	bool disconnected;
 };
 
+/* The device by which the packets of connections leave: addresses to be compared, and not followed. */
+struct netmap_stack_place {
+	const void *net;
+	int ifindex;
+};
+
+struct netmap_stack_place netmap_stack_place_of(const struct net_device *dev);
+void netmap_stack_sock_init(struct netmap_stack_sock *socket, const struct netmap_stack_ops *ops);
 struct netmap_stack_pool *netmap_stack_pool_new(const u32 *buffers, u32 count, void (*done)(void *owner), void *owner);
 void netmap_stack_pool_put(struct netmap_stack_pool *pool);
 u32 netmap_stack_pool_held(struct netmap_stack_pool *pool);
 void netmap_stack_settle(void);
-int netmap_stack_find(int fd, const struct net_device *dev, struct sock **result);
+int netmap_stack_find(int fd, const struct netmap_stack_place *place, struct sock **result);
 void netmap_stack_sock_put(struct sock *sk);
 int netmap_stack_attach(struct netmap_stack_sock *socket, struct sock *sk);
 void netmap_stack_detach(struct netmap_stack_sock *socket, struct sock *sk);

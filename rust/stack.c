@@ -33,6 +33,9 @@
 /* Most messages that complete together: a packet of TCP can have no more pieces. */
 #define CHAIN_MAX	MAX_SKB_FRAGS
 
+/* Octets of a packet that are put back into a socket at most: no large allocation is waited for. */
+#define UNREAD_MAX	2048u
+
 /*
  * What TCP holds of a buffer whose payload it sends: from the time it accepts some to the last acknowledgement, and the end of
  * the last packet that has a piece of it.
@@ -400,6 +403,7 @@ static void data_ready(struct sock *sk)
 	struct netmap_stack_sock *socket;
 	u32 news;
 
+	sock_owned_by_me(sk);
 	if (!tap)
 		return;
 	socket = tap->socket;
@@ -419,6 +423,7 @@ static void write_space(struct sock *sk)
 {
 	struct tap *tap = tap_of(sk);
 
+	sock_owned_by_me(sk);
 	if (!tap)
 		return;
 	tap->write_space(sk);
@@ -431,6 +436,7 @@ static void state_change(struct sock *sk)
 {
 	struct tap *tap = tap_of(sk);
 
+	sock_owned_by_me(sk);
 	if (!tap)
 		return;
 	tap->state_change(sk);
@@ -534,14 +540,28 @@ static const struct tcp_ulp_ops left_ops = {
 	.owner = THIS_MODULE,
 };
 
-/* Whether packets of the socket, which is locked, leave by the device. */
-static bool leaves_by(struct sock *sk, const struct net_device *dev)
+/* Nothing holds the device for this. */
+struct netmap_stack_place netmap_stack_place_of(const struct net_device *dev)
+{
+	return (struct netmap_stack_place){ .net = dev_net(dev), .ifindex = dev->ifindex };
+}
+
+/* Whether packets of the socket, which is locked, leave there. */
+static bool leaves_by(struct sock *sk, const struct netmap_stack_place *place)
 {
 	struct dst_entry *dst = __sk_dst_check(sk, 0);
+	const struct net_device *dev;
+	bool result;
 
 	if (!dst && !inet_csk(sk)->icsk_af_ops->rebuild_header(sk))
 		dst = __sk_dst_get(sk);
-	return dst && dst_dev(dst) == dev;
+	if (!dst)
+		return false;
+	rcu_read_lock();
+	dev = dst_dev_rcu(dst);
+	result = dev->ifindex == place->ifindex && dev_net_rcu(dev) == place->net;
+	rcu_read_unlock();
+	return result;
 }
 
 static int check(struct sock *sk)
@@ -551,29 +571,55 @@ static int check(struct sock *sk)
 	if (!((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_SYN_SENT | TCPF_SYN_RECV | TCPF_CLOSE_WAIT |
 				     TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2)))
 		return -ENOTCONN;
+	/* It begins with the first message (TCP_FASTOPEN_CONNECT), which would be may_exchange()'s, without data. */
+	if (inet_test_bit(DEFER_CONNECT, sk))
+		return -ENOTCONN;
 	if (user_data(sk) || inet_csk(sk)->icsk_ulp_ops || sk->sk_data_ready == data_ready)
 		return -EBUSY;
 	return 0;
+}
+
+/*
+ * What became of a message of no length; `pending` was the socket's error before. TCP says that it has nothing, or takes nothing, or is at
+ * its end; or it takes the socket's error, which is not for us, and comes back. All else is what a security module says.
+ */
+static int verdict(struct sock *sk, int result, int pending)
+{
+	if (result >= 0 || result == -EAGAIN || result == -EPIPE || result == -ENOTCONN)
+		return 0;
+	if (result == -pending && !READ_ONCE(sk->sk_err)) {
+		WRITE_ONCE(sk->sk_err, pending);
+		return 0;
+	}
+	/* It has ended meanwhile, and this is why. */
+	if (sk->sk_state == TCP_CLOSE) {
+		if (!READ_ONCE(sk->sk_err))
+			WRITE_ONCE(sk->sk_err, -result);
+		return -ENOTCONN;
+	}
+	return result == -EPERM ? -EPERM : -EACCES;
 }
 
 /* Whether security modules let the task send and receive; nothing is. */
 static int may_exchange(struct socket *sock)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+	struct sock *sk = sock->sk;
+	int pending = READ_ONCE(sk->sk_err);
 	int error;
 
 	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, NULL, 0, 0);
-	error = sock_sendmsg(sock, &msg);
-	if (error != -EACCES && error != -EPERM) {
-		memset(&msg, 0, sizeof(msg));
-		iov_iter_kvec(&msg.msg_iter, ITER_DEST, NULL, 0, 0);
-		error = sock_recvmsg(sock, &msg, MSG_DONTWAIT | MSG_PEEK);
-	}
-	return error == -EACCES || error == -EPERM ? error : 0;
+	error = verdict(sk, sock_sendmsg(sock, &msg), pending);
+	if (error)
+		return error;
+	memset(&msg, 0, sizeof(msg));
+	iov_iter_kvec(&msg.msg_iter, ITER_DEST, NULL, 0, 0);
+	pending = READ_ONCE(sk->sk_err);
+	return verdict(sk, sock_recvmsg(sock, &msg, MSG_DONTWAIT | MSG_PEEK), pending);
 }
 
-/* The socket of a descriptor of this task, with a reference, if its data can go through the rings of a port of `dev`. */
-int netmap_stack_find(int fd, const struct net_device *dev, struct sock **result)
+/* The socket of a descriptor of this task, with a reference, if its data can go through the rings of a port of that device. */
+int netmap_stack_find(int fd, const struct netmap_stack_place *place, struct sock **result)
 {
 	struct socket *sock;
 	struct sock *sk;
@@ -588,7 +634,7 @@ int netmap_stack_find(int fd, const struct net_device *dev, struct sock **result
 		goto put;
 	lock_sock(sk);
 	error = check(sk);
-	if (!error && !leaves_by(sk, dev))
+	if (!error && !leaves_by(sk, place))
 		error = -EXDEV;
 	release_sock(sk);
 	if (!error)
@@ -607,9 +653,15 @@ void netmap_stack_sock_put(struct sock *sk)
 	sock_put(sk);
 }
 
+void netmap_stack_sock_init(struct netmap_stack_sock *socket, const struct netmap_stack_ops *ops)
+{
+	socket->ops = ops;
+	socket->sk = NULL;
+	spin_lock_init(&socket->lock);
+}
+
 /*
  * From now on `socket` hears of `sk`, whose reference it gets if this succeeds. What has arrived is read at once.
- * socket->ops is set.
  */
 int netmap_stack_attach(struct netmap_stack_sock *socket, struct sock *sk)
 {
@@ -617,7 +669,6 @@ int netmap_stack_attach(struct netmap_stack_sock *socket, struct sock *sk)
 	u32 news;
 	int error;
 
-	spin_lock_init(&socket->lock);
 	if (!tap)
 		return -ENOMEM;
 	lock_sock(sk);
@@ -780,17 +831,12 @@ void netmap_stack_detach(struct netmap_stack_sock *socket, struct sock *sk)
 	sock_put(sk);
 }
 
-/*
- * Puts octets that were read from the socket, which is locked, back before what is left in it. A stream is put back from its end
- * on, in pieces; `last` with the first call.
- */
-void netmap_stack_unread(struct sock *sk, const void *data, u32 len, bool last)
+static void unread_piece(struct sock *sk, const void *data, u32 len, bool last)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 	struct sk_buff *skb;
 
-	if (sock_flag(sk, SOCK_DEAD))
-		return;
+	/* There is always memory for something this small, after a while. */
 	skb = alloc_skb(len, GFP_KERNEL | __GFP_NOFAIL);
 	skb_put_data(skb, data, len);
 	/* The end of the stream was read, too: it lies behind the data. */
@@ -805,6 +851,23 @@ void netmap_stack_unread(struct sock *sk, const void *data, u32 len, bool last)
 	if (sk_rmem_schedule(sk, skb, skb->truesize))
 		skb_set_owner_r(skb, sk);
 	__skb_queue_head(&sk->sk_receive_queue, skb);
+}
+
+/*
+ * Puts octets that were read from the socket, which is locked, back before what is left in it. A stream is put back from its end
+ * on, in pieces; `last` with the first call.
+ */
+void netmap_stack_unread(struct sock *sk, const void *data, u32 len, bool last)
+{
+	if (sock_flag(sk, SOCK_DEAD))
+		return;
+	while (len) {
+		u32 piece = min(len, UNREAD_MAX);
+
+		len -= piece;
+		unread_piece(sk, data + len, piece, last);
+		last = false;
+	}
 }
 
 /* Tells whoever waits for the socket, which is an ordinary one again, of what was put back. */

@@ -44,7 +44,9 @@ pub struct Source {
     first: u32,
     last: u32,
     count: u32,
+    /// Whether it is in the queue, and its neighbours there.
     queued: bool,
+    before: u32,
     next: u32,
     /// Something may be left in the socket.
     left: bool,
@@ -68,6 +70,7 @@ impl Source {
         last: NONE,
         count: 0,
         queued: false,
+        before: NONE,
         next: NONE,
         left: false,
         ended: false,
@@ -182,36 +185,25 @@ impl<N: DerefMut<Target = [Node]>, S: DerefMut<Target = [Source]>> Arrivals<N, S
     /// There is no such connection any more; its buffers are free.
     pub fn close(&mut self, id: u32) {
         while self.take(id).is_some() {}
-        let Some(source) = self.source(id).copied() else {
-            return;
-        };
-        if source.queued {
-            self.unqueue(id);
-        }
+        self.unqueue(id);
         if let Some(source) = self.source(id) {
             *source = Source::NOBODY;
         }
     }
 
     fn unqueue(&mut self, id: u32) {
-        let mut before = NONE;
-        let mut at = self.first;
-        while at != NONE {
-            let Some(next) = self.source(at).map(|source| source.next) else {
-                return;
-            };
-            if at == id {
-                match self.source(before) {
-                    Some(source) => source.next = next,
-                    None => self.first = next,
-                }
-                if self.last == id {
-                    self.last = before;
-                }
-                return;
-            }
-            before = at;
-            at = next;
+        let Some(source) = self.source(id).filter(|source| source.queued) else {
+            return;
+        };
+        source.queued = false;
+        let (before, next) = (source.before, source.next);
+        match self.source(before) {
+            Some(source) => source.next = next,
+            None => self.first = next,
+        }
+        match self.source(next) {
+            Some(source) => source.before = before,
+            None => self.last = before,
         }
     }
 
@@ -224,6 +216,7 @@ impl<N: DerefMut<Target = [Node]>, S: DerefMut<Target = [Source]>> Arrivals<N, S
             return;
         }
         source.queued = true;
+        source.before = last;
         source.next = NONE;
         match self.source(last) {
             Some(before) => before.next = id,
@@ -359,15 +352,8 @@ impl<N: DerefMut<Target = [Node]>, S: DerefMut<Target = [Source]>> Arrivals<N, S
     /// Nothing is to be told of the connection whose turn it is, whatever there is of it. It is out of the queue.
     pub fn skip(&mut self) {
         let id = self.first;
-        let Some(next) = self.source(id).map(|source| source.next) else {
-            return;
-        };
-        self.first = next;
-        if next == NONE {
-            self.last = NONE;
-        }
+        self.unqueue(id);
         if let Some(source) = self.source(id) {
-            source.queued = false;
             source.left = false;
         }
     }

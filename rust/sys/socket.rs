@@ -19,6 +19,9 @@ use kernel::{
 pub(crate) struct News(u32);
 
 impl News {
+    /// Nothing.
+    pub(crate) const NONE: Self = Self(0);
+
     /// There may be something left in it to read.
     pub(crate) fn left(self) -> bool {
         self.0 & bindings::netmap_stack_news_NETMAP_STACK_LEFT != 0
@@ -82,10 +85,18 @@ pub(crate) trait Stream: Send + Sync {
 }
 
 /// A [`Stream`] with what TCP needs to find it.
+///
+/// # Invariants
+///
+/// `raw` is initialised, and has the functions of this type. It says a socket from [`Self::tap`] to [`Locked::untap`] or the socket's
+/// end.
+#[pin_data]
 #[repr(C)]
 pub(crate) struct Tapped<T> {
+    #[pin]
     raw: Opaque<bindings::netmap_stack_sock>,
     stream: T,
+    #[pin]
     _pinned: PhantomPinned,
 }
 
@@ -102,17 +113,31 @@ impl<T> Deref for Tapped<T> {
     }
 }
 
+/// The device by which packets leave, as long as it is registered; not a reference, which would keep it from going.
+pub(crate) struct Place(bindings::netmap_stack_place);
+
+// SAFETY: Its address is compared, and never followed.
+unsafe impl Send for Place {}
+// SAFETY: As above.
+unsafe impl Sync for Place {}
+
+impl Place {
+    /// Of a device.
+    pub(crate) fn of(dev: &NetDev) -> Self {
+        // SAFETY: The device is valid.
+        Self(unsafe { bindings::netmap_stack_place_of(dev.as_ptr()) })
+    }
+}
+
 /// A reference to a socket that can be tapped.
 pub(crate) struct Socket(NonNull<bindings::sock>);
 
 impl Socket {
     /// That of a descriptor of the calling task. Errors: those of `netmap_stack.h`.
-    pub(crate) fn find(fd: i32, dev: &NetDev) -> Result<Self> {
+    pub(crate) fn find(fd: i32, place: &Place) -> Result<Self> {
         let mut sk = core::ptr::null_mut();
-        // SAFETY: The device is valid, and the result can be written.
-        kernel::error::to_result(unsafe {
-            bindings::netmap_stack_find(fd, dev.as_ptr(), &mut sk)
-        })?;
+        // SAFETY: Both are valid, and the result can be written.
+        kernel::error::to_result(unsafe { bindings::netmap_stack_find(fd, &place.0, &mut sk) })?;
         NonNull::new(sk).map(Self).ok_or(EBADF)
     }
 }
@@ -131,16 +156,16 @@ impl<T: Stream> Tapped<T> {
     };
 
     /// Hears of no socket yet.
-    pub(crate) fn new(stream: T) -> Self {
-        let raw = bindings::netmap_stack_sock {
-            ops: &Self::OPS,
-            ..Default::default()
-        };
-        Self {
-            raw: Opaque::new(raw),
+    pub(crate) fn new(stream: T) -> impl PinInit<Self> {
+        // INVARIANT: The functions are for this type.
+        pin_init!(Self {
+            raw <- Opaque::ffi_init(|raw| {
+                // SAFETY: It is valid for writes, and pinned from now on.
+                unsafe { bindings::netmap_stack_sock_init(raw, &Self::OPS) }
+            }),
             stream,
             _pinned: PhantomPinned,
-        }
+        })
     }
 
     /// # Safety
@@ -195,7 +220,7 @@ impl<T: Stream> Tapped<T> {
     /// Locks the socket, in process context; [`None`] if TCP is done with it, or it is not tapped any more.
     pub(crate) fn lock(&self) -> Option<Locked<'_, T>> {
         let mut is_dead = false;
-        // SAFETY: It was tapped.
+        // SAFETY: Initialised, by the type's invariant.
         let sk = unsafe { bindings::netmap_stack_lock(self.raw.get(), &mut is_dead) };
         Some(Locked {
             sk: NonNull::new(sk)?,
@@ -207,19 +232,19 @@ impl<T: Stream> Tapped<T> {
 
     /// Whether somebody has the socket open and connected as it was, and TCP is not done with it, at a glance.
     pub(crate) fn is_open(&self) -> bool {
-        // SAFETY: It was tapped.
+        // SAFETY: Initialised, by the type's invariant.
         unsafe { bindings::netmap_stack_is_open(self.raw.get()) }
     }
 
     /// Whether nobody has the socket open any more, at a glance.
     pub(crate) fn is_closed(&self) -> bool {
-        // SAFETY: It was tapped.
+        // SAFETY: Initialised, by the type's invariant.
         unsafe { bindings::netmap_stack_is_closed(self.raw.get()) }
     }
 
     /// Waits until the function that told the news of the socket's end has returned.
     pub(crate) fn settle(&self) {
-        // SAFETY: It was tapped.
+        // SAFETY: Initialised, by the type's invariant.
         unsafe { bindings::netmap_stack_sync(self.raw.get()) };
     }
 }
@@ -288,11 +313,30 @@ impl<T: Stream> Locked<'_, T> {
 
     /// Makes it an ordinary socket: the stream hears nothing more of it, and TCP has none of our buffers, but for those in packets
     /// that drivers have.
-    pub(crate) fn untap(&mut self) {
-        // SAFETY: By the type's invariant. It keeps its reference, and the lock.
+    pub(crate) fn untap(self) -> Ordinary {
+        // SAFETY: By the type's invariant, and there is no more of it after this.
         unsafe { bindings::netmap_stack_detach(self.tapped.raw.get(), self.sk.as_ptr()) };
+        // INVARIANT: The lock and the reference are those of `self`, which is not dropped.
+        let ordinary = Ordinary {
+            sk: self.sk,
+            push: self.push,
+        };
+        core::mem::forget(self);
+        ordinary
     }
+}
 
+/// A socket that was tapped, locked. Unlocked when it is dropped.
+///
+/// # Invariants
+///
+/// `sk` is locked, with a reference of this value's.
+pub(crate) struct Ordinary {
+    sk: NonNull<bindings::sock>,
+    push: bool,
+}
+
+impl Ordinary {
     /// Puts bytes back that were read, the end of the stream first, which is the `last`.
     ///
     /// # Safety
@@ -305,10 +349,17 @@ impl<T: Stream> Locked<'_, T> {
         }
     }
 
-    /// Tells whoever waits for the socket, which is not tapped any more, to look.
+    /// Tells whoever waits for the socket to look.
     pub(crate) fn announce(&mut self) {
         // SAFETY: By the type's invariant.
         unsafe { bindings::netmap_stack_announce(self.sk.as_ptr()) };
+    }
+}
+
+impl Drop for Ordinary {
+    fn drop(&mut self) {
+        // SAFETY: By the type's invariant.
+        unsafe { bindings::netmap_stack_unlock(self.sk.as_ptr(), self.push) };
     }
 }
 
@@ -329,7 +380,7 @@ unsafe impl Sync for Pool {}
 
 impl Pool {
     /// Of these buffers. `owner` is dropped by a work item when the pool is dropped and TCP and drivers have let go of all buffers.
-    pub(crate) fn new<T: Send>(buffers: &[u32], owner: KBox<T>) -> Result<Self> {
+    pub(crate) fn new<T: Send + 'static>(buffers: &[u32], owner: KBox<T>) -> Result<Self> {
         let count = u32::try_from(buffers.len()).map_err(|_| EINVAL)?;
         let owner = KBox::into_raw(owner);
         // SAFETY: The slice has as many; `done` is for an owner of this type.

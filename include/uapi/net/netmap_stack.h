@@ -34,7 +34,7 @@
  *	EBADF		no such descriptor
  *	ENOTSOCK	not a socket
  *	EPROTOTYPE	a socket, but not of TCP over IPv4 or IPv6
- *	ENOTCONN	neither connected nor about to be (a listening socket, for one)
+ *	ENOTCONN	neither connected nor about to be: a listening socket, or one with TCP_FASTOPEN_CONNECT that has sent nothing
  *	EBUSY		registered already, here or with another port; or the kernel uses the socket for something else: kTLS or
  *			another TCP_ULP, a BPF socket map, NFS, ...
  *	EXDEV		its packets do not go through the port's interface

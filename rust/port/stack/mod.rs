@@ -35,7 +35,12 @@ use crate::{
         kring::Kring,
         queue::{Direction, Queue}, //
     },
-    sys::{netdev::NetDev, rtnl::Rtnl}, //
+    sys::{
+        netdev::NetDev,
+        rtnl::Rtnl,
+        socket::Place,
+        work::{Job, Work}, //
+    }, //
 };
 use core::fmt;
 use kernel::sync::{new_mutex, Mutex};
@@ -52,14 +57,22 @@ const MIN_SLOTS: u32 = 32;
 const ROOM: u32 = 80;
 
 /// A stack port.
-#[pin_data]
 pub(crate) struct StackPort {
+    port: Arc<Port>,
+    rings: Arc<Rings>,
+    /// What is left to be done when the device is gone.
+    disband: Arc<Work<Disband>>,
+    /// Bytes of a buffer before the payload.
+    room: u16,
+}
+
+/// The rings of a stack port, and what moves their data.
+#[pin_data]
+struct Rings {
     port: Arc<Port>,
     tx: Arc<TxQueue>,
     rx: Arc<RxQueue>,
-    /// Bytes of a buffer before the payload.
-    room: u16,
-    /// Its lock is taken with that of the port held, or without; what is inside takes krings and sockets.
+    /// Its lock is taken with any other held, and not held for long.
     #[pin]
     state: Mutex<State>,
 }
@@ -69,6 +82,16 @@ struct State {
     dev: Option<NetDev>,
     /// There while the rings are in use.
     stack: Option<Arc<Stack>>,
+}
+
+/// Makes the connections of a port whose device is gone ordinary sockets. That waits for the locks of sockets, which may be held by
+/// someone who waits for the RTNL mutex.
+struct Disband(Arc<Rings>);
+
+impl Job for Disband {
+    fn run(&self) {
+        self.0.disband();
+    }
 }
 
 /// A port of a device, with no ring in use. `EOPNOTSUPP` with the reason in the log if it is no Ethernet device; `ENOMEM`.
@@ -98,25 +121,34 @@ pub(super) fn open(
         dev: Some(dev.clone()),
         stack: None,
     };
-    let stack = Arc::pin_init(
-        pin_init!(StackPort {
-            port,
+    let shared = port.clone();
+    let rings = Arc::pin_init(
+        pin_init!(Rings {
+            port: shared,
             tx: TxQueue::new()?,
             rx: RxQueue::new()?,
-            room,
             state <- new_mutex!(state, "netmap_stack"),
         }? Error),
         GFP_CHARGED,
     )?;
-    Ok(Arc::new(StackKind(stack), GFP_CHARGED)?)
+    let stack = StackPort {
+        port,
+        disband: Work::new(Disband(rings.clone()))?,
+        rings,
+        room,
+    };
+    Ok(Arc::new(
+        StackKind(Arc::new(stack, GFP_CHARGED)?),
+        GFP_CHARGED,
+    )?)
 }
 
 /// A stack port as one of its kind.
 struct StackKind(Arc<StackPort>);
 
-impl StackPort {
+impl Rings {
     /// The two rings.
-    fn rings(&self) -> Result<(&Arc<Kring>, &Arc<Kring>)> {
+    fn krings(&self) -> Result<(&Arc<Kring>, &Arc<Kring>)> {
         let ring = |direction| self.port.kring(direction, 0).ok_or(EINVAL);
         Ok((ring(Direction::Tx)?, ring(Direction::Rx)?))
     }
@@ -126,6 +158,26 @@ impl StackPort {
         state.stack.clone().ok_or(ENXIO)
     }
 
+    /// Makes all connections ordinary sockets again. Whoever does it is the only one to stop the rings meanwhile. Without any mutex held:
+    /// it waits for syncs, and for the locks of sockets.
+    fn disband(&self) {
+        let Some(stack) = self.state.lock().stack.take() else {
+            return;
+        };
+        let Ok((tx, rx)) = self.krings() else { return };
+        drop(tx.stop());
+        let mut held = rx.stop();
+        let inner = held.attached().map(|attached| &attached.inner);
+        stack.disband(&|connection, put_back| {
+            if let Some(inner) = inner {
+                // SAFETY: The kring is held.
+                unsafe { self.rx.unread(inner, connection, put_back) };
+            }
+        });
+    }
+}
+
+impl StackPort {
     /// Writes what programs find in a ring of a stack port, and in its slots at first.
     fn prepare_ring(&self, kring: &Kring) -> Result {
         let mut held = kring.stop();
@@ -151,22 +203,21 @@ impl StackPort {
 
     /// Makes the rings ready.
     fn prepare(this: &Arc<Self>, rtnl: &Rtnl) -> Result {
-        let (tx, rx) = this.rings()?;
+        let rings = &*this.rings;
+        let (tx, rx) = rings.krings()?;
         this.prepare_ring(tx)?;
         this.prepare_ring(rx)?;
         let slots = this.port.slots();
-        let mut state = this.state.lock();
-        let dev = state.dev.clone().ok_or(ENXIO)?;
+        let dev = rings.state.lock().dev.clone().ok_or(ENXIO)?;
         let group = {
             let mut held = rx.stop();
             held.attached().ok_or(EINVAL)?.inner.group.clone()
         };
-        let rings = (tx.clone(), rx.clone());
         let stack = Stack::new(
-            dev.clone(),
+            Place::of(&dev),
             this.port.region(),
             &group,
-            rings,
+            (tx.clone(), rx.clone()),
             slots,
             this.room,
         )?;
@@ -179,61 +230,55 @@ impl StackPort {
         events::enter(&dev, this, rtnl)?;
         let held = tx.stop();
         // SAFETY: It is stopped, and held.
-        unsafe { this.tx.open(stack.clone(), slots.0)? };
+        unsafe { rings.tx.open(stack.clone(), slots.0)? };
         drop(held);
         let held = rx.stop();
         // SAFETY: As above.
-        unsafe { this.rx.open(stack.clone(), slots.1)? };
+        unsafe { rings.rx.open(stack.clone(), slots.1)? };
         drop(held);
-        state.stack = Some(stack);
-        drop(state);
+        rings.state.lock().stack = Some(stack);
         tx.start();
         rx.start();
         Ok(())
     }
 
-    /// Makes all connections ordinary sockets again. No sync is in the rings after that.
-    fn disband(&self) {
-        let mut state = self.state.lock();
-        let (Some(stack), Ok((tx, rx))) = (state.stack.take(), self.rings()) else {
+    /// Closes the rings' queues.
+    /// Nobody syncs them any more, and no connection is registered: what took long was done in [`Kind::leaving`].
+    fn retire(&self) {
+        self.rings.disband();
+        let Ok((tx, rx)) = self.rings.krings() else {
             return;
         };
-        drop(tx.stop());
-        let mut held = rx.stop();
-        let inner = held.attached().map(|attached| &attached.inner);
-        stack.disband(&|connection, put_back| {
-            if let Some(inner) = inner {
-                // SAFETY: The kring is held.
-                unsafe { self.rx.unread(inner, connection, put_back) };
-            }
-        });
-    }
-
-    /// Closes the rings' queues.
-    fn retire(&self) {
-        self.disband();
-        let Ok((tx, rx)) = self.rings() else { return };
         let held = tx.stop();
         // SAFETY: It is stopped, and held.
-        unsafe { self.tx.close() };
+        unsafe { self.rings.tx.close() };
         drop(held);
         let held = rx.stop();
         // SAFETY: As above.
-        unsafe { self.rx.close() };
+        unsafe { self.rings.rx.close() };
         drop(held);
     }
 
-    /// Ends the port. Its user has the dead port until it closes it.
+    /// Ends the port, and lets go of the device at once. Its user has the dead port until it closes it.
     fn end(&self, rtnl: &Rtnl) {
+        events::leave(self, rtnl);
+        let (dev, stack) = {
+            let mut state = self.rings.state.lock();
+            (state.dev.take(), state.stack.clone())
+        };
+        if let Some(stack) = stack {
+            stack.finish();
+        }
         self.port.kill();
-        self.close(rtnl);
+        self.disband.ask();
+        drop(dev);
     }
 
-    /// Lets go of the device.
+    /// Lets go of the device. Nothing is bound.
     fn close(&self, rtnl: &Rtnl) {
         events::leave(self, rtnl);
         self.retire();
-        let dev = self.state.lock().dev.take();
+        let dev = self.rings.state.lock().dev.take();
         drop(dev);
     }
 }
@@ -264,8 +309,8 @@ impl Kind for StackKind {
 
     fn queue(&self, kring: &Kring) -> Result<Arc<dyn Queue>> {
         Ok(match kring.direction {
-            Direction::Tx => self.0.tx.clone(),
-            Direction::Rx => self.0.rx.clone(),
+            Direction::Tx => self.0.rings.tx.clone(),
+            Direction::Rx => self.0.rings.rx.clone(),
         })
     }
 
@@ -280,15 +325,17 @@ impl Kind for StackKind {
     fn uses_changed(&self, _uses: &RingUses) {}
 
     fn leaving(&self) {
-        self.0.disband();
+        // The device may have gone at this moment, and somebody else be at it.
+        self.0.disband.cancel();
+        self.0.rings.disband();
     }
 
     fn register(&self, fd: i32) -> Result {
-        self.0.stack()?.register(fd)
+        self.0.rings.stack()?.register(fd)
     }
 
     fn unregister(&self, fd: i32) -> Result {
-        self.0.stack()?.unregister(fd)
+        self.0.rings.stack()?.unregister(fd)
     }
 
     fn close(&self, rtnl: &Rtnl) {
@@ -304,11 +351,14 @@ impl Kind for StackKind {
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.0.state.lock();
-        match (&state.dev, &state.stack) {
-            (None, _) => f.write_str("gone"),
-            (_, None) => f.write_str("stack"),
-            (_, Some(stack)) => write!(
+        let (is_gone, stack) = {
+            let state = self.0.rings.state.lock();
+            (state.dev.is_none(), state.stack.clone())
+        };
+        match stack {
+            _ if is_gone => f.write_str("gone"),
+            None => f.write_str("stack"),
+            Some(stack) => write!(
                 f,
                 "stack (soft), {} connections, {} buffers in TCP",
                 stack.count(),

@@ -24,7 +24,10 @@ use crate::{
         kring::Kring,
         queue::{Inner, Queue, SyncError}, //
     },
-    sys::softirq::Softirq, //
+    sys::{
+        socket::News,
+        softirq::Softirq, //
+    },
 };
 use core::cell::UnsafeCell;
 
@@ -294,6 +297,12 @@ impl Live {
                 continue;
             };
             let news = match connection.lock() {
+                // It was disconnected, and its error is to be told.
+                Some(locked) if locked.is_dead() && !connection.is_closed() => {
+                    drop(locked);
+                    connection.note(News::NONE, 0);
+                    continue;
+                }
                 Some(locked) if locked.is_dead() => None,
                 Some(mut locked) => Some(locked.drain()),
                 // There is news of its end.

@@ -9,8 +9,12 @@
 //!
 //! # Locks
 //!
-//! The mutex of [`Stack::sockets`] is taken with a kring held, or none, and the lock of a socket nests inside of it. What arrives
-//! comes with the socket locked, often in a softirq, and takes the spin lock of [`Stack::arrivals`] alone.
+//! The mutex of [`Stack::sockets`] is taken with a kring held, or none, and the lock of a socket nests inside of it. A socket's lock
+//! may be held by a task for as long as that likes, one that sends from memory that is not there for example, or that has a module
+//! loaded for it: so neither the RTNL mutex nor the registry's may be held by whoever waits for this mutex, or for a ring whose sync
+//! may.
+//!
+//! What arrives comes with the socket locked, often in a softirq, and takes the spin lock of [`Stack::arrivals`] alone.
 
 use super::buffers::Buffers;
 use crate::{
@@ -23,9 +27,10 @@ use crate::{
     prelude::*,
     ring::kring::Kring,
     sys::{
-        netdev::NetDev,
-        socket::{Arrived, Locked, News, Socket, Stream, Tapped},
-        softirq::Softirq, //
+        sched,
+        socket::{Arrived, News, Ordinary, Place, Socket, Stream, Tapped},
+        softirq::Softirq,
+        work::{Job, Work}, //
     },
 };
 use core::ptr::NonNull;
@@ -51,6 +56,28 @@ pub(crate) struct Stack {
     #[pin]
     notices: Mutex<Notices>,
     has_notices: AtomicBool,
+    /// Where packets of its connections leave.
+    place: Place,
+    /// No connection is registered any more: the port has ended.
+    is_over: AtomicBool,
+    retry: Arc<Work<Retry>>,
+    /// How many connections there are.
+    count: AtomicU32,
+}
+
+/// Has the program try again to send, after a while.
+struct Retry {
+    tx: Arc<Kring>,
+}
+
+impl Job for Retry {
+    fn run(&self) {
+        // Memory is missing, and whoever looks for it all the time does not help.
+        for _ in 0..10 {
+            sched::rest();
+        }
+        self.tx.wake();
+    }
 }
 
 /// An error of a descriptor.
@@ -82,8 +109,6 @@ impl Notices {
 
 /// The connections, by number.
 pub(super) struct Sockets {
-    /// [`None`] when the port has ended.
-    dev: Option<NetDev>,
     /// The number of a connection, by descriptor.
     numbers: KVVec<u32>,
     connections: KVVec<Option<Arc<Connection>>>,
@@ -186,9 +211,9 @@ pub(super) type InSlots<'a> = dyn Fn(&Registered, &mut PutBack<'_>) + 'a;
 pub(super) const NOTHING: &InSlots<'static> = &|_, _| {};
 
 impl Stack {
-    /// For a port of `dev` with these rings, of `slots` slots, whose buffers are those of `group`. `ENOMEM`.
+    /// For connections whose packets leave at `place`, with these rings, of `slots` slots, whose buffers are those of `group`. `ENOMEM`.
     pub(super) fn new(
-        dev: NetDev,
+        place: Place,
         region: &Arc<Region>,
         group: &Arc<Group>,
         (tx, rx): (Arc<Kring>, Arc<Kring>),
@@ -211,7 +236,6 @@ impl Stack {
             slots.1.div_ceil(4),
         );
         let sockets = Sockets {
-            dev: Some(dev),
             numbers: KVVec::new(),
             connections: KVVec::new(),
             free: KVVec::new(),
@@ -221,6 +245,7 @@ impl Stack {
             list: KVVec::with_capacity(slots.1 as usize, GFP_CHARGED)?,
             told: 0,
         };
+        let retry = Work::new(Retry { tx: tx.clone() })?;
         Arc::pin_init(
             pin_init!(Self {
                 region: region.clone(),
@@ -232,6 +257,10 @@ impl Stack {
                 sockets <- new_mutex!(sockets, "netmap_sockets"),
                 notices <- new_mutex!(notices, "netmap_notices"),
                 has_notices: AtomicBool::new(false),
+                place,
+                is_over: AtomicBool::new(false),
+                retry,
+                count: AtomicU32::new(0),
             }),
             GFP_CHARGED,
         )
@@ -256,9 +285,8 @@ impl Stack {
     }
 
     /// How many connections there are.
-    pub(super) fn count(&self) -> usize {
-        let sockets = self.sockets.lock();
-        sockets.connections.len().saturating_sub(sockets.free.len())
+    pub(super) fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Has the program told of an error of a descriptor, in a receive slot: `serial` is the connection that it was, 0 if it could not be
@@ -276,7 +304,12 @@ impl Stack {
 
     /// Has the program try again to send what nobody will say that it can be sent.
     pub(super) fn retry(&self) {
-        self.tx.wake();
+        self.retry.ask();
+    }
+
+    /// The port has ended: nothing is registered any more. Connections that are stay so until [`Self::disband`].
+    pub(super) fn finish(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 
     /// Whether there is something that [`Self::notify`] was told.
@@ -307,7 +340,7 @@ impl Stack {
     /// Makes a registered connection an ordinary socket. `ENOENT` if it is not.
     pub(super) fn unregister(&self, fd: i32) -> Result {
         let mut sockets = self.sockets.lock();
-        if sockets.dev.is_none() {
+        if self.is_over.load(Ordering::Relaxed) {
             return Err(ENXIO);
         }
         let connection = sockets.find(fd).cloned().ok_or(ENOENT)?;
@@ -332,8 +365,8 @@ impl Stack {
     /// Makes all connections ordinary sockets, with the data of each that are in slots, and those in no slot. No others are
     /// registered any more.
     pub(super) fn disband(&self, in_slots: &InSlots<'_>) {
+        self.finish();
         let mut sockets = self.sockets.lock();
-        sockets.dev = None;
         for id in 0..sockets.connections.len() {
             let Some(connection) = sockets.connections.get(id).cloned().flatten() else {
                 continue;
@@ -394,7 +427,10 @@ impl Sockets {
         if let Some(former) = self.find(fd).filter(|it| !it.is_open()).cloned() {
             self.end(stack, &former, NOTHING);
         }
-        let socket = Socket::find(fd, self.dev.as_ref().ok_or(ENXIO)?)?;
+        if stack.is_over.load(Ordering::Relaxed) {
+            return Err(ENXIO);
+        }
+        let socket = Socket::find(fd, &stack.place)?;
         // The descriptor is another one's now.
         if let Some(former) = self.find(fd).cloned() {
             self.end(stack, &former, NOTHING);
@@ -402,7 +438,7 @@ impl Sockets {
         self.reserve(stack, fd)?;
         let id = self.free.last().copied().ok_or(ENOSPC)?;
         let serial = self.last.wrapping_add(1).max(1);
-        let connection = Arc::new(
+        let connection = Arc::pin_init(
             Tapped::new(Registered {
                 stack: stack.clone(),
                 id,
@@ -425,6 +461,7 @@ impl Sockets {
             return Err(error);
         }
         self.last = serial;
+        stack.count.fetch_add(1, Ordering::Relaxed);
         let _ = self.free.pop();
         numbers::set(&mut self.numbers, fd, id);
         if let Some(entry) = self.connections.get_mut(id as usize) {
@@ -443,10 +480,11 @@ impl Sockets {
     ) {
         let id = connection.id;
         match connection.lock() {
-            Some(mut locked) => {
-                locked.untap();
-                if !locked.is_dead() {
-                    give_back(stack, &mut locked, connection, in_slots);
+            Some(locked) => {
+                let is_dead = locked.is_dead();
+                let ordinary = locked.untap();
+                if !is_dead {
+                    give_back(stack, ordinary, connection, in_slots);
                 }
             }
             None => connection.settle(),
@@ -458,6 +496,7 @@ impl Sockets {
         numbers::clear(&mut self.numbers, connection.fd, id);
         if let Some(entry) = self.connections.get_mut(id as usize) {
             *entry = None;
+            stack.count.fetch_sub(1, Ordering::Relaxed);
             let _ = self.free.push_within_capacity(id);
         }
     }
@@ -467,7 +506,7 @@ impl Sockets {
 /// it may be lost, so it asks for no memory that it may not get.
 fn give_back(
     stack: &Stack,
-    locked: &mut Locked<'_, Registered>,
+    mut ordinary: Ordinary,
     connection: &Registered,
     in_slots: &InSlots<'_>,
 ) {
@@ -476,7 +515,7 @@ fn give_back(
     let mut put_back = |data, len| {
         if len != 0 {
             // SAFETY: Data of a buffer, which is the port's as long as its connections.
-            unsafe { locked.unread(data, len, last) };
+            unsafe { ordinary.unread(data, len, last) };
             last = false;
         }
     };
@@ -498,7 +537,7 @@ fn give_back(
         at = Some(node);
     }
     in_slots(connection, &mut put_back);
-    locked.announce();
+    ordinary.announce();
 }
 
 impl Stack {

@@ -127,6 +127,8 @@ struct Turn<'a> {
     failed: Option<i32>,
     /// That of [`Live::told`].
     told: Option<i32>,
+    /// The connection that was found to be closed last.
+    stale: u32,
 }
 
 impl Turn<'_> {
@@ -140,7 +142,9 @@ impl Turn<'_> {
     ) -> Result<Option<Arc<Connection>>> {
         if !is_new {
             let connection = sockets.get(slot.id, slot.serial).cloned();
-            if connection.is_none() {
+            // It is told once.
+            if connection.is_none() && self.stale != slot.serial {
+                self.stale = slot.serial;
                 self.stack.notify(slot.fd, slot.serial, ESTALE);
             }
             return Ok(connection);
@@ -335,6 +339,7 @@ impl Live {
             dropped: 0,
             failed: None,
             told: self.told.take(),
+            stale: 0,
         };
         let mut to = span.begin();
         let mut walk = Walk {

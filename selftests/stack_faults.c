@@ -72,6 +72,25 @@ TEST_F(stack, closed_after_reset)
 	self->pair.nic = self->pair.peer = -1;
 }
 
+/* Slots of a descriptor that was closed are dropped, which is told once. */
+TEST_F(stack, closed_with_slots)
+{
+	int number = self->pair.nic, round;
+	uint64_t sent = 0;
+
+	for (round = 0; round < 100000 && nm_ring_space(self->tx) >= self->tx->num_slots / 2; round++) {
+		sent += put(&self->port, number, 1, sent, 1448, 1448);
+		ASSERT_EQ(tx_sync(&self->port), 0);
+	}
+	ASSERT_LT(nm_ring_space(self->tx), self->tx->num_slots / 2);
+	close(number);
+	self->pair.nic = -1;
+	EXPECT_EQ(tx_sync(&self->port), 0);
+	EXPECT_EQ(nm_ring_space(self->tx), self->tx->num_slots - 1);
+	EXPECT_TOLD(number, NS_STACK_ERROR, ESTALE);
+	EXPECT_TRUE(nm_ring_empty(self->rx));
+}
+
 /* What was dropped for a connection is not told of the next one that has its number. */
 TEST_F(stack, notice_of_another)
 {
@@ -92,6 +111,66 @@ TEST_F(stack, notice_of_another)
 	ASSERT_EQ(feed(other.peer, 2, 0, 100), 100);
 	EXPECT_OCTETS(number, 2, 0, 100);
 	close(other.peer);
+}
+
+/* The program disconnects a socket: it is told so as of any other end. */
+TEST_F(stack, disconnected)
+{
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+	ASSERT_EQ(stack_register(&self->port, self->pair.nic), 0);
+	ASSERT_EQ(connect(self->pair.nic, &none, sizeof(none)), 0);
+	EXPECT_TOLD(self->pair.nic, NS_STACK_ERROR, ECONNRESET);
+	EXPECT_EQ(rx_sync(&self->port), 0);
+	EXPECT_EQ(stack_unregister(&self->port, self->pair.nic), -ENOENT);
+}
+
+/* Fast open: the connection begins with the first message, which is not registration's. */
+TEST_F(stack, fast_open)
+{
+	struct sockaddr_storage at;
+	uint16_t number;
+	int on = 1, listener = listen_at(true, PEER_ADDRESS, &number), sd, peer, round;
+
+	ASSERT_GE(listener, 0);
+	ASSERT_EQ(system("sysctl -q -w net.ipv4.tcp_fastopen=3"), 0);
+	ASSERT_EQ(setsockopt(listener, SOL_TCP, TCP_FASTOPEN, &on, sizeof(on)), 0);
+	ASSERT_EQ(system("ip netns exec peer sysctl -q -w net.ipv4.tcp_fastopen=3"), 0);
+	/* The first connection gets the cookie. */
+	for (round = 0; round < 2; round++) {
+		sd = socket(AF_INET, SOCK_STREAM, 0);
+		ASSERT_EQ(setsockopt(sd, SOL_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on)), 0);
+		ASSERT_EQ(connect(sd, (struct sockaddr *)&at, address(&at, PEER_ADDRESS, number)), 0);
+		if (round == 1)
+			EXPECT_EQ(stack_register(&self->port, sd), -ENOTCONN);
+		ASSERT_EQ(send(sd, "x", 1, 0), 1);
+		peer = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+		ASSERT_GE(peer, 0);
+		close(peer);
+		close(sd);
+	}
+	close(listener);
+	EXPECT_EQ(system("sysctl -q -w net.ipv4.tcp_fastopen=1"), 0);
+	EXPECT_EQ(system("ip netns exec peer sysctl -q -w net.ipv4.tcp_fastopen=1"), 0);
+}
+
+/* A connection that was refused has its error for the program still, whatever registration says. */
+TEST_F(stack, error_stays)
+{
+	struct sockaddr_storage at;
+	socklen_t len = sizeof(int);
+	int error, sd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	struct pollfd pollfd = { .fd = sd, .events = POLLOUT };
+
+	ASSERT_EQ(connect(sd, (struct sockaddr *)&at, address(&at, PEER_ADDRESS, 1)), -1);
+	ASSERT_EQ(errno, EINPROGRESS);
+	while (stack_register(&self->port, sd) == 0)
+		ASSERT_EQ(stack_unregister(&self->port, sd), 0);
+	ASSERT_EQ(poll(&pollfd, 1, LIMIT_MS), 1);
+	EXPECT_EQ(stack_register(&self->port, sd), -ENOTCONN);
+	ASSERT_EQ(getsockopt(sd, SOL_SOCKET, SO_ERROR, &error, &len), 0);
+	EXPECT_EQ(error, ECONNREFUSED);
+	close(sd);
 }
 
 /* More connections end at once than one sync deals with, and then one has data. */

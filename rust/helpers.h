@@ -231,6 +231,13 @@ struct netmap_stack_sock {
 	void (*error_report)(struct sock *sk);
 };
 
+/* Payload to be sent, and the buffer in which it lies. */
+struct netmap_stack_piece {
+	void *data;
+	u32 len;
+	u32 buffer;
+};
+
 struct netmap_stack_pool *netmap_stack_pool_new(const u32 *buffers, u32 count, void (*done)(void *owner), void *owner);
 void netmap_stack_pool_put(struct netmap_stack_pool *pool);
 u32 netmap_stack_pool_held(struct netmap_stack_pool *pool);
@@ -244,7 +251,7 @@ bool netmap_stack_is_open(const struct netmap_stack_sock *socket);
 void netmap_stack_unlock(struct sock *sk, bool push);
 void netmap_stack_sync(struct netmap_stack_sock *socket);
 u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket);
-int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, void *data, u32 len, bool more, u32 *buffer);
+int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, struct netmap_stack_piece *pieces, u32 count, bool more);
 void netmap_stack_unread(struct sock *sk, const void *data, u32 len, bool last);
 void netmap_stack_announce(struct sock *sk);
 

@@ -30,8 +30,8 @@
 
 #include "helpers.h"
 
-/* Most messages that complete together: a packet of TCP can have no more pieces. */
-#define CHAIN_MAX	MAX_SKB_FRAGS
+/* Most buffers that complete together: those of two packets that are full of pieces. */
+#define CHAIN_MAX	(2 * MAX_SKB_FRAGS)
 
 /*
  * What TCP holds of a buffer whose payload it sends: from the time it accepts some to the last acknowledgement, and the end of
@@ -39,9 +39,13 @@
  */
 struct netmap_stack_ubuf {
 	struct ubuf_info uarg;
-	/* The one that completes for all that are linked with it, and how many these are. */
+	/*
+	 * Of what was sent together, `uarg` of the first one stands for all, and those behind it are linked to it. It may be linked itself,
+	 * behind those of a packet that was there: then the first one of these completes for all.
+	 */
 	struct netmap_stack_ubuf *first;
 	struct netmap_stack_ubuf *next;
+	/* How many are linked so, itself counted. */
 	u32 linked;
 	/* The buffer that TCP holds; before and after that one that is free. */
 	u32 buffer;
@@ -84,18 +88,17 @@ static void pool_put(struct netmap_stack_pool *pool)
 		schedule_work(&pool->gone);
 }
 
-static void ubuf_complete(struct sk_buff *skb, struct ubuf_info *uarg, bool success)
-{
-	struct netmap_stack_ubuf *ubuf = container_of(uarg, struct netmap_stack_ubuf, uarg);
-	struct netmap_stack_pool *pool;
+static void ubuf_put(struct netmap_stack_ubuf *ubuf);
 
-	if (!refcount_dec_and_test(&uarg->refcnt))
-		return;
+/* Nobody refers to it. */
+static void ubuf_release(struct netmap_stack_ubuf *ubuf)
+{
+	struct netmap_stack_pool *pool = ubuf->pool;
+
 	if (ubuf->first != ubuf) {
-		ubuf_complete(skb, &ubuf->first->uarg, success);
+		ubuf_put(ubuf->first);
 		return;
 	}
-	pool = ubuf->pool;
 	while (ubuf) {
 		/* Whoever sends may use it as soon as it is returned. */
 		struct netmap_stack_ubuf *next = ubuf->next;
@@ -104,6 +107,17 @@ static void ubuf_complete(struct sk_buff *skb, struct ubuf_info *uarg, bool succ
 		pool_put(pool);
 		ubuf = next;
 	}
+}
+
+static void ubuf_put(struct netmap_stack_ubuf *ubuf)
+{
+	if (refcount_dec_and_test(&ubuf->uarg.refcnt))
+		ubuf_release(ubuf);
+}
+
+static void ubuf_complete(struct sk_buff *skb, struct ubuf_info *uarg, bool success)
+{
+	ubuf_put(container_of(uarg, struct netmap_stack_ubuf, uarg));
 }
 
 static const struct ubuf_info_ops ubuf_ops;
@@ -116,8 +130,11 @@ static int link_skb(struct sk_buff *skb, struct ubuf_info *uarg)
 {
 	struct netmap_stack_ubuf *ubuf = container_of(uarg, struct netmap_stack_ubuf, uarg);
 	struct ubuf_info *prev_uarg = skb_zcopy(skb);
-	struct netmap_stack_ubuf *prev, *first;
+	struct netmap_stack_ubuf *prev, *first, *last;
 
+	/* What finds no room in it is not to complete with it. */
+	if (skb_shinfo(skb)->nr_frags >= MAX_SKB_FRAGS)
+		return -EEXIST;
 	if (!prev_uarg) {
 		/* Pieces of other memory have references of their own. */
 		if (skb_shinfo(skb)->nr_frags)
@@ -128,16 +145,18 @@ static int link_skb(struct sk_buff *skb, struct ubuf_info *uarg)
 	}
 	if (prev_uarg == uarg)
 		return 0;
-	if (prev_uarg->ops != &ubuf_ops || ubuf->first != ubuf || ubuf->next)
+	if (prev_uarg->ops != &ubuf_ops || ubuf->first != ubuf)
 		return -EEXIST;
 	prev = container_of(prev_uarg, struct netmap_stack_ubuf, uarg);
 	first = prev->first;
 	/* The socket is locked, and what the packet refers to is not complete. Of another port it is if the socket was there before. */
-	if (prev->pool != ubuf->pool || first->linked >= CHAIN_MAX)
+	if (prev->pool != ubuf->pool || first->linked + ubuf->linked > CHAIN_MAX)
 		return -EEXIST;
-	first->linked++;
+	first->linked += ubuf->linked;
 	ubuf->first = first;
-	ubuf->next = prev->next;
+	for (last = ubuf; last->next;)
+		last = last->next;
+	last->next = prev->next;
 	prev->next = ubuf;
 	net_zcopy_get(&first->uarg);
 	return 0;
@@ -148,26 +167,41 @@ static const struct ubuf_info_ops ubuf_ops = {
 	.link_skb = link_skb,
 };
 
-/* Makes a piece of the packet of the one bio_vec, without a reference to the page: that is what the ubuf_info stands for. */
+/* Makes pieces of the packet of the bio_vecs, without references to the pages: that is what the ubuf_info stands for. */
 static int fill_skb(struct sk_buff *skb, struct iov_iter *from, size_t length)
 {
 	struct skb_shared_info *shinfo = skb_shinfo(skb);
-	int frag = shinfo->nr_frags;
-	size_t len = min(length, iov_iter_count(from));
 	const struct bio_vec *bv = from->bvec;
-	size_t offset = bv->bv_offset + from->iov_offset;
+	size_t skip = from->iov_offset;
+	int frag = shinfo->nr_frags;
+	size_t done = 0;
 
-	if (frag >= MAX_SKB_FRAGS || (frag && !skb_zcopy_managed(skb)))
+	length = min(length, iov_iter_count(from));
+	if (frag && !skb_zcopy_managed(skb))
 		return -EMSGSIZE;
 	if (!frag)
 		shinfo->flags |= SKBFL_MANAGED_FRAG_REFS;
-	__skb_fill_page_desc_noacc(shinfo, frag, bv->bv_page, offset, len);
-	shinfo->nr_frags = frag + 1;
-	iov_iter_advance(from, len);
-	skb->data_len += len;
-	skb->len += len;
-	skb->truesize += len;
-	return 0;
+	while (done < length && frag < MAX_SKB_FRAGS) {
+		size_t len = min(length - done, bv->bv_len - skip);
+
+		__skb_fill_page_desc_noacc(shinfo, frag++, bv->bv_page, bv->bv_offset + skip, len);
+		done += len;
+		skip += len;
+		if (skip == bv->bv_len) {
+			skip = 0;
+			bv++;
+		}
+	}
+	shinfo->nr_frags = frag;
+	/* As iov_iter_advance() does it, which would look for the place again. */
+	from->nr_segs -= bv - from->bvec;
+	from->bvec = bv;
+	from->iov_offset = skip;
+	from->count -= done;
+	skb->data_len += done;
+	skb->len += done;
+	skb->truesize += done;
+	return done < length ? -EMSGSIZE : 0;
 }
 
 /* A pool that has one of the buffers for each. `done` is called by a work item after netmap_stack_pool_put(). */
@@ -229,43 +263,112 @@ static struct netmap_stack_ubuf *pool_take(struct netmap_stack_pool *pool)
 	return ubuf;
 }
 
-/*
- * Sends `len` octets at `data`, which lie in the buffer *buffer, on a socket that the caller has locked and that somebody has open.
- * `more` follow at once. Returns how many were accepted, or an error: -EAGAIN if sk_write_space or sk_state_change will tell when
- * more is, -ENOBUFS if nothing will. If TCP holds the buffer then, *buffer is another one; otherwise they were copied.
- */
-int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, void *data, u32 len, bool more, u32 *buffer)
+/* Takes up to *count of the pool, linked behind the first, which stands for all of them. NULL if there is none. */
+static struct netmap_stack_ubuf *take_chain(struct netmap_stack_pool *pool, u32 *count)
 {
-	struct netmap_stack_ubuf *ubuf = pool_take(pool);
-	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
-	struct bio_vec bv;
-	int sent;
+	struct netmap_stack_ubuf *first = pool_take(pool);
+	struct netmap_stack_ubuf *last = first;
+	u32 taken;
 
-	bvec_set_virt(&bv, data, len);
-	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, &bv, 1, len);
-	if (!ubuf) {
-		sent = tcp_sendmsg_locked(sk, &msg, len);
-		goto out;
+	if (!first)
+		return NULL;
+	for (taken = 1; taken < *count; taken++) {
+		struct netmap_stack_ubuf *ubuf = pool_take(pool);
+
+		if (!ubuf)
+			break;
+		last->next = ubuf;
+		last = ubuf;
 	}
-	ubuf->uarg.ops = &ubuf_ops;
-	ubuf->uarg.flags = SKBFL_ZEROCOPY_FRAG | SKBFL_DONT_ORPHAN;
-	refcount_set(&ubuf->uarg.refcnt, 1);
-	ubuf->first = ubuf;
-	ubuf->next = NULL;
-	ubuf->linked = 1;
-	refcount_inc(&pool->users);
-	msg.msg_flags |= MSG_ZEROCOPY;
-	msg.msg_ubuf = &ubuf->uarg;
-	msg.sg_from_iter = fill_skb;
-	sent = tcp_sendmsg_locked(sk, &msg, len);
-	if (sent > 0)
-		swap(ubuf->buffer, *buffer);
-	net_zcopy_put(&ubuf->uarg);
-out:
-	/* There was no memory: sk_write_space was called in there, if at all. */
-	if (sent == -EAGAIN && tcp_rtx_and_write_queues_empty(sk))
-		return -ENOBUFS;
-	return sent;
+	last->next = NULL;
+	first->uarg.ops = &ubuf_ops;
+	first->uarg.flags = SKBFL_ZEROCOPY_FRAG | SKBFL_DONT_ORPHAN;
+	refcount_set(&first->uarg.refcnt, 1);
+	first->first = first;
+	first->linked = taken;
+	refcount_add(taken, &pool->users);
+	*count = taken;
+	return first;
+}
+
+/*
+ * TCP has accepted the first `sent` octets of the pieces, for which the chain was taken: it holds the buffers where these lie, and
+ * the pieces get those of the chain.
+ */
+static void settle_chain(struct netmap_stack_ubuf *chain, struct netmap_stack_piece *pieces, u32 count, u32 sent)
+{
+	struct netmap_stack_pool *pool = chain->pool;
+	struct netmap_stack_ubuf *last = chain, *ubuf = chain;
+	u32 i, rest;
+
+	for (i = 0; i < count && sent; i++) {
+		swap(ubuf->buffer, pieces[i].buffer);
+		sent -= min(sent, pieces[i].len);
+		last = ubuf;
+		ubuf = ubuf->next;
+	}
+	/* The others are not needed. A packet may refer to the first one, even without a piece. */
+	rest = count - max(i, 1);
+	if (unlikely(rest)) {
+		chain->first->linked -= rest;
+		WARN_ON_ONCE(refcount_sub_and_test(rest, &pool->users));
+		for (ubuf = last->next; rest; rest--) {
+			struct netmap_stack_ubuf *next = ubuf->next;
+
+			ubuf->node.next = pool->spare;
+			pool->spare = &ubuf->node;
+			ubuf = next;
+		}
+		last->next = ubuf;
+	}
+	ubuf_put(chain);
+}
+
+/*
+ * Sends pieces on a socket that the caller has locked and that somebody has open; `more` follow at once. They go to TCP together, so
+ * that it makes packets of them as large as it can. Returns how many octets were accepted, or an error: -EAGAIN if sk_write_space or
+ * sk_state_change will tell when more is, -ENOBUFS if nothing will. Where TCP holds the buffer of a piece then, it has another one;
+ * otherwise its octets were copied.
+ */
+int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, struct netmap_stack_piece *pieces, u32 count, bool more)
+{
+	struct bio_vec bvecs[MAX_SKB_FRAGS];
+	int all = 0;
+
+	while (count) {
+		u32 i, part = min(count, MAX_SKB_FRAGS);
+		struct netmap_stack_ubuf *chain = take_chain(pool, &part);
+		struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+		size_t len = 0;
+		int sent;
+
+		for (i = 0; i < part; i++) {
+			bvec_set_virt(&bvecs[i], pieces[i].data, pieces[i].len);
+			len += pieces[i].len;
+		}
+		iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvecs, part, len);
+		if (more || part < count)
+			msg.msg_flags |= MSG_MORE;
+		if (chain) {
+			msg.msg_flags |= MSG_ZEROCOPY;
+			msg.msg_ubuf = &chain->uarg;
+			msg.sg_from_iter = fill_skb;
+		}
+		sent = tcp_sendmsg_locked(sk, &msg, len);
+		if (chain)
+			settle_chain(chain, pieces, part, max(sent, 0));
+		if (sent > 0)
+			all += sent;
+		if (sent != len) {
+			/* There was no memory: sk_write_space was called in there, if at all. */
+			if (sent == -EAGAIN && tcp_rtx_and_write_queues_empty(sk))
+				sent = -ENOBUFS;
+			return all ? all : sent;
+		}
+		pieces += part;
+		count -= part;
+	}
+	return all;
 }
 
 static struct netmap_stack_sock *of(const struct sock *sk)

@@ -54,7 +54,7 @@ impl Arrived<'_> {
         self.len
     }
 
-    /// Copies `count` of them, from `from` on, which is within them. False if that is not possible.
+    /// Copies `count` of them, from `from` on. False if that is not possible.
     ///
     /// # Safety
     ///
@@ -218,6 +218,43 @@ impl<T: Stream> Tapped<T> {
     }
 }
 
+/// Bytes of a buffer that are to be sent.
+#[repr(transparent)]
+pub(crate) struct Piece(bindings::netmap_stack_piece);
+
+// SAFETY: It is an address, which belongs to no thread, and two numbers.
+unsafe impl Send for Piece {}
+
+impl Piece {
+    /// `len` bytes at `data`, which lie in `buffer`.
+    #[inline]
+    pub(crate) fn new(data: NonNull<u8>, len: u32, buffer: u32) -> Self {
+        Self(bindings::netmap_stack_piece {
+            data: data.as_ptr().cast(),
+            len,
+            buffer,
+        })
+    }
+
+    /// How many.
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        self.0.len
+    }
+
+    /// Where they are.
+    #[inline]
+    pub(crate) fn data(&self) -> *const u8 {
+        self.0.data.cast()
+    }
+
+    /// The buffer that it has: the one that TCP has given for it, if that has the one in which they lie.
+    #[inline]
+    pub(crate) fn buffer(&self) -> u32 {
+        self.0.buffer
+    }
+}
+
 /// A tapped socket, locked. Unlocked when it is dropped.
 ///
 /// # Invariants
@@ -242,31 +279,29 @@ impl<T: Stream> Locked<'_, T> {
         News(unsafe { bindings::netmap_stack_drain(self.sk.as_ptr(), self.tapped.raw.get()) })
     }
 
-    /// Sends `len` bytes at `data`, which lie in `buffer`; `more` follow. Returns how many TCP has accepted. If `buffer` is another one
-    /// then, TCP has the one that it was; otherwise the bytes were copied.
+    /// Sends the pieces together; `more` follow. Returns how many bytes TCP has accepted. Where a piece has another buffer then, TCP
+    /// has the one that it had; otherwise its bytes were copied.
     ///
     /// The socket is not dead. Errors: `EAGAIN` if TCP takes nothing now; or why it takes nothing any more.
     ///
     /// # Safety
     ///
-    /// `data` is valid for reads of `len` bytes as long as the pool's owner, and the caller is the only one to use the pool.
+    /// The data of each piece is valid for reads as long as the pool's owner, and the caller is the only one to use the pool.
     pub(crate) unsafe fn send(
         &mut self,
         pool: &Pool,
-        data: NonNull<u8>,
-        len: u32,
+        pieces: &mut [Piece],
         more: bool,
-        buffer: &mut u32,
     ) -> Result<u32> {
-        // SAFETY: By the type's invariant, and the requirement.
+        let count = u32::try_from(pieces.len()).map_err(|_| EINVAL)?;
+        // SAFETY: By the type's invariant, and the requirement. A `Piece` is what C says that it is.
         let sent = unsafe {
             bindings::netmap_stack_send(
                 self.sk.as_ptr(),
                 pool.0.as_ptr(),
-                data.as_ptr().cast(),
-                len,
+                pieces.as_mut_ptr().cast(),
+                count,
                 more,
-                buffer,
             )
         };
         // What was accepted with more to follow may be held back.

@@ -214,7 +214,7 @@ struct netmap_stack_sock;
 struct netmap_stack_pool;
 
 struct netmap_stack_ops {
-	/* Stores octets of a packet, and says how many. */
+	/* Stores octets of a packet, and says how many. With softirqs off, or as one. */
 	u32 (*store)(struct netmap_stack_sock *socket, const struct sk_buff *skb, u32 offset, u32 len);
 	/* Says what is new, and the socket's error or 0. */
 	void (*news)(struct netmap_stack_sock *socket, u32 news, int error);
@@ -250,6 +250,7 @@ struct sock *netmap_stack_lock(struct netmap_stack_sock *socket, bool *dead);
 bool netmap_stack_is_open(const struct netmap_stack_sock *socket);
 void netmap_stack_unlock(struct sock *sk, bool push);
 void netmap_stack_sync(struct netmap_stack_sock *socket);
+bool netmap_stack_copy(const struct sk_buff *skb, u32 offset, void *to, u32 len);
 u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket);
 int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, struct netmap_stack_piece *pieces, u32 count, bool more);
 void netmap_stack_unread(struct sock *sk, const void *data, u32 len, bool last);

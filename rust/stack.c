@@ -33,6 +33,9 @@
 /* Most buffers that complete together: those of two packets that are full of pieces. */
 #define CHAIN_MAX	(2 * MAX_SKB_FRAGS)
 
+/* Most octets of a packet that are copied by words. */
+#define COPY_BY_WORDS	256
+
 /*
  * What TCP holds of a buffer whose payload it sends: from the time it accepts some to the last acknowledgement, and the end of
  * the last packet that has a piece of it.
@@ -376,6 +379,25 @@ static struct netmap_stack_sock *of(const struct sock *sk)
 	return (void *)((uintptr_t)READ_ONCE(sk->sk_user_data) & SK_USER_DATA_PTRMASK);
 }
 
+/*
+ * Copies octets of a packet, which are within it. False if that is not possible. Few of them are copied by words, for a string
+ * instruction takes long to begin.
+ */
+bool netmap_stack_copy(const struct sk_buff *skb, u32 offset, void *to, u32 len)
+{
+	const void *from = skb->data + offset;
+
+	if (len > COPY_BY_WORDS || offset + len > skb_headlen(skb))
+		return !skb_copy_bits(skb, offset, to, len);
+	for (; len >= 32; len -= 32, from += 32, to += 32)
+		__builtin_memcpy(to, from, 32);
+	for (; len >= 8; len -= 8, from += 8, to += 8)
+		__builtin_memcpy(to, from, 8);
+	for (; len; len--)
+		*(u8 *)to++ = *(const u8 *)from++;
+	return true;
+}
+
 static int read_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
 {
 	struct netmap_stack_sock *socket = desc->arg.data;
@@ -383,19 +405,54 @@ static int read_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int
 	return socket->ops->store(socket, skb, offset, len);
 }
 
-/* Reads what is there into buffers, with the socket locked; enum netmap_stack_news. */
-u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket)
+/* The same for a task that owns the socket. */
+static int read_actor_of_task(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
+{
+	int stored;
+
+	local_bh_disable();
+	stored = read_actor(desc, skb, offset, len);
+	local_bh_enable();
+	return stored;
+}
+
+/*
+ * Reads the one packet that is there, as it is nearly always. tcp_read_sock() would look for the next one again and again. What is not
+ * so simple, and the rest, is left to it.
+ */
+static void read_one(struct sock *sk, struct sk_buff *skb, read_descriptor_t *desc, sk_read_actor_t actor)
+{
+	u32 offset = tcp_sk(sk)->copied_seq - TCP_SKB_CB(skb)->seq;
+	int used;
+
+	if (TCP_SKB_CB(skb)->tcp_flags & TCPHDR_SYN || offset >= skb->len)
+		return;
+	used = actor(desc, skb, offset, skb->len - offset);
+	if (used > 0)
+		tcp_read_done(sk, used);
+}
+
+static u32 drain(struct sock *sk, struct netmap_stack_sock *socket, sk_read_actor_t actor)
 {
 	read_descriptor_t desc = { .arg.data = socket, .count = 1 };
+	struct sk_buff *skb = skb_peek(&sk->sk_receive_queue);
 
 	/* Urgent data is in line, as with SO_OOBINLINE: tcp_read_sock() stops before it for ever otherwise. */
 	if (unlikely(tcp_sk(sk)->urg_data))
 		WRITE_ONCE(tcp_sk(sk)->urg_data, 0);
+	if (skb && skb_queue_is_last(&sk->sk_receive_queue, skb))
+		read_one(sk, skb, &desc, actor);
 	if (!skb_queue_empty(&sk->sk_receive_queue))
-		tcp_read_sock(sk, &desc, read_actor);
+		tcp_read_sock(sk, &desc, actor);
 	if (!skb_queue_empty(&sk->sk_receive_queue))
 		return NETMAP_STACK_LEFT;
 	return sk->sk_shutdown & RCV_SHUTDOWN ? NETMAP_STACK_END : 0;
+}
+
+/* Reads what is there into buffers, by a task that has locked the socket; enum netmap_stack_news. */
+u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket)
+{
+	return drain(sk, socket, read_actor_of_task);
 }
 
 static void data_ready(struct sock *sk)
@@ -403,8 +460,8 @@ static void data_ready(struct sock *sk)
 	struct netmap_stack_sock *socket = of(sk);
 	u32 news;
 
-	/* A task owns it: it may be about to read, or is in the middle of its queue. */
-	news = sock_owned_by_user(sk) ? NETMAP_STACK_LEFT : netmap_stack_drain(sk, socket);
+	/* A task owns it: it may be about to read, or is in the middle of its queue. Otherwise softirqs are off. */
+	news = sock_owned_by_user(sk) ? NETMAP_STACK_LEFT : drain(sk, socket, read_actor);
 	if (news)
 		socket->ops->news(socket, news, 0);
 	if (news & NETMAP_STACK_LEFT)

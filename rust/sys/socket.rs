@@ -2,7 +2,7 @@
 
 //! TCP sockets whose data do not come from and go to system calls of a program: see `stack.c`.
 
-use super::netdev::NetDev;
+use super::{netdev::NetDev, softirq::Softirq};
 use crate::{bindings, prelude::*};
 use core::{
     marker::{PhantomData, PhantomPinned},
@@ -58,24 +58,19 @@ impl Arrived<'_> {
     ///
     /// # Safety
     ///
-    /// `to` is valid for writes of as many bytes.
+    /// They are within the packet's, and `to` is valid for writes of as many.
     pub(crate) unsafe fn copy(&self, from: u32, to: NonNull<u8>, count: u32) -> bool {
-        let (Ok(offset), Ok(count)) = (
-            c_int::try_from(self.offset.wrapping_add(from)),
-            c_int::try_from(count),
-        ) else {
-            return false;
-        };
-        // SAFETY: The packet is valid as long as this value, and checks the bounds itself; the rest is by the requirement.
-        unsafe { bindings::skb_copy_bits(self.skb, offset, to.as_ptr().cast(), count) == 0 }
+        let offset = self.offset.wrapping_add(from);
+        // SAFETY: The packet is valid as long as this value; the rest is by the requirement.
+        unsafe { bindings::netmap_stack_copy(self.skb, offset, to.as_ptr().cast(), count) }
     }
 }
 
 /// Who hears of a socket.
 pub(crate) trait Stream: Send + Sync {
     /// Stores bytes that have arrived, from the first one on, and says how many. What is not stored stays in the socket. With the
-    /// socket locked, by a softirq or a task.
-    fn store(&self, arrived: &Arrived<'_>) -> u32;
+    /// socket locked and softirqs off.
+    fn store(&self, arrived: &Arrived<'_>, softirqs: &Softirq) -> u32;
 
     /// Something is new, or the socket has this error, if it is not 0. Mostly with the socket locked, in any context.
     fn news(&self, news: News, error: u16);
@@ -154,12 +149,14 @@ impl<T: Stream> Tapped<T> {
     ) -> u32 {
         // SAFETY: `raw` is the first field of the value, which is there as long as the socket is tapped.
         let tapped = unsafe { &*socket.cast::<Self>() };
-        tapped.stream.store(&Arrived {
+        let arrived = Arrived {
             skb,
             offset,
             len,
             _packet: PhantomData,
-        })
+        };
+        // SAFETY: `stack.c` calls this with softirqs off, or as one.
+        tapped.stream.store(&arrived, unsafe { Softirq::assume() })
     }
 
     /// # Safety

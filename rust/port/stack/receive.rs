@@ -220,28 +220,34 @@ impl Live {
         let softirqs = Softirq::off();
         let mut arrivals = stack.arrivals(&softirqs);
         for _ in 0..BATCH {
+            let index = vacant.begin();
+            if let Some(entry) = held.shadow.get_mut(index as usize) {
+                let former = *entry;
+                let taken = if Span::is_empty(vacant) {
+                    None
+                } else {
+                    arrivals.take_data(former)
+                };
+                if let Some(taken) = taken {
+                    let _ = vacant.next();
+                    *entry = taken.buffer;
+                    stack.buffers.holders.exchange(taken.buffer, former);
+                    let slot = Slot {
+                        buf_idx: taken.buffer,
+                        len: taken.len,
+                        flags: 0,
+                    };
+                    self.write(held, index, slot, (taken.fd, taken.serial), 0);
+                    *bytes = bytes.wrapping_add(u64::from(taken.len));
+                    continue;
+                }
+            }
             let Some((id, fd, serial)) = arrivals.head() else {
                 return false;
             };
             match arrivals.due() {
-                Next::Data { buffer, len } => {
-                    let Some(index) = vacant.next() else {
-                        return false;
-                    };
-                    let Some(entry) = held.shadow.get_mut(index as usize) else {
-                        return false;
-                    };
-                    let former = core::mem::replace(entry, buffer);
-                    stack.buffers.holders.exchange(buffer, former);
-                    arrivals.exchange(former);
-                    let slot = Slot {
-                        buf_idx: buffer,
-                        len,
-                        flags: 0,
-                    };
-                    self.write(held, index, slot, (fd, serial), 0);
-                    *bytes = bytes.wrapping_add(u64::from(len));
-                }
+                // There is no slot for it.
+                Next::Data => return false,
                 Next::End => {
                     let Some(index) = vacant.next() else {
                         return false;

@@ -214,7 +214,7 @@ struct netmap_stack_sock;
 struct netmap_stack_pool;
 
 struct netmap_stack_ops {
-	/* Stores octets of a packet, and says how many. */
+	/* Stores octets of a packet, and says how many. With softirqs off, or as one. */
 	u32 (*store)(struct netmap_stack_sock *socket, const struct sk_buff *skb, u32 offset, u32 len);
 	/* Says what is new, and the socket's error or 0. */
 	void (*news)(struct netmap_stack_sock *socket, u32 news, int error);
@@ -237,6 +237,14 @@ struct netmap_stack_place {
 
 struct netmap_stack_place netmap_stack_place_of(const struct net_device *dev);
 void netmap_stack_sock_init(struct netmap_stack_sock *socket, const struct netmap_stack_ops *ops);
+
+/* Payload to be sent, and the buffer in which it lies. */
+struct netmap_stack_piece {
+	void *data;
+	u32 len;
+	u32 buffer;
+};
+
 struct netmap_stack_pool *netmap_stack_pool_new(const u32 *buffers, u32 count, void (*done)(void *owner), void *owner);
 void netmap_stack_pool_put(struct netmap_stack_pool *pool);
 u32 netmap_stack_pool_held(struct netmap_stack_pool *pool);
@@ -250,8 +258,9 @@ bool netmap_stack_is_closed(const struct netmap_stack_sock *socket);
 bool netmap_stack_is_open(const struct netmap_stack_sock *socket);
 void netmap_stack_unlock(struct sock *sk, bool push);
 void netmap_stack_sync(struct netmap_stack_sock *socket);
+bool netmap_stack_copy(const struct sk_buff *skb, u32 offset, void *to, u32 len);
 u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket);
-int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, void *data, u32 len, bool more, u32 *buffer);
+int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, struct netmap_stack_piece *pieces, u32 count, bool more);
 void netmap_stack_unread(struct sock *sk, const void *data, u32 len, bool last);
 void netmap_stack_announce(struct sock *sk);
 

@@ -30,8 +30,11 @@
 
 #include "helpers.h"
 
-/* Most messages that complete together: a packet of TCP can have no more pieces. */
-#define CHAIN_MAX	MAX_SKB_FRAGS
+/* Most buffers that complete together: those of two packets that are full of pieces. */
+#define CHAIN_MAX	(2 * MAX_SKB_FRAGS)
+
+/* Most octets of a packet that are copied by words. */
+#define COPY_BY_WORDS	256
 
 /* Octets of a packet that are put back into a socket at most: no large allocation is waited for. */
 #define UNREAD_MAX	2048u
@@ -42,9 +45,13 @@
  */
 struct netmap_stack_ubuf {
 	struct ubuf_info uarg;
-	/* The one that completes for all that are linked with it, and how many these are. */
+	/*
+	 * Of what was sent together, `uarg` of the first one stands for all, and those behind it are linked to it. It may be linked itself,
+	 * behind those of a packet that was there: then the first one of these completes for all.
+	 */
 	struct netmap_stack_ubuf *first;
 	struct netmap_stack_ubuf *next;
+	/* How many are linked so, itself counted. */
 	u32 linked;
 	/* The buffer that TCP holds; before and after that one that is free. */
 	u32 buffer;
@@ -137,20 +144,17 @@ static bool keep(struct netmap_stack_ubuf *ubuf)
 	return true;
 }
 
-static void ubuf_complete(struct sk_buff *skb, struct ubuf_info *uarg, bool success)
-{
-	struct netmap_stack_ubuf *ubuf = container_of(uarg, struct netmap_stack_ubuf, uarg);
-	struct netmap_stack_pool *pool;
+static void ubuf_put(struct netmap_stack_ubuf *ubuf);
 
-	if (success && unlikely(was_probed(skb, ubuf->sk)) && keep(ubuf))
-		return;
-	if (!refcount_dec_and_test(&uarg->refcnt))
-		return;
+/* Nobody refers to it. */
+static void ubuf_release(struct netmap_stack_ubuf *ubuf)
+{
+	struct netmap_stack_pool *pool = ubuf->pool;
+
 	if (ubuf->first != ubuf) {
-		ubuf_complete(skb, &ubuf->first->uarg, success);
+		ubuf_put(ubuf->first);
 		return;
 	}
-	pool = ubuf->pool;
 	while (ubuf) {
 		/* Whoever sends may use it as soon as it is returned. */
 		struct netmap_stack_ubuf *next = ubuf->next;
@@ -159,6 +163,21 @@ static void ubuf_complete(struct sk_buff *skb, struct ubuf_info *uarg, bool succ
 		pool_put(pool);
 		ubuf = next;
 	}
+}
+
+static void ubuf_put(struct netmap_stack_ubuf *ubuf)
+{
+	if (refcount_dec_and_test(&ubuf->uarg.refcnt))
+		ubuf_release(ubuf);
+}
+
+static void ubuf_complete(struct sk_buff *skb, struct ubuf_info *uarg, bool success)
+{
+	struct netmap_stack_ubuf *ubuf = container_of(uarg, struct netmap_stack_ubuf, uarg);
+
+	if (success && unlikely(was_probed(skb, ubuf->sk)) && keep(ubuf))
+		return;
+	ubuf_put(ubuf);
 }
 
 static const struct ubuf_info_ops ubuf_ops;
@@ -171,8 +190,11 @@ static int link_skb(struct sk_buff *skb, struct ubuf_info *uarg)
 {
 	struct netmap_stack_ubuf *ubuf = container_of(uarg, struct netmap_stack_ubuf, uarg);
 	struct ubuf_info *prev_uarg = skb_zcopy(skb);
-	struct netmap_stack_ubuf *prev, *first;
+	struct netmap_stack_ubuf *prev, *first, *last;
 
+	/* What finds no room in it is not to complete with it. */
+	if (skb_shinfo(skb)->nr_frags >= MAX_SKB_FRAGS)
+		return -EEXIST;
 	if (!prev_uarg) {
 		/* Pieces of other memory have references of their own. */
 		if (skb_shinfo(skb)->nr_frags)
@@ -183,16 +205,18 @@ static int link_skb(struct sk_buff *skb, struct ubuf_info *uarg)
 	}
 	if (prev_uarg == uarg)
 		return 0;
-	if (prev_uarg->ops != &ubuf_ops || ubuf->first != ubuf || ubuf->next)
+	if (prev_uarg->ops != &ubuf_ops || ubuf->first != ubuf)
 		return -EEXIST;
 	prev = container_of(prev_uarg, struct netmap_stack_ubuf, uarg);
 	first = prev->first;
 	/* The socket is locked, and what the packet refers to is not complete. Of another port it is if the socket was there before. */
-	if (prev->pool != ubuf->pool || first->linked >= CHAIN_MAX)
+	if (prev->pool != ubuf->pool || first->linked + ubuf->linked > CHAIN_MAX)
 		return -EEXIST;
-	first->linked++;
+	first->linked += ubuf->linked;
 	ubuf->first = first;
-	ubuf->next = prev->next;
+	for (last = ubuf; last->next;)
+		last = last->next;
+	last->next = prev->next;
 	prev->next = ubuf;
 	net_zcopy_get(&first->uarg);
 	return 0;
@@ -203,26 +227,41 @@ static const struct ubuf_info_ops ubuf_ops = {
 	.link_skb = link_skb,
 };
 
-/* Makes a piece of the packet of the one bio_vec, without a reference to the page: that is what the ubuf_info stands for. */
+/* Makes pieces of the packet of the bio_vecs, without references to the pages: that is what the ubuf_info stands for. */
 static int fill_skb(struct sk_buff *skb, struct iov_iter *from, size_t length)
 {
 	struct skb_shared_info *shinfo = skb_shinfo(skb);
-	int frag = shinfo->nr_frags;
-	size_t len = min(length, iov_iter_count(from));
 	const struct bio_vec *bv = from->bvec;
-	size_t offset = bv->bv_offset + from->iov_offset;
+	size_t skip = from->iov_offset;
+	int frag = shinfo->nr_frags;
+	size_t done = 0;
 
-	if (frag >= MAX_SKB_FRAGS || (frag && !skb_zcopy_managed(skb)))
+	length = min(length, iov_iter_count(from));
+	if (frag && !skb_zcopy_managed(skb))
 		return -EMSGSIZE;
 	if (!frag)
 		shinfo->flags |= SKBFL_MANAGED_FRAG_REFS;
-	__skb_fill_page_desc_noacc(shinfo, frag, bv->bv_page, offset, len);
-	shinfo->nr_frags = frag + 1;
-	iov_iter_advance(from, len);
-	skb->data_len += len;
-	skb->len += len;
-	skb->truesize += len;
-	return 0;
+	while (done < length && frag < MAX_SKB_FRAGS) {
+		size_t len = min(length - done, bv->bv_len - skip);
+
+		__skb_fill_page_desc_noacc(shinfo, frag++, bv->bv_page, bv->bv_offset + skip, len);
+		done += len;
+		skip += len;
+		if (skip == bv->bv_len) {
+			skip = 0;
+			bv++;
+		}
+	}
+	shinfo->nr_frags = frag;
+	/* As iov_iter_advance() does it, which would look for the place again. */
+	from->nr_segs -= bv - from->bvec;
+	from->bvec = bv;
+	from->iov_offset = skip;
+	from->count -= done;
+	skb->data_len += done;
+	skb->len += done;
+	skb->truesize += done;
+	return done < length ? -EMSGSIZE : 0;
 }
 
 /* A pool that has one of the buffers for each. `done` is called by a work item after netmap_stack_pool_put(). */
@@ -297,48 +336,123 @@ static bool may_send(const struct sock *sk)
 }
 
 /*
- * Sends `len` octets at `data`, which lie in the buffer *buffer, on a socket that the caller has locked and that somebody has open.
- * `more` follow at once. Returns how many were accepted, or an error: -EAGAIN if sk_write_space or sk_state_change will tell when
- * more is, -ENOBUFS if nothing will. If TCP holds the buffer then, *buffer is another one; otherwise they were copied.
+ * Takes up to *count of the pool for what is sent on the socket, linked behind the first, which stands for all of them. NULL if there is
+ * none, or TCP gets copies.
  */
-int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, void *data, u32 len, bool more, u32 *buffer)
+static struct netmap_stack_ubuf *take_chain(struct netmap_stack_pool *pool, struct sock *sk, u32 *count)
 {
-	/* A probe for the path's MTU would have pieces of our buffers and not say when it is done with them. */
-	struct netmap_stack_ubuf *ubuf = unlikely(inet_csk(sk)->icsk_mtup.enabled) ? NULL : pool_take(pool);
-	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
-	struct bio_vec bv;
-	int sent, again = 0;
+	struct netmap_stack_ubuf *first, *last;
+	u32 taken;
 
-	bvec_set_virt(&bv, data, len);
-	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, &bv, 1, len);
-	if (!ubuf)
-		goto send;
-	ubuf->uarg.ops = &ubuf_ops;
-	ubuf->uarg.flags = SKBFL_ZEROCOPY_FRAG | SKBFL_DONT_ORPHAN;
-	refcount_set(&ubuf->uarg.refcnt, 1);
-	ubuf->first = ubuf;
-	ubuf->next = NULL;
-	ubuf->linked = 1;
-	ubuf->kept = false;
-	ubuf->sk = sk;
-	refcount_inc(&pool->users);
-	msg.msg_flags |= MSG_ZEROCOPY;
-	msg.msg_ubuf = &ubuf->uarg;
-	msg.sg_from_iter = fill_skb;
-send:
-	/* The error of a connection that lives is one of a packet, as IP_RECVERR has it reported; it is reported once. */
-	do
-		sent = tcp_sendmsg_locked(sk, &msg, len);
-	while (sent < 0 && sent != -EAGAIN && may_send(sk) && !again++);
-	if (ubuf) {
-		if (sent > 0)
-			swap(ubuf->buffer, *buffer);
-		net_zcopy_put(&ubuf->uarg);
+	/* A probe for the path's MTU would have pieces of our buffers and not say when it is done with them. */
+	if (unlikely(inet_csk(sk)->icsk_mtup.enabled))
+		return NULL;
+	first = pool_take(pool);
+	if (!first)
+		return NULL;
+	last = first;
+	for (taken = 1; taken < *count; taken++) {
+		struct netmap_stack_ubuf *ubuf = pool_take(pool);
+
+		if (!ubuf)
+			break;
+		last->next = ubuf;
+		last = ubuf;
 	}
-	/* There was no memory: sk_write_space was called in there, if at all. */
-	if (sent == -EAGAIN ? tcp_rtx_and_write_queues_empty(sk) : sent < 0 && may_send(sk))
-		return -ENOBUFS;
-	return sent;
+	last->next = NULL;
+	first->uarg.ops = &ubuf_ops;
+	first->uarg.flags = SKBFL_ZEROCOPY_FRAG | SKBFL_DONT_ORPHAN;
+	refcount_set(&first->uarg.refcnt, 1);
+	first->first = first;
+	first->linked = taken;
+	first->kept = false;
+	first->sk = sk;
+	refcount_add(taken, &pool->users);
+	*count = taken;
+	return first;
+}
+
+/*
+ * TCP has accepted the first `sent` octets of the pieces, for which the chain was taken: it holds the buffers where these lie, and
+ * the pieces get those of the chain.
+ */
+static void settle_chain(struct netmap_stack_ubuf *chain, struct netmap_stack_piece *pieces, u32 count, u32 sent)
+{
+	struct netmap_stack_pool *pool = chain->pool;
+	struct netmap_stack_ubuf *last = chain, *ubuf = chain;
+	u32 i, rest;
+
+	for (i = 0; i < count && sent; i++) {
+		swap(ubuf->buffer, pieces[i].buffer);
+		sent -= min(sent, pieces[i].len);
+		last = ubuf;
+		ubuf = ubuf->next;
+	}
+	/* The others are not needed. A packet may refer to the first one, even without a piece. */
+	rest = count - max(i, 1);
+	if (unlikely(rest)) {
+		chain->first->linked -= rest;
+		WARN_ON_ONCE(refcount_sub_and_test(rest, &pool->users));
+		for (ubuf = last->next; rest; rest--) {
+			struct netmap_stack_ubuf *next = ubuf->next;
+
+			ubuf->node.next = pool->spare;
+			pool->spare = &ubuf->node;
+			ubuf = next;
+		}
+		last->next = ubuf;
+	}
+	ubuf_put(chain);
+}
+
+/*
+ * Sends pieces on a socket that the caller has locked and that somebody has open; `more` follow at once. They go to TCP together, so
+ * that it makes packets of them as large as it can. Returns how many octets were accepted, or an error: -EAGAIN if sk_write_space or
+ * sk_state_change will tell when more is, -ENOBUFS if nothing will. Where TCP holds the buffer of a piece then, it has another one;
+ * otherwise its octets were copied.
+ */
+int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, struct netmap_stack_piece *pieces, u32 count, bool more)
+{
+	struct bio_vec bvecs[MAX_SKB_FRAGS];
+	int all = 0;
+
+	while (count) {
+		u32 i, part = min(count, MAX_SKB_FRAGS);
+		struct netmap_stack_ubuf *chain = take_chain(pool, sk, &part);
+		struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+		size_t len = 0;
+		int sent, again = 0;
+
+		for (i = 0; i < part; i++) {
+			bvec_set_virt(&bvecs[i], pieces[i].data, pieces[i].len);
+			len += pieces[i].len;
+		}
+		iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvecs, part, len);
+		if (more || part < count)
+			msg.msg_flags |= MSG_MORE;
+		if (chain) {
+			msg.msg_flags |= MSG_ZEROCOPY;
+			msg.msg_ubuf = &chain->uarg;
+			msg.sg_from_iter = fill_skb;
+		}
+		/* The error of a connection that lives is one of a packet, as IP_RECVERR has it reported; it is reported once. */
+		do
+			sent = tcp_sendmsg_locked(sk, &msg, len);
+		while (sent < 0 && sent != -EAGAIN && may_send(sk) && !again++);
+		if (chain)
+			settle_chain(chain, pieces, part, max(sent, 0));
+		if (sent > 0)
+			all += sent;
+		if (sent != len) {
+			/* There was no memory: sk_write_space was called in there, if at all. */
+			if (sent == -EAGAIN ? tcp_rtx_and_write_queues_empty(sk) : sent < 0 && may_send(sk))
+				sent = -ENOBUFS;
+			return all ? all : sent;
+		}
+		pieces += part;
+		count -= part;
+	}
+	return all;
 }
 
 static const struct tcp_ulp_ops ulp_ops, left_ops;
@@ -361,6 +475,25 @@ static bool is_other(const struct netmap_stack_sock *socket)
 	return READ_ONCE(socket->disconnected);
 }
 
+/*
+ * Copies octets of a packet, which are within it. False if that is not possible. Few of them are copied by words, for a string
+ * instruction takes long to begin.
+ */
+bool netmap_stack_copy(const struct sk_buff *skb, u32 offset, void *to, u32 len)
+{
+	const void *from = skb->data + offset;
+
+	if (len > COPY_BY_WORDS || offset + len > skb_headlen(skb))
+		return !skb_copy_bits(skb, offset, to, len);
+	for (; len >= 32; len -= 32, from += 32, to += 32)
+		__builtin_memcpy(to, from, 32);
+	for (; len >= 8; len -= 8, from += 8, to += 8)
+		__builtin_memcpy(to, from, 8);
+	for (; len; len--)
+		*(u8 *)to++ = *(const u8 *)from++;
+	return true;
+}
+
 static int read_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
 {
 	struct netmap_stack_sock *socket = desc->arg.data;
@@ -368,22 +501,57 @@ static int read_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int
 	return socket->ops->store(socket, skb, offset, len);
 }
 
-/* Reads what is there into buffers, with the socket locked; enum netmap_stack_news. */
-u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket)
+/* The same for a task that owns the socket. */
+static int read_actor_of_task(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
+{
+	int stored;
+
+	local_bh_disable();
+	stored = read_actor(desc, skb, offset, len);
+	local_bh_enable();
+	return stored;
+}
+
+/*
+ * Reads the one packet that is there, as it is nearly always. tcp_read_sock() would look for the next one again and again. What is not
+ * so simple, and the rest, is left to it.
+ */
+static void read_one(struct sock *sk, struct sk_buff *skb, read_descriptor_t *desc, sk_read_actor_t actor)
+{
+	u32 offset = tcp_sk(sk)->copied_seq - TCP_SKB_CB(skb)->seq;
+	int used;
+
+	if (TCP_SKB_CB(skb)->tcp_flags & TCPHDR_SYN || offset >= skb->len)
+		return;
+	used = actor(desc, skb, offset, skb->len - offset);
+	if (used > 0)
+		tcp_read_done(sk, used);
+}
+
+static u32 drain(struct sock *sk, struct netmap_stack_sock *socket, sk_read_actor_t actor)
 {
 	read_descriptor_t desc = { .arg.data = socket, .count = 1 };
+	struct sk_buff *skb = skb_peek(&sk->sk_receive_queue);
 
 	if (unlikely(is_other(socket)))
 		return 0;
 	/* Urgent data is in line, as with SO_OOBINLINE: tcp_read_sock() stops before it for ever otherwise. */
 	if (unlikely(tcp_sk(sk)->urg_data))
 		WRITE_ONCE(tcp_sk(sk)->urg_data, 0);
+	if (skb && skb_queue_is_last(&sk->sk_receive_queue, skb))
+		read_one(sk, skb, &desc, actor);
 	if (!skb_queue_empty(&sk->sk_receive_queue))
-		tcp_read_sock(sk, &desc, read_actor);
+		tcp_read_sock(sk, &desc, actor);
 	if (!skb_queue_empty(&sk->sk_receive_queue))
 		return NETMAP_STACK_LEFT;
 	/* RCV_SHUTDOWN may be the program's own doing, and data follow that. */
 	return sock_flag(sk, SOCK_DONE) || sk->sk_state == TCP_CLOSE ? NETMAP_STACK_END : 0;
+}
+
+/* Reads what is there into buffers, by a task that has locked the socket; enum netmap_stack_news. */
+u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket)
+{
+	return drain(sk, socket, read_actor_of_task);
 }
 
 /* The error with which the connection has ended, or 0. One of a connection that lives is that of a packet, see netmap_stack_send(). */
@@ -411,8 +579,8 @@ static void data_ready(struct sock *sk)
 		tap->data_ready(sk);
 		return;
 	}
-	/* A task owns it: it may be about to read, or is in the middle of its queue. */
-	news = sock_owned_by_user(sk) ? NETMAP_STACK_LEFT : netmap_stack_drain(sk, socket);
+	/* A task owns it: it may be about to read, or is in the middle of its queue. Otherwise softirqs are off. */
+	news = sock_owned_by_user(sk) ? NETMAP_STACK_LEFT : drain(sk, socket, read_actor);
 	if (news)
 		socket->ops->news(socket, news, 0);
 	if (news & NETMAP_STACK_LEFT || is_other(socket))

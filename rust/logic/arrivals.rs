@@ -90,16 +90,24 @@ pub struct Room {
     pub used: u16,
 }
 
+/// Data that goes to the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The descriptor and the identity of its connection.
+    pub fd: i32,
+    /// See above.
+    pub serial: u32,
+    /// The buffer.
+    pub buffer: u32,
+    /// Bytes in it.
+    pub len: u16,
+}
+
 /// What is to be done for the next connection of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// A buffer with so many bytes goes to the ring.
-    Data {
-        /// The buffer.
-        buffer: u32,
-        /// Bytes in it.
-        len: u16,
-    },
+    /// It has data, see [`Arrivals::take_data`].
+    Data,
     /// The program is told that no more follows.
     End,
     /// The program is told of an error, with which the connection ends.
@@ -312,7 +320,39 @@ impl<N: DerefMut<Target = [Node]>, S: DerefMut<Target = [Source]>> Arrivals<N, S
         Some((self.first, source.fd, source.serial))
     }
 
-    /// What is to be done for it. Of data it is not taken yet: [`Self::exchange`] does that.
+    /// Takes the first buffer of the connection whose turn it is, if it has data; `buffer` is free instead. If there is nothing else
+    /// to be told of it, it is out of the queue then.
+    #[inline]
+    pub fn take_data(&mut self, buffer: u32) -> Option<Taken> {
+        let source = self.sources.get_mut(self.first as usize)?;
+        let index = source.first;
+        let node = self.nodes.get_mut(index as usize)?;
+        let taken = Taken {
+            fd: source.fd,
+            serial: source.serial,
+            buffer: node.buffer,
+            len: node.len,
+        };
+        source.first = node.next;
+        source.count = source.count.wrapping_sub(1);
+        *node = Node {
+            buffer,
+            len: 0,
+            next: self.free,
+        };
+        self.free = index;
+        self.free_count = self.free_count.wrapping_add(1);
+        if source.first == NONE {
+            source.last = NONE;
+            if !source.left && !source.ended && !source.gone && source.error == 0 {
+                let id = self.first;
+                self.unqueue(id);
+            }
+        }
+        Some(taken)
+    }
+
+    /// What is to be done for it.
     #[inline]
     pub fn due(&mut self) -> Next {
         let id = self.first;
@@ -323,11 +363,8 @@ impl<N: DerefMut<Target = [Node]>, S: DerefMut<Target = [Source]>> Arrivals<N, S
         let Some(source) = self.source(id).copied() else {
             return nothing;
         };
-        if let Some(node) = self.node(source.first) {
-            return Next::Data {
-                buffer: node.buffer,
-                len: node.len,
-            };
+        if source.first != NONE {
+            return Next::Data;
         }
         let leave = |this: &mut Self, left, gone| {
             this.skip();
@@ -371,17 +408,6 @@ impl<N: DerefMut<Target = [Node]>, S: DerefMut<Target = [Source]>> Arrivals<N, S
         let id = self.first;
         if let Some(source) = self.source(id) {
             source.error_told = true;
-        }
-    }
-
-    /// The data of the connection whose turn it is have gone to a slot, and the node has the slot's buffer.
-    #[inline]
-    pub fn exchange(&mut self, buffer: u32) {
-        let id = self.first;
-        if let Some(index) = self.take(id) {
-            if let Some(node) = self.node(index) {
-                node.buffer = buffer;
-            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 //! TCP sockets whose data do not come from and go to system calls of a program: see `stack.c`.
 
-use super::netdev::NetDev;
+use super::{netdev::NetDev, softirq::Softirq};
 use crate::{bindings, prelude::*};
 use core::{
     marker::{PhantomData, PhantomPinned},
@@ -57,28 +57,23 @@ impl Arrived<'_> {
         self.len
     }
 
-    /// Copies `count` of them, from `from` on, which is within them. False if that is not possible.
+    /// Copies `count` of them, from `from` on. False if that is not possible.
     ///
     /// # Safety
     ///
-    /// `to` is valid for writes of as many bytes.
+    /// They are within the packet's, and `to` is valid for writes of as many.
     pub(crate) unsafe fn copy(&self, from: u32, to: NonNull<u8>, count: u32) -> bool {
-        let (Ok(offset), Ok(count)) = (
-            c_int::try_from(self.offset.wrapping_add(from)),
-            c_int::try_from(count),
-        ) else {
-            return false;
-        };
-        // SAFETY: The packet is valid as long as this value, and checks the bounds itself; the rest is by the requirement.
-        unsafe { bindings::skb_copy_bits(self.skb, offset, to.as_ptr().cast(), count) == 0 }
+        let offset = self.offset.wrapping_add(from);
+        // SAFETY: The packet is valid as long as this value; the rest is by the requirement.
+        unsafe { bindings::netmap_stack_copy(self.skb, offset, to.as_ptr().cast(), count) }
     }
 }
 
 /// Who hears of a socket.
 pub(crate) trait Stream: Send + Sync {
     /// Stores bytes that have arrived, from the first one on, and says how many. What is not stored stays in the socket. With the
-    /// socket locked, by a softirq or a task.
-    fn store(&self, arrived: &Arrived<'_>) -> u32;
+    /// socket locked and softirqs off.
+    fn store(&self, arrived: &Arrived<'_>, softirqs: &Softirq) -> u32;
 
     /// Something is new, or the socket has this error, if it is not 0. Mostly with the socket locked, in any context.
     fn news(&self, news: News, error: u16);
@@ -179,12 +174,14 @@ impl<T: Stream> Tapped<T> {
     ) -> u32 {
         // SAFETY: `raw` is the first field of the value, which is there as long as the socket is tapped.
         let tapped = unsafe { &*socket.cast::<Self>() };
-        tapped.stream.store(&Arrived {
+        let arrived = Arrived {
             skb,
             offset,
             len,
             _packet: PhantomData,
-        })
+        };
+        // SAFETY: `stack.c` calls this with softirqs off, or as one.
+        tapped.stream.store(&arrived, unsafe { Softirq::assume() })
     }
 
     /// # Safety
@@ -249,6 +246,43 @@ impl<T: Stream> Tapped<T> {
     }
 }
 
+/// Bytes of a buffer that are to be sent.
+#[repr(transparent)]
+pub(crate) struct Piece(bindings::netmap_stack_piece);
+
+// SAFETY: It is an address, which belongs to no thread, and two numbers.
+unsafe impl Send for Piece {}
+
+impl Piece {
+    /// `len` bytes at `data`, which lie in `buffer`.
+    #[inline]
+    pub(crate) fn new(data: NonNull<u8>, len: u32, buffer: u32) -> Self {
+        Self(bindings::netmap_stack_piece {
+            data: data.as_ptr().cast(),
+            len,
+            buffer,
+        })
+    }
+
+    /// How many.
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        self.0.len
+    }
+
+    /// Where they are.
+    #[inline]
+    pub(crate) fn data(&self) -> *const u8 {
+        self.0.data.cast()
+    }
+
+    /// The buffer that it has: the one that TCP has given for it, if that has the one in which they lie.
+    #[inline]
+    pub(crate) fn buffer(&self) -> u32 {
+        self.0.buffer
+    }
+}
+
 /// A tapped socket, locked. Unlocked when it is dropped.
 ///
 /// # Invariants
@@ -273,31 +307,29 @@ impl<T: Stream> Locked<'_, T> {
         News(unsafe { bindings::netmap_stack_drain(self.sk.as_ptr(), self.tapped.raw.get()) })
     }
 
-    /// Sends `len` bytes at `data`, which lie in `buffer`; `more` follow. Returns how many TCP has accepted. If `buffer` is another one
-    /// then, TCP has the one that it was; otherwise the bytes were copied.
+    /// Sends the pieces together; `more` follow. Returns how many bytes TCP has accepted. Where a piece has another buffer then, TCP
+    /// has the one that it had; otherwise its bytes were copied.
     ///
     /// The socket is not dead. Errors: `EAGAIN` if TCP takes nothing now; or why it takes nothing any more.
     ///
     /// # Safety
     ///
-    /// `data` is valid for reads of `len` bytes as long as the pool's owner, and the caller is the only one to use the pool.
+    /// The data of each piece is valid for reads as long as the pool's owner, and the caller is the only one to use the pool.
     pub(crate) unsafe fn send(
         &mut self,
         pool: &Pool,
-        data: NonNull<u8>,
-        len: u32,
+        pieces: &mut [Piece],
         more: bool,
-        buffer: &mut u32,
     ) -> Result<u32> {
-        // SAFETY: By the type's invariant, and the requirement.
+        let count = u32::try_from(pieces.len()).map_err(|_| EINVAL)?;
+        // SAFETY: By the type's invariant, and the requirement. A `Piece` is what C says that it is.
         let sent = unsafe {
             bindings::netmap_stack_send(
                 self.sk.as_ptr(),
                 pool.0.as_ptr(),
-                data.as_ptr().cast(),
-                len,
+                pieces.as_mut_ptr().cast(),
+                count,
                 more,
-                buffer,
             )
         };
         // What was accepted with more to follow may be held back.

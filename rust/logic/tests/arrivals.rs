@@ -3,7 +3,7 @@
 //! What has arrived on connections, against a model: each connection has a queue of bytes, and what comes out of the lists is
 //! what went in, in order and grouped, with no buffer lost or in two places.
 
-use netmap_logic::logic::arrivals::{Arrivals, Next, Node, Source};
+use netmap_logic::logic::arrivals::{Arrivals, Next, Node, Source, Taken};
 use proptest::prelude::*;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -51,6 +51,15 @@ fn list(arrivals: &Arrivals<Vec<Node>, Vec<Source>>, id: u32) -> Vec<(u32, u16)>
     list
 }
 
+/// Takes data of the connection whose turn it is, for the buffer `former`: the buffer, and the bytes in it.
+fn take(arrivals: &mut Arrivals<Vec<Node>, Vec<Source>>, former: u32) -> Option<(u32, u16)> {
+    let (_, fd, serial) = arrivals.head()?;
+    let taken = arrivals.take_data(former)?;
+    assert_eq!((taken.fd, taken.serial), (fd, serial));
+    let Taken { buffer, len, .. } = taken;
+    Some((buffer, len))
+}
+
 #[test]
 fn grouped() {
     let mut arrivals = arrivals();
@@ -61,37 +70,11 @@ fn grouped() {
     assert_eq!(store(&mut arrivals, 1, 7), 7);
     assert!(!arrivals.look());
     assert_eq!(arrivals.head(), Some((1, 11, 2)));
-    assert_eq!(
-        arrivals.due(),
-        Next::Data {
-            buffer: 100,
-            len: 10
-        }
-    );
-    arrivals.exchange(200);
-    assert_eq!(
-        arrivals.due(),
-        Next::Data {
-            buffer: 102,
-            len: 2
-        }
-    );
-    arrivals.exchange(201);
-    let nothing = Next::Nothing {
-        left: false,
-        gone: false,
-    };
-    assert_eq!(arrivals.due(), nothing);
+    assert_eq!(take(&mut arrivals, 200), Some((100, 10)));
+    assert_eq!(take(&mut arrivals, 201), Some((102, 2)));
+    // It has no more, and the next one's turn comes.
     assert_eq!(arrivals.head(), Some((0, 10, 1)));
-    assert_eq!(
-        arrivals.due(),
-        Next::Data {
-            buffer: 101,
-            len: 3
-        }
-    );
-    arrivals.exchange(202);
-    assert_eq!(arrivals.due(), nothing);
+    assert_eq!(take(&mut arrivals, 202), Some((101, 3)));
     assert_eq!(arrivals.head(), None);
     assert_eq!(arrivals.free_count(), BUFFERS);
 }
@@ -103,14 +86,7 @@ fn ends_come_after_data() {
     // What is left in the socket goes before the end and the error.
     arrivals.note(0, true, false, false, 104);
     arrivals.note(0, false, true, false, 0);
-    assert_eq!(
-        arrivals.due(),
-        Next::Data {
-            buffer: 100,
-            len: 5
-        }
-    );
-    arrivals.exchange(200);
+    assert_eq!(take(&mut arrivals, 200), Some((100, 5)));
     assert_eq!(
         arrivals.due(),
         Next::Nothing {
@@ -120,8 +96,7 @@ fn ends_come_after_data() {
     );
     store(&mut arrivals, 0, 2);
     arrivals.note(0, false, true, false, 0);
-    assert!(matches!(arrivals.due(), Next::Data { len: 2, .. }));
-    arrivals.exchange(201);
+    assert!(matches!(take(&mut arrivals, 201), Some((_, 2))));
     assert_eq!(arrivals.due(), Next::Error(104));
     arrivals.error_told();
     assert_eq!(
@@ -236,12 +211,13 @@ proptest! {
                         continue;
                     };
                     match arrivals.due() {
-                        Next::Data { buffer, len } => {
+                        Next::Data => {
+                            let (buffer, len) = take(&mut arrivals, slots[0]).unwrap();
                             prop_assert!(len > 0 && len <= ROOM);
                             prop_assert!(model[id as usize] >= usize::from(len));
                             model[id as usize] -= usize::from(len);
+                            slots.pop_front();
                             slots.push_back(buffer);
-                            arrivals.exchange(slots.pop_front().unwrap());
                         }
                         Next::Nothing { gone, .. } => {
                             prop_assert!(!gone);

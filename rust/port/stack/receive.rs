@@ -240,26 +240,32 @@ impl Live {
                 }
                 looked_at = serial;
             }
-            match arrivals.due() {
-                Next::Data { buffer, len } => {
-                    let Some(index) = vacant.next() else {
-                        return false;
-                    };
-                    let Some(entry) = held.shadow.get_mut(index as usize) else {
-                        return false;
-                    };
-                    // It is the kernel's, as that of any slot which is.
-                    let former = core::mem::replace(entry, buffer);
-                    stack.buffers.holders.give(buffer);
-                    arrivals.exchange(former);
+            let index = vacant.begin();
+            if let Some(entry) = held.shadow.get_mut(index as usize) {
+                let former = *entry;
+                let taken = if Span::is_empty(vacant) {
+                    None
+                } else {
+                    arrivals.take_data(former)
+                };
+                if let Some(taken) = taken {
+                    let _ = vacant.next();
+                    *entry = taken.buffer;
+                    // The former one is the kernel's, as that of any slot which is.
+                    stack.buffers.holders.give(taken.buffer);
                     let slot = Slot {
-                        buf_idx: buffer,
-                        len,
+                        buf_idx: taken.buffer,
+                        len: taken.len,
                         flags: 0,
                     };
-                    self.write(held, index, slot, (fd, serial), 0);
-                    *bytes = bytes.wrapping_add(u64::from(len));
+                    self.write(held, index, slot, (taken.fd, taken.serial), 0);
+                    *bytes = bytes.wrapping_add(u64::from(taken.len));
+                    continue;
                 }
+            }
+            match arrivals.due() {
+                // There is no slot for it.
+                Next::Data => return false,
                 Next::End => {
                     let Some(index) = vacant.next() else {
                         return false;

@@ -138,14 +138,13 @@ pub(super) struct Registered {
 }
 
 impl Stream for Registered {
-    fn store(&self, arrived: &Arrived<'_>) -> u32 {
+    fn store(&self, arrived: &Arrived<'_>, softirqs: &Softirq) -> u32 {
         let stack = &*self.stack;
         let size = stack.region.buf_size();
         let mut done = 0;
         let mut wake = false;
         while done < arrived.len() {
-            let softirqs = Softirq::off();
-            let mut arrivals = stack.arrivals(&softirqs);
+            let mut arrivals = stack.arrivals(softirqs);
             let Some(room) = arrivals.room(self.id) else {
                 break;
             };
@@ -154,7 +153,7 @@ impl Stream for Registered {
             let Some(buffer) = stack.region.buf_ptr(room.buffer) else {
                 break;
             };
-            // SAFETY: A buffer of `size` bytes, and `begin + part` is not more.
+            // SAFETY: A buffer of `size` bytes, and `begin + part` is not more. `done + part` is no more than what has arrived.
             let stored = unsafe { arrived.copy(done, buffer.add(begin as usize), part) };
             if !stored {
                 break;

@@ -27,9 +27,14 @@ use crate::{
         kring::Kring,
         queue::{Inner, Queue, SyncError}, //
     },
-    sys::socket::Locked, //
+    sys::socket::{Locked, Piece}, //
 };
 use core::cell::UnsafeCell;
+
+/// Slots of a connection that go to TCP together: as many as a packet of TCP has pieces.
+const BATCH: usize = 17;
+/// Slots that are read before what is in them is sent.
+const CHUNK: usize = 4 * BATCH;
 
 /// The queue of a transmit ring.
 ///
@@ -45,11 +50,11 @@ unsafe impl Sync for TxQueue {}
 // SAFETY: Nothing in it is bound to a thread.
 unsafe impl Send for TxQueue {}
 
-/// A slot that TCP has refused.
+/// A slot that is to be sent.
 #[derive(Clone, Copy, Default)]
 struct Waiting {
     fd: i32,
-    /// Number and identity of its connection.
+    /// Number and identity of its connection, if TCP has refused it; otherwise its descriptor says whose it is, and the identity is 0.
     id: u32,
     serial: u32,
     buffer: u32,
@@ -63,6 +68,10 @@ struct Live {
     waiting: KVVec<Waiting>,
     /// Those that are refused in the sync under way.
     refused: KVVec<Waiting>,
+    /// Those that were read and not yet dealt with.
+    chunk: KVec<Waiting>,
+    /// The payload of those that go to TCP together.
+    pieces: KVec<Piece>,
     /// Which sync it is, to know which connections have refused something in it. Not 0.
     turn: u32,
     /// The descriptor of which the program was told that there is no memory to register it.
@@ -89,6 +98,8 @@ impl TxQueue {
             stack,
             waiting: KVVec::with_capacity(slots as usize, GFP_CHARGED)?,
             refused: KVVec::with_capacity(slots as usize, GFP_CHARGED)?,
+            chunk: KVec::with_capacity(CHUNK, GFP_CHARGED)?,
+            pieces: KVec::with_capacity(BATCH, GFP_CHARGED)?,
             turn: 1,
             told: None,
         };
@@ -134,128 +145,146 @@ struct Turn<'a> {
 impl Turn<'_> {
     /// The connection of a slot, registered if it is new. [`None`] if that is not possible; the program is told so. `ENOMEM` if there is
     /// no memory for that now.
+    #[inline]
     fn connection(
         &mut self,
         sockets: &mut Sockets,
         slot: &Waiting,
-        is_new: bool,
     ) -> Result<Option<Arc<Connection>>> {
-        if !is_new {
-            let connection = sockets.get(slot.id, slot.serial).cloned();
-            // It is told once.
-            if connection.is_none() && self.stale != slot.serial {
-                self.stale = slot.serial;
-                self.stack.notify(slot.fd, slot.serial, ESTALE);
-            }
-            return Ok(connection);
-        }
-        if let Some(connection) = sockets.find(slot.fd) {
-            return Ok(Some(connection.clone()));
-        }
-        // Of the same one it is told once.
-        if self.failed == Some(slot.fd) {
+        if slot.serial == 0
+            && sockets.find(slot.fd).is_none()
+            && !self.register(sockets, slot.fd)?
+        {
             return Ok(None);
         }
-        match sockets.register(self.stack, slot.fd) {
-            Ok(connection) => Ok(Some(connection)),
-            // Were it dropped, a later one might be sent, and the stream have a hole.
+        let connection = match slot.serial {
+            0 => sockets.find(slot.fd),
+            serial => sockets.get(slot.id, serial),
+        };
+        // It is told once.
+        if connection.is_none() && self.stale != slot.serial {
+            self.stale = slot.serial;
+            self.stack.notify(slot.fd, slot.serial, ESTALE);
+        }
+        Ok(connection.cloned())
+    }
+
+    /// Registers a new connection. False if that is not possible; the program is told so, of the same one once. `ENOMEM` as above.
+    #[cold]
+    fn register(&mut self, sockets: &mut Sockets, fd: i32) -> Result<bool> {
+        if self.failed == Some(fd) {
+            return Ok(false);
+        }
+        match sockets.register(self.stack, fd) {
+            Ok(_) => Ok(true),
+            // Were the slot dropped, a later one might be sent, and the stream have a hole.
             Err(ENOMEM) => {
-                if self.told != Some(slot.fd) {
-                    self.told = Some(slot.fd);
-                    self.stack.notify(slot.fd, 0, ENOMEM);
+                if self.told != Some(fd) {
+                    self.stack.notify(fd, 0, ENOMEM);
                 }
+                self.told = Some(fd);
                 Err(ENOMEM)
             }
             Err(error) => {
-                self.failed = Some(slot.fd);
-                self.stack.notify(slot.fd, 0, error);
-                Ok(None)
+                self.failed = Some(fd);
+                self.stack.notify(fd, 0, error);
+                Ok(false)
             }
         }
     }
 
-    /// Sends the payload of a slot on the connection, which is locked and not dead.
+    /// Sends payload on the connection, which is locked and not dead.
     fn send(
         &mut self,
         connection: &Registered,
         locked: &mut Locked<'_, Registered>,
-        slot: Waiting,
+        pieces: &mut [Piece],
         more: bool,
-    ) -> Done {
-        let slot = Waiting {
-            id: connection.id,
-            serial: connection.serial,
-            ..slot
-        };
+    ) -> Result<u32> {
         if connection.refused.load(Ordering::Relaxed) == self.number {
-            return Done::Refused(slot);
+            return Err(EAGAIN);
         }
         if connection.ended.load(Ordering::Relaxed) {
-            self.dropped += 1;
-            return Done::Free(slot.buffer);
+            return Err(EPIPE);
         }
-        let len = u32::from(slot.payload.len());
-        let Some(data) = self.stack.payload(slot.buffer, slot.payload.offset()) else {
-            return Done::Free(slot.buffer);
-        };
-        let mut buffer = slot.buffer;
-        // SAFETY: The payload lies within its buffer, which lives as long as the region, and that as long as the pool's owner. We
+        let whole = pieces.iter().map(Piece::len).sum::<u32>();
+        // SAFETY: The payload lies within its buffers, which live as long as the region, and that as long as the pool's owner. We
         // hold the kring, and nobody else uses the pool.
-        let sent = unsafe { locked.send(&self.stack.buffers.pool, data, len, more, &mut buffer) };
+        let sent = unsafe { locked.send(&self.stack.buffers.pool, pieces, more) };
         match sent {
-            Ok(sent) if sent >= len => {
-                self.sent += 1;
-                self.bytes = self.bytes.wrapping_add(u64::from(len));
-                Done::Free(buffer)
-            }
-            Ok(sent) => {
-                self.bytes = self.bytes.wrapping_add(u64::from(sent));
-                // Less than the length of a slot.
-                let payload = slot.payload.without(sent as u16);
-                let to = self.stack.payload(buffer, payload.offset());
-                if let Some(to) = to.filter(|_| buffer != slot.buffer) {
-                    // TCP has the buffer with the part that it took: the rest goes to the one that the slot has now.
-                    // SAFETY: It lies within both buffers, as the whole did; they are different ones.
-                    unsafe {
-                        let from = data.add(sent as usize);
-                        from.copy_to_nonoverlapping(to, usize::from(payload.len()));
-                    }
-                }
-                connection.stall();
-                self.refuse(
-                    connection,
-                    Waiting {
-                        buffer,
-                        payload,
-                        ..slot
-                    },
-                )
-            }
-            Err(EAGAIN) => {
-                connection.stall();
-                self.refuse(connection, slot)
-            }
             // There is no memory, and nobody will say when there is.
-            Err(ENOBUFS) => {
-                self.stack.retry();
-                self.refuse(connection, slot)
-            }
+            Err(ENOBUFS) => self.stack.retry(),
+            // TCP says when it takes more. If it has taken a part, it has no room for the rest.
+            Err(EAGAIN) => connection.stall(),
+            Ok(sent) if sent < whole => connection.stall(),
+            Ok(_) => {}
             Err(error) => {
-                self.dropped += 1;
                 connection.ended.store(true, Ordering::Relaxed);
                 // Of the end of the connection it is told anyway.
                 if error == EPIPE {
-                    self.stack.notify(slot.fd, connection.serial, error);
+                    self.stack.notify(connection.fd, connection.serial, EPIPE);
                 }
-                Done::Free(buffer)
             }
         }
+        sent
+    }
+
+    /// What became of a slot that was sent with others. `left` is what TCP has accepted, or the error, of this one and those behind it.
+    fn outcome(
+        &mut self,
+        connection: &Registered,
+        slot: Waiting,
+        piece: &Piece,
+        left: &mut Result<u32>,
+    ) -> Done {
+        let len = u32::from(slot.payload.len());
+        let buffer = piece.buffer();
+        let sent = match left {
+            Ok(left) => {
+                let sent = (*left).min(len);
+                *left -= sent;
+                sent
+            }
+            Err(EAGAIN) | Err(ENOBUFS) => 0,
+            Err(_) => {
+                self.dropped += 1;
+                return Done::Free(buffer);
+            }
+        };
+        self.bytes = self.bytes.wrapping_add(u64::from(sent));
+        if sent == len {
+            self.sent += 1;
+            return Done::Free(buffer);
+        }
+        // Less than the length of a slot.
+        let payload = slot.payload.without(sent as u16);
+        let to = self.stack.payload(buffer, payload.offset());
+        if let Some(to) = to.filter(|_| buffer != slot.buffer) {
+            // TCP has the buffer with the part that it took: the rest goes to the one that the slot has now.
+            // SAFETY: It lies within both buffers, as the whole did; they are different ones.
+            unsafe {
+                let from = piece.data().add(sent as usize);
+                from.copy_to_nonoverlapping(to.as_ptr(), usize::from(payload.len()));
+            }
+        }
+        self.refuse(
+            connection,
+            Waiting {
+                buffer,
+                payload,
+                ..slot
+            },
+        )
     }
 
     /// Nothing more is tried on the connection in this sync.
     fn refuse(&mut self, connection: &Registered, slot: Waiting) -> Done {
         connection.refused.store(self.number, Ordering::Relaxed);
-        Done::Refused(slot)
+        Done::Refused(Waiting {
+            id: connection.id,
+            serial: connection.serial,
+            ..slot
+        })
     }
 }
 
@@ -281,49 +310,114 @@ fn read(held: &mut Inner, stack: &Stack, index: u32) -> Option<Waiting> {
     })
 }
 
-/// The slots of a sync, in their order.
+/// How far a sync is.
 struct Walk {
-    /// The slot that comes next, and how many there are from it on.
+    /// The slot that is read next, and how many there are from it on.
     index: u32,
     left: u32,
-    /// How many are behind us.
+    /// How many were read.
     position: usize,
+    /// The slot at fault, behind those that were read.
+    bad: Option<Untaken>,
+    /// Where the next slot goes that is done with. It is before the one that is read next.
+    to: u32,
 }
 
 impl Live {
-    /// The next slot, if there is one: that, and whether it is new. The error is the slot at fault.
+    /// Reads slots: those that wait, and then new ones. Returns whether the one behind them has the descriptor of the last one, at a
+    /// glance.
     #[inline]
-    fn peek(&self, held: &mut Inner, walk: &Walk) -> Result<Option<(Waiting, bool)>, Untaken> {
-        if walk.left == 0 {
-            return Ok(None);
+    fn read(&mut self, held: &mut Inner, walk: &mut Walk) -> bool {
+        let n = held.ring.num_slots();
+        self.chunk.clear();
+        while walk.left != 0 && walk.bad.is_none() {
+            if self.chunk.len() == CHUNK {
+                // SAFETY: An index of the span.
+                let pointer = Pointer::from_raw(unsafe { held.ring.read_pointer(walk.index) });
+                return self.chunk.last().is_some_and(|last| last.fd == pointer.fd);
+            }
+            let slot = match self.waiting.get(walk.position) {
+                Some(slot) => Some(*slot),
+                None => read(held, &self.stack, walk.index),
+            };
+            let Some(slot) = slot else {
+                walk.bad = Some(Untaken::alone(walk.index));
+                break;
+            };
+            // There is room.
+            let _ = self.chunk.push_within_capacity(slot);
+            walk.index = next(walk.index, n);
+            walk.left -= 1;
+            walk.position += 1;
         }
-        if let Some(slot) = self.waiting.get(walk.position) {
-            return Ok(Some((*slot, false)));
-        }
-        match read(held, &self.stack, walk.index) {
-            Some(slot) => Ok(Some((slot, true))),
-            None => Err(Untaken::alone(walk.index)),
-        }
+        false
     }
 
-    /// A slot has been dealt with; `to` is where the next one goes that is done with.
+    /// The slot that follows the first `count` of those from `from` on, which were read, if it goes with the first of them.
     #[inline]
-    fn settle(&mut self, held: &mut Inner, walk: &mut Walk, to: &mut u32, done: Done) {
-        let n = held.ring.num_slots();
+    fn following(&self, from: usize, count: usize) -> Option<&Waiting> {
+        let first = self.chunk.get(from)?;
+        self.chunk.get(from.wrapping_add(count)).filter(|slot| {
+            slot.fd == first.fd && slot.serial == first.serial && !slot.payload.is_empty()
+        })
+    }
+
+    /// Sends slots of one connection, from `from` on of those that were read, and as many as go to TCP together. `more` follow behind the
+    /// last one that was read. Returns how many they were.
+    #[inline]
+    fn send(
+        &mut self,
+        turn: &mut Turn<'_>,
+        connection: &Registered,
+        locked: &mut Locked<'_, Registered>,
+        (held, walk): (&mut Inner, &mut Walk),
+        (from, more): (usize, bool),
+    ) -> usize {
+        self.pieces.clear();
+        while let Some(slot) = self.following(from, self.pieces.len()) {
+            let data = self
+                .stack
+                .payload(slot.buffer, slot.payload.offset())
+                .filter(|_| self.pieces.len() < BATCH);
+            let Some(data) = data else {
+                break;
+            };
+            let piece = Piece::new(data, u32::from(slot.payload.len()), slot.buffer);
+            // There is room.
+            let _ = self.pieces.push_within_capacity(piece);
+        }
+        let count = self.pieces.len();
+        let more = if from.wrapping_add(count) == self.chunk.len() {
+            more
+        } else {
+            self.following(from, count).is_some()
+        };
+        let mut sent = turn.send(connection, locked, &mut self.pieces, more);
+        for index in 0..count {
+            // They are as many.
+            let slot = self.chunk.get(from.wrapping_add(index));
+            if let (Some(slot), Some(piece)) = (slot, self.pieces.get(index)) {
+                let done = turn.outcome(connection, *slot, piece, &mut sent);
+                self.settle(held, walk, done);
+            }
+        }
+        count
+    }
+
+    /// A slot has been dealt with.
+    #[inline]
+    fn settle(&mut self, held: &mut Inner, walk: &mut Walk, done: Done) {
         match done {
             Done::Free(buffer) => {
                 self.stack.buffers.holders.give(buffer);
-                write(held, *to, buffer, 0, Pointer::unnamed(self.stack.room));
-                *to = next(*to, n);
+                write(held, walk.to, buffer, 0, Pointer::unnamed(self.stack.room));
+                walk.to = next(walk.to, held.ring.num_slots());
             }
             Done::Refused(slot) => {
                 // There is room for as many as the ring has slots.
                 let _ = self.refused.push_within_capacity(slot);
             }
         }
-        walk.index = next(walk.index, n);
-        walk.left -= 1;
-        walk.position += 1;
     }
 
     /// Goes through the slots of `span`. Returns the slot behind those that are done with, and the one at fault, if any.
@@ -341,84 +435,66 @@ impl Live {
             told: self.told.take(),
             stale: 0,
         };
-        let mut to = span.begin();
         let mut walk = Walk {
-            index: to,
+            index: span.begin(),
             left: span.len(),
             position: 0,
+            bad: None,
+            to: span.begin(),
         };
         let mut sockets = stack.sockets();
-        let mut peeked = self.peek(held, &walk);
-        while let Ok(Some((slot, is_new))) = peeked {
-            let connection = if slot.payload.is_empty() {
-                Ok(None)
-            } else {
-                turn.connection(&mut sockets, &slot, is_new)
-            };
-            let Ok(connection) = connection else {
-                // It stays as it is, with all that follow, as if it had not been handed over yet.
-                stack.buffers.holders.give(slot.buffer);
-                stack.retry();
-                break;
-            };
-            let Some(connection) = connection else {
-                turn.dropped += u64::from(!slot.payload.is_empty());
-                self.settle(held, &mut walk, &mut to, Done::Free(slot.buffer));
-                peeked = self.peek(held, &walk);
-                continue;
-            };
-            // One that was closed meanwhile is to be forgotten, for its number may be another's.
-            if connection.refused.load(Ordering::Relaxed) == turn.number
-                || connection.is_stalled() && connection.is_open()
-            {
-                let slot = Waiting {
-                    id: connection.id,
-                    serial: connection.serial,
-                    ..slot
+        'all: while walk.left != 0 && walk.bad.is_none() {
+            let more = self.read(held, &mut walk);
+            let mut from = 0;
+            while let Some(slot) = self.chunk.get(from).copied() {
+                let is_whole = stack.payload(slot.buffer, slot.payload.offset()).is_some();
+                let connection = if slot.payload.is_empty() || !is_whole {
+                    Ok(None)
+                } else {
+                    turn.connection(&mut sockets, &slot)
                 };
-                let done = turn.refuse(&connection, slot);
-                self.settle(held, &mut walk, &mut to, done);
-                peeked = self.peek(held, &walk);
-                continue;
-            }
-            let locked = connection.lock().filter(|locked| !locked.is_dead());
-            let Some(mut locked) = locked else {
-                // It is closed. A slot that was there before is dropped; the number of a new one may be another connection's.
-                sockets.end(&stack, &connection, NOTHING);
-                continue;
-            };
-            // All slots of the connection that follow are sent with one lock.
-            let mut slot = slot;
-            loop {
-                // The slot at `to` may be this one, which has been read.
-                let ahead = Walk {
-                    index: next(walk.index, held.ring.num_slots()),
-                    left: walk.left - 1,
-                    position: walk.position + 1,
-                };
-                peeked = self.peek(held, &ahead);
-                let following = match &peeked {
-                    Ok(Some((slot, is_new))) => {
-                        let same = if *is_new {
-                            slot.fd == connection.fd
-                                && sockets
-                                    .find(slot.fd)
-                                    .is_some_and(|other| Arc::ptr_eq(other, &connection))
-                        } else {
-                            slot.serial == connection.serial
-                        };
-                        (same && !slot.payload.is_empty()).then_some(*slot)
+                let Ok(connection) = connection else {
+                    // It stays as it is, with all that follow, as if they had not been handed over yet.
+                    for slot in self.chunk.iter().skip(from) {
+                        stack.buffers.holders.give(slot.buffer);
                     }
-                    _ => None,
+                    walk.bad = None;
+                    stack.retry();
+                    break 'all;
                 };
-                let done = turn.send(&connection, &mut locked, slot, following.is_some());
-                self.settle(held, &mut walk, &mut to, done);
-                match following {
-                    Some(following) => slot = following,
-                    None => break,
+                let Some(connection) = connection else {
+                    turn.dropped += u64::from(!slot.payload.is_empty());
+                    self.settle(held, &mut walk, Done::Free(slot.buffer));
+                    from += 1;
+                    continue;
+                };
+                // One that was closed meanwhile is to be forgotten, for its number may be another's.
+                if connection.refused.load(Ordering::Relaxed) == turn.number
+                    || connection.is_stalled() && connection.is_open()
+                {
+                    let done = turn.refuse(&connection, slot);
+                    self.settle(held, &mut walk, done);
+                    from += 1;
+                    continue;
+                }
+                let locked = connection.lock().filter(|locked| !locked.is_dead());
+                let Some(mut locked) = locked else {
+                    // It is closed. A slot that was there before is dropped; the number of a new one may be another connection's.
+                    sockets.end(&stack, &connection, NOTHING);
+                    continue;
+                };
+                // All slots of the connection that follow are sent with one lock.
+                loop {
+                    let at = (from, more);
+                    let to = (&mut *held, &mut walk);
+                    from += self.send(&mut turn, &connection, &mut locked, to, at);
+                    if self.following(from.wrapping_sub(1), 1).is_none() {
+                        break;
+                    }
                 }
             }
         }
+        let (to, bad) = (walk.to, walk.bad);
         drop(sockets);
         self.told = turn.told;
         let n = held.ring.num_slots();
@@ -439,7 +515,7 @@ impl Live {
         if turn.dropped != 0 {
             drops.fetch_add(turn.dropped, Ordering::Relaxed);
         }
-        (to, peeked.err())
+        (to, bad)
     }
 }
 

@@ -107,9 +107,7 @@ impl StackPort {
     /// The side that sends.
     #[inline]
     pub fn tx(&mut self) -> StackTx<'_> {
-        StackTx {
-            ring: &mut self.port.tx_mut()[0].0,
-        }
+        StackTx::new(&mut self.port.tx_mut()[0].0)
     }
 
     /// Calls `f` with each slot that was received, by connection and in the order of its stream, and then releases them;
@@ -120,7 +118,7 @@ impl StackPort {
     pub fn receive(&mut self, mut f: impl FnMut(RawFd, Event<'_>, &mut StackTx<'_>)) -> u32 {
         let (_, tx, rx) = self.port.split();
         let ring = &mut rx[0].0;
-        let mut tx = StackTx { ring: &mut tx[0].0 };
+        let mut tx = StackTx::new(&mut tx[0].0);
         let (head, available) = ring.window();
         if available == 0 {
             return 0;
@@ -192,13 +190,23 @@ impl AsFd for StackPort {
 /// The side of a stack port that sends.
 pub struct StackTx<'p> {
     ring: &'p mut RawRing,
+    /// Octets of a buffer that are not for payload, no more than it has.
+    room: u32,
 }
 
-impl StackTx<'_> {
+impl<'p> StackTx<'p> {
+    #[inline]
+    fn new(ring: &'p mut RawRing) -> StackTx<'p> {
+        StackTx {
+            room: room(ring),
+            ring,
+        }
+    }
+
     /// Octets that a slot holds.
     #[inline]
     pub fn slot_len(&self) -> usize {
-        (self.ring.buffers().size() - room(self.ring)) as usize
+        (self.ring.buffers().size() - self.room) as usize
     }
 
     /// Slots that are free.
@@ -235,7 +243,7 @@ impl StackTx<'_> {
         if available == 0 {
             return false;
         }
-        let (skip, size) = (room(self.ring), self.slot_len());
+        let (skip, size) = (self.room, self.slot_len());
         let slot = self.ring.slot(head);
         // SAFETY: `head` is a slot of the ring, and the program's; `at` checks its buffer, of which the first `skip` octets are
         // left out. The buffer is in no other slot of this process, and the ring is borrowed.

@@ -83,7 +83,7 @@ fn what_is_sent_lies_behind_the_room_for_headers() {
     let memory = Memory::new();
     memory.put(28, SLOTS - 1);
     let mut ring = memory.ring(0);
-    let mut tx = StackTx { ring: &mut ring };
+    let mut tx = StackTx::new(&mut ring);
     assert_eq!((tx.space(), tx.slot_len()), (3, 48));
     let octets: Vec<u8> = (0..200).collect();
     assert_eq!(tx.send(7, &octets[..50]), 50);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c, emulated.c, stack.c, transmit.c, xdp.c), redirect.c, parameters.c. */
+/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c, emulated.c, stack.c, stack_send.c, transmit.c, xdp.c), redirect.c, parameters.c. */
 #ifndef NETMAP_HELPERS_H
 #define NETMAP_HELPERS_H
 

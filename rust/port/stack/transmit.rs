@@ -138,7 +138,11 @@ struct Turn<'a> {
 impl Turn<'_> {
     /// The connection of a slot, registered if it is new. [`None`] if that is not possible; the program is told so.
     #[inline]
-    fn connection(&mut self, sockets: &mut Sockets, slot: &Waiting) -> Option<Arc<Connection>> {
+    fn connection<'s>(
+        &mut self,
+        sockets: &'s mut Sockets,
+        slot: &Waiting,
+    ) -> Option<&'s Arc<Connection>> {
         if slot.serial == 0 && sockets.find(slot.fd).is_none() {
             self.register(sockets, slot.fd)?;
         }
@@ -149,7 +153,7 @@ impl Turn<'_> {
         if connection.is_none() {
             self.stack.notify(slot.fd, ESTALE);
         }
-        connection.cloned()
+        connection
     }
 
     /// Registers a new connection. [`None`] if that is not possible; the program is told so, of the same one once.
@@ -351,11 +355,11 @@ impl Live {
     ) -> usize {
         self.pieces.clear();
         while let Some(slot) = self.following(from, self.pieces.len()) {
-            let data = self
-                .stack
-                .payload(slot.buffer, slot.payload.offset())
-                .filter(|_| self.pieces.len() < BATCH);
-            let Some(data) = data else {
+            if self.pieces.len() == BATCH {
+                break;
+            }
+            // It was accepted: there is such a buffer.
+            let Some(data) = self.stack.payload(slot.buffer, slot.payload.offset()) else {
                 break;
             };
             let piece = Piece::new(data, u32::from(slot.payload.len()), slot.buffer);
@@ -363,6 +367,10 @@ impl Live {
             let _ = self.pieces.push_within_capacity(piece);
         }
         let count = self.pieces.len();
+        if let (0, Some(slot)) = (count, self.chunk.get(from)) {
+            self.settle(held, walk, Done::Free(slot.buffer));
+            return 1;
+        }
         let more = if from.wrapping_add(count) == self.chunk.len() {
             more
         } else {
@@ -420,8 +428,7 @@ impl Live {
             let more = self.read(held, &mut walk);
             let mut from = 0;
             while let Some(slot) = self.chunk.get(from).copied() {
-                let is_whole = stack.payload(slot.buffer, slot.payload.offset()).is_some();
-                let connection = if slot.payload.is_empty() || !is_whole {
+                let connection = if slot.payload.is_empty() {
                     None
                 } else {
                     turn.connection(&mut sockets, &slot)
@@ -436,25 +443,29 @@ impl Live {
                 if connection.refused.load(Ordering::Relaxed) == turn.number
                     || connection.is_stalled() && connection.is_open()
                 {
-                    let done = turn.refuse(&connection, slot);
+                    let done = turn.refuse(connection, slot);
                     self.settle(held, &mut walk, done);
                     from += 1;
                     continue;
                 }
-                let locked = connection.lock().filter(|locked| !locked.is_dead());
-                let Some(mut locked) = locked else {
-                    // It is closed. A slot that was there before is dropped; the number of a new one may be another connection's.
-                    sockets.end(&stack, &connection, &mut KVec::new());
-                    continue;
-                };
-                // All slots of the connection that follow are sent with one lock.
-                loop {
-                    let at = (from, more);
-                    let to = (&mut *held, &mut walk);
-                    from += self.send(&mut turn, &connection, &mut locked, to, at);
-                    if self.following(from.wrapping_sub(1), 1).is_none() {
-                        break;
+                let dead = match connection.lock().filter(|locked| !locked.is_dead()) {
+                    Some(mut locked) => {
+                        // All slots of the connection that follow are sent with one lock.
+                        loop {
+                            let at = (from, more);
+                            let to = (&mut *held, &mut walk);
+                            from += self.send(&mut turn, connection, &mut locked, to, at);
+                            if self.following(from.wrapping_sub(1), 1).is_none() {
+                                break;
+                            }
+                        }
+                        None
                     }
+                    None => Some(connection.clone()),
+                };
+                // A slot that was there before is dropped; the number of a new one may be another connection's.
+                if let Some(connection) = dead {
+                    sockets.end(&stack, &connection, &mut KVec::new());
                 }
             }
         }

@@ -53,6 +53,9 @@ struct netmap_stack_pool {
 	struct llist_head returned;
 	/* Those that can be used; of whoever sends. */
 	struct llist_node *spare;
+	/* What is sent; of the same. On the stack they would be set to zero for each call. */
+	struct msghdr msg;
+	struct bio_vec bvecs[MAX_SKB_FRAGS];
 	/* One for the port, and one for each that TCP holds. */
 	refcount_t users;
 	struct work_struct gone;
@@ -380,13 +383,13 @@ static void settle_chain(struct netmap_stack_ubuf *chain, struct netmap_stack_pi
  */
 int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, struct netmap_stack_piece *pieces, u32 count, bool more)
 {
-	struct bio_vec bvecs[MAX_SKB_FRAGS];
+	struct bio_vec *bvecs = pool->bvecs;
+	struct msghdr *msg = &pool->msg;
 	int all = 0;
 
 	while (count) {
 		u32 i, part = min(count, MAX_SKB_FRAGS);
 		struct netmap_stack_ubuf *chain = take_chain(pool, sk, &part);
-		struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
 		size_t len = 0;
 		int sent, again = 0;
 
@@ -394,17 +397,17 @@ int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, struct ne
 			bvec_set_virt(&bvecs[i], pieces[i].data, pieces[i].len);
 			len += pieces[i].len;
 		}
-		iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvecs, part, len);
+		iov_iter_bvec(&msg->msg_iter, ITER_SOURCE, bvecs, part, len);
+		msg->msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 		if (more || part < count)
-			msg.msg_flags |= MSG_MORE;
-		if (chain) {
-			msg.msg_flags |= MSG_ZEROCOPY;
-			msg.msg_ubuf = &chain->uarg;
-			msg.sg_from_iter = fill_skb;
-		}
+			msg->msg_flags |= MSG_MORE;
+		if (chain)
+			msg->msg_flags |= MSG_ZEROCOPY;
+		msg->msg_ubuf = chain ? &chain->uarg : NULL;
+		msg->sg_from_iter = fill_skb;
 		/* The error of a connection that lives is one of a packet, as IP_RECVERR has it reported; it is reported once. */
 		do
-			sent = tcp_sendmsg_locked(sk, &msg, len);
+			sent = tcp_sendmsg_locked(sk, msg, len);
 		while (sent < 0 && sent != -EAGAIN && may_send(sk) && !again++);
 		if (chain)
 			settle_chain(chain, pieces, part, max(sent, 0));

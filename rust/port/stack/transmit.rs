@@ -146,11 +146,11 @@ impl Turn<'_> {
     /// The connection of a slot, registered if it is new. [`None`] if that is not possible; the program is told so. `ENOMEM` if there is
     /// no memory for that now.
     #[inline]
-    fn connection(
+    fn connection<'s>(
         &mut self,
-        sockets: &mut Sockets,
+        sockets: &'s mut Sockets,
         slot: &Waiting,
-    ) -> Result<Option<Arc<Connection>>> {
+    ) -> Result<Option<&'s Arc<Connection>>> {
         if slot.serial == 0
             && sockets.find(slot.fd).is_none()
             && !self.register(sockets, slot.fd)?
@@ -166,7 +166,7 @@ impl Turn<'_> {
             self.stale = slot.serial;
             self.stack.notify(slot.fd, slot.serial, ESTALE);
         }
-        Ok(connection.cloned())
+        Ok(connection)
     }
 
     /// Registers a new connection. False if that is not possible; the program is told so, of the same one once. `ENOMEM` as above.
@@ -176,7 +176,10 @@ impl Turn<'_> {
             return Ok(false);
         }
         match sockets.register(self.stack, fd) {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.told = self.told.filter(|told| *told != fd);
+                Ok(true)
+            }
             // Were the slot dropped, a later one might be sent, and the stream have a hole.
             Err(ENOMEM) => {
                 if self.told != Some(fd) {
@@ -375,11 +378,11 @@ impl Live {
     ) -> usize {
         self.pieces.clear();
         while let Some(slot) = self.following(from, self.pieces.len()) {
-            let data = self
-                .stack
-                .payload(slot.buffer, slot.payload.offset())
-                .filter(|_| self.pieces.len() < BATCH);
-            let Some(data) = data else {
+            if self.pieces.len() == BATCH {
+                break;
+            }
+            // It was accepted: there is such a buffer.
+            let Some(data) = self.stack.payload(slot.buffer, slot.payload.offset()) else {
                 break;
             };
             let piece = Piece::new(data, u32::from(slot.payload.len()), slot.buffer);
@@ -387,6 +390,10 @@ impl Live {
             let _ = self.pieces.push_within_capacity(piece);
         }
         let count = self.pieces.len();
+        if let (0, Some(slot)) = (count, self.chunk.get(from)) {
+            self.settle(held, walk, Done::Free(slot.buffer));
+            return 1;
+        }
         let more = if from.wrapping_add(count) == self.chunk.len() {
             more
         } else {
@@ -447,8 +454,7 @@ impl Live {
             let more = self.read(held, &mut walk);
             let mut from = 0;
             while let Some(slot) = self.chunk.get(from).copied() {
-                let is_whole = stack.payload(slot.buffer, slot.payload.offset()).is_some();
-                let connection = if slot.payload.is_empty() || !is_whole {
+                let connection = if slot.payload.is_empty() {
                     Ok(None)
                 } else {
                     turn.connection(&mut sockets, &slot)
@@ -472,25 +478,29 @@ impl Live {
                 if connection.refused.load(Ordering::Relaxed) == turn.number
                     || connection.is_stalled() && connection.is_open()
                 {
-                    let done = turn.refuse(&connection, slot);
+                    let done = turn.refuse(connection, slot);
                     self.settle(held, &mut walk, done);
                     from += 1;
                     continue;
                 }
-                let locked = connection.lock().filter(|locked| !locked.is_dead());
-                let Some(mut locked) = locked else {
-                    // It is closed. A slot that was there before is dropped; the number of a new one may be another connection's.
-                    sockets.end(&stack, &connection, NOTHING);
-                    continue;
-                };
-                // All slots of the connection that follow are sent with one lock.
-                loop {
-                    let at = (from, more);
-                    let to = (&mut *held, &mut walk);
-                    from += self.send(&mut turn, &connection, &mut locked, to, at);
-                    if self.following(from.wrapping_sub(1), 1).is_none() {
-                        break;
+                let dead = match connection.lock().filter(|locked| !locked.is_dead()) {
+                    Some(mut locked) => {
+                        // All slots of the connection that follow are sent with one lock.
+                        loop {
+                            let at = (from, more);
+                            let to = (&mut *held, &mut walk);
+                            from += self.send(&mut turn, connection, &mut locked, to, at);
+                            if self.following(from.wrapping_sub(1), 1).is_none() {
+                                break;
+                            }
+                        }
+                        None
                     }
+                    None => Some(connection.clone()),
+                };
+                // A slot that was there before is dropped; the number of a new one may be another connection's.
+                if let Some(connection) = dead {
+                    sockets.end(&stack, &connection, NOTHING);
                 }
             }
         }

@@ -28,7 +28,7 @@ install:
 	@[ -n "$(INSTALL_MOD_PATH)" ] || PATH="$$PATH:/usr/sbin:/sbin" depmod "$(release)"
 	install -d "$(DESTDIR)$(PREFIX)/include/net" "$(DESTDIR)$(PREFIX)/share/man/man4"
 	install -m 644 include/uapi/net/*.h "$(DESTDIR)$(PREFIX)/include/net/"
-	install -m 644 Documentation/netmap.4 "$(DESTDIR)$(PREFIX)/share/man/man4/"
+	install -m 644 Documentation/netmap.4 Documentation/stackmap.4 "$(DESTDIR)$(PREFIX)/share/man/man4/"
 
 clean:
 	@[ ! -e "$(KDIR)/Makefile" ] || $(MAKE) -C "$(KDIR)" M="$(CURDIR)" clean
@@ -75,7 +75,7 @@ help:
 	@echo 'make test            each feature and each NIC family; TIER=full for all tests; KERNEL=stable, sid or debug'
 	@echo '                     TESTS="NAME --nic igb --vm plain" for some'
 	@echo 'make soak            traffic, binds, kills and events for SOAK=30 minutes; KERNEL=debug'
-	@echo 'make bench           guest instructions per packet; OUT=DIR for bench.json and a chart; ROW=NAME for one row'
+	@echo 'make bench           guest instructions per packet, and per request; OUT=DIR for bench.json and a chart; ROW=NAME for one row'
 	@echo 'make fuzz            random programs against the debug kernel, FUZZ=30 minutes; a report of what they reached'
 	@echo 'make tools           the programs of tools/; prints their directory'
 	@echo 'make clippy, rustfmt-check, shellcheck'

@@ -2,7 +2,7 @@
 
 //! The user ABI of `/dev/netmap` as Rust types.
 //!
-//! Types and constants are those of `include/uapi/net/netmap.h` and `netmap_legacy.h`. Types have
+//! Types and constants are those of `include/uapi/net/netmap.h`, `netmap_legacy.h` and `netmap_stack.h`. Types have
 //! Rust names, their fields and all constants the C ones. Every structure has the C layout with all
 //! padding spelled out as fields, so that no byte of a value copied to a program is uninitialised.
 //! Sizes and offsets are asserted at the end of this file.
@@ -71,12 +71,47 @@ pub struct Ring {
     pub offset_mask: u64,
     /// Alignment of the buffers that offsets must keep, in bytes.
     pub buf_align: u64,
+    /// Receive ring of a stack port: distance in bytes from this ring to its [`StackRuns`]; else 0.
+    pub stack_ofs: i64,
+    /// Stack ports: bytes at the begin of each buffer that are left to headers; else 0.
+    pub stack_room: u32,
     /// Padding.
-    pub pad2: [u8; 56],
+    pub pad2: [u8; 44],
     /// Room that the program may use for its own lock.
     pub sem: [u8; 128],
     /// The slots.
     pub slot: [Slot; 0],
+}
+
+/// `struct netmap_stack_run`: slots of one connection.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StackRun {
+    /// The connection's descriptor.
+    pub fd: i32,
+    /// Index of the first slot.
+    pub first: u32,
+    /// How many there are, around the ring.
+    pub count: u32,
+}
+
+/// `struct netmap_stack_runs`: what is in a receive ring, by connection.
+#[repr(C)]
+pub struct StackRuns {
+    /// How many runs there are.
+    pub count: u32,
+    /// How many there is room for.
+    pub max: u32,
+    /// The runs.
+    pub run: [StackRun; 0],
+}
+
+/// `struct nmreq_pst_fd_reg`: the body of `NETMAP_REQ_PST_FD_REG` and `NETMAP_REQ_PST_FD_UNREG`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StackSocket {
+    /// The connection's descriptor.
+    pub fd: i32,
 }
 
 /// `struct netmap_if`: what a binding got, followed by one `i64` offset per ring.
@@ -450,13 +485,13 @@ pub struct Offsets {
     pub nro_min_gap: u64,
 }
 
-/// `struct nm_ifreq`: the argument of `NIOCCONFIG`.
+/// `struct nm_ifreq`: the argument of `NIOCCONFIG`, whose data begin with a descriptor.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwitchConfig {
-    /// Name of the switch, NUL terminated.
+    /// Not looked at.
     pub nifr_name: [u8; IFNAMSIZ],
-    /// Opaque to netmap.
+    /// An `int`, and what is not looked at.
     pub data: [u8; NM_IFRDATA_LEN],
 }
 
@@ -475,7 +510,8 @@ assert_layout! {
     Timeval 16 { tv_sec 0, tv_usec 8 }
     Ring 256 {
         buf_ofs 0, num_slots 8, nr_buf_size 12, ringid 16, dir 18, head 20, cur 24, tail 28,
-        flags 32, pad1 36, ts 40, offset_mask 56, buf_align 64, pad2 72, sem 128, slot 256,
+        flags 32, pad1 36, ts 40, offset_mask 56, buf_align 64, stack_ofs 72,
+        stack_room 80, pad2 84, sem 128, slot 256,
     }
     Interface 56 {
         ni_name 0, ni_version 16, ni_flags 20, ni_tx_rings 24, ni_rx_rings 28, ni_bufs_head 32,
@@ -526,4 +562,7 @@ assert_layout! {
         nro_min_gap 48,
     }
     SwitchConfig 272 { nifr_name 0, data 16 }
+    StackRun 12 { fd 0, first 4, count 8 }
+    StackRuns 8 { count 0, max 4, run 8 }
+    StackSocket 4 { fd 0 }
 }

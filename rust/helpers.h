@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c, emulated.c, transmit.c, xdp.c), redirect.c, parameters.c. */
+/* What Rust finds of the module's C: shims for what it cannot call itself (helpers.c, skb.c, emulated.c, stack.c, stack_send.c, transmit.c, xdp.c), redirect.c, parameters.c. */
 #ifndef NETMAP_HELPERS_H
 #define NETMAP_HELPERS_H
 
@@ -225,6 +225,72 @@ void *netmap_tx_reuse(struct sk_buff *skb, u32 headroom);
 void netmap_tx_finish(struct sk_buff *skb, struct net_device *dev, u16 index, u32 len);
 u32 netmap_tx_copy(struct net_device *dev, u16 index, struct netmap_kept *kept, struct netmap_packet *packets, u32 count);
 u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom);
+
+/* What is new of a socket whose data goes through rings. */
+enum netmap_stack_news {
+	/* There may be something in it. */
+	NETMAP_STACK_LEFT = 1,
+	/* All there will ever be was read. */
+	NETMAP_STACK_END = 2,
+	/* It may take something. */
+	NETMAP_STACK_WRITABLE = 4,
+	/* TCP is done with it. */
+	NETMAP_STACK_GONE = 8,
+};
+
+struct netmap_stack_sock;
+struct netmap_stack_pool;
+
+struct netmap_stack_ops {
+	/* Stores octets of a packet, and says how many. With softirqs off, or as one. */
+	u32 (*store)(struct netmap_stack_sock *socket, const struct sk_buff *skb, u32 offset, u32 len);
+	/* Says what is new, and the socket's error or 0. */
+	void (*news)(struct netmap_stack_sock *socket, u32 news, int error);
+};
+
+/* A socket whose data goes through rings; see stack.c. */
+struct netmap_stack_sock {
+	const struct netmap_stack_ops *ops;
+	struct sock *sk;
+	spinlock_t lock;
+	/* It was disconnected, and may have another connection since. */
+	bool disconnected;
+};
+
+/* The device by which the packets of connections leave: addresses to be compared, and not followed. */
+struct netmap_stack_place {
+	const void *net;
+	int ifindex;
+};
+
+struct netmap_stack_place netmap_stack_place_of(const struct net_device *dev);
+void netmap_stack_sock_init(struct netmap_stack_sock *socket, const struct netmap_stack_ops *ops);
+
+/* Payload to be sent, and the buffer in which it lies. */
+struct netmap_stack_piece {
+	void *data;
+	u32 len;
+	u32 buffer;
+};
+
+struct netmap_stack_pool *netmap_stack_pool_new(const u32 *buffers, u32 count, void (*done)(void *owner), void *owner);
+void netmap_stack_pool_put(struct netmap_stack_pool *pool);
+u32 netmap_stack_pool_held(struct netmap_stack_pool *pool);
+void netmap_stack_settle(void);
+int netmap_stack_find(int fd, const struct netmap_stack_place *place, struct sock **result);
+void netmap_stack_sock_put(struct sock *sk);
+int netmap_stack_attach(struct netmap_stack_sock *socket, struct sock *sk);
+void netmap_stack_detach(struct netmap_stack_sock *socket, struct sock *sk);
+struct sock *netmap_stack_lock(struct netmap_stack_sock *socket, bool *dead);
+bool netmap_stack_is_closed(const struct netmap_stack_sock *socket);
+bool netmap_stack_is_open(const struct netmap_stack_sock *socket);
+void netmap_stack_unlock(struct sock *sk, bool push);
+void netmap_stack_sync(struct netmap_stack_sock *socket);
+bool netmap_stack_copy(const struct sk_buff *skb, u32 offset, void *to, u32 len);
+u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket);
+int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, struct netmap_stack_piece *pieces, u32 count, bool more);
+void netmap_stack_unread(struct sock *sk, const void *data, u32 len, bool last);
+void netmap_stack_announce(struct sock *sk);
 
 bool netmap_message_allowed(void);
 bool netmap_refusal_allowed(void);

@@ -21,12 +21,15 @@
 //! 3. the mutex of a port ([`port`]), which of its rings are in use; in it that of what it is of, as a NIC with its device;
 //! 4. the mutex of the redirected functions, and that of a NIC's taken queues and, in it, of its RSS table ([`nic`]);
 //! 5. a kring, stopped ([`ring::kring::Kring::stop`]) or held for a sync;
-//! 6. the mutex of a region ([`mem`]);
-//! 7. `netif_addr_lock`, `netif_tx_lock`, the queue lock and the device lock of host rings, the lock of an inbox's senders, and
-//!    the mutex of the table of emulated ports.
+//! 6. the mutex of a stack port's connections, and in it the locks of sockets ([`port::stack`]);
+//! 7. the mutex of a region ([`mem`]);
+//! 8. `netif_addr_lock`, `netif_tx_lock`, the queue lock and the device lock of host rings, the lock of an inbox's senders, and
+//!    the mutexes of the tables of emulated and of stack ports, and the spin lock of what has arrived on a stack port's connections.
 //!
 //! A sync takes the busy flag of its own kring. It takes no mutex, except that of the region when it is handed a buffer of
-//! another group. A sync that forwards from a host ring takes the flags of transmit krings as well, one at a time, and only
+//! another group, and that one of a stack port takes those of 6, and the region's in these. A task that has a socket's lock may wait
+//! for the RTNL mutex, or for as long as it likes: so whoever has stopped a kring of a stack port, or waits for that, holds none of 1
+//! to 4, unless no connection is registered. A sync that forwards from a host ring takes the flags of transmit krings as well, one at a time, and only
 //! those that are free: it never waits for one while it holds another, so there is no order between krings. A page fault on
 //! a mapped region takes that region's mutex, which nests inside the program's `mmap_lock`. Interrupts and the stack's
 //! transmit path take the queue lock of a host ring, wake wait queues, and find ports under RCU. An interrupt takes a
@@ -74,6 +77,7 @@ struct Netmap {
     // Dropped after the device: without that no port is left that has to be notified.
     _notifiers: nic::driver::events::Notifiers,
     _emulated: port::emulated::events::Notifier,
+    _stack: port::stack::events::Notifier,
 }
 
 impl kernel::InPlaceModule for Netmap {
@@ -87,6 +91,8 @@ impl kernel::InPlaceModule for Netmap {
             _notifiers: nic::driver::events::Notifiers::register()?,
             // SAFETY: As above.
             _emulated: unsafe { port::emulated::events::Notifier::register() }?,
+            // SAFETY: As above.
+            _stack: unsafe { port::stack::events::Notifier::register() }?,
             device <- dev::CharDevice::register(),
         })
     }

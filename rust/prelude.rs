@@ -32,3 +32,9 @@ pub(crate) const EOPNOTSUPP: Error = error(kernel::bindings::EOPNOTSUPP);
 
 /// The interface is down.
 pub(crate) const ENETDOWN: Error = error(kernel::bindings::ENETDOWN);
+
+/// The socket that a number stood for is gone.
+pub(crate) const ESTALE: Error = error(kernel::bindings::ESTALE);
+
+/// No memory for buffers.
+pub(crate) const ENOBUFS: Error = error(kernel::bindings::ENOBUFS);

@@ -8,209 +8,10 @@
  * An allocator may have a second way. Where failures last, all allocations after the first that fails do so too.
  */
 #include <dirent.h>
-#include <fnmatch.h>
-#include <sys/klog.h>
+#include "faults.h"
 #include "host.h"
-#include "kernel_file.h"
 
-#define FAULTS	"/sys/kernel/debug"
 #define LEN	100
-/* Few buffers: the thousandth of them is taken as the first is. */
-#define SLOTS	64
-
-static const char *const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
-
-static int put(const char *text, const char *format, const char *a, const char *b)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), format, a, b);
-	return write_file(path, text);
-}
-
-/* Where the function ends that starts here: where the next one starts. */
-static unsigned long end_of(unsigned long start)
-{
-	unsigned long end = ~0UL, at;
-	char line[512];
-	FILE *f = fopen("/proc/kallsyms", "r");
-
-	if (!f)
-		return start;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "%lx", &at) == 1 && at > start && at < end)
-			end = at;
-	fclose(f);
-	return end;
-}
-
-/* Where a function of the kernel starts and ends; 0 if it has none with a name of this pattern. */
-static unsigned long extent_of(const char *pattern, unsigned long *end)
-{
-	unsigned long start = 0, at;
-	char line[512], symbol[256];
-	FILE *f = fopen("/proc/kallsyms", "r");
-
-	if (!f)
-		return 0;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "%lx %*c %255s", &at, symbol) == 2 && !fnmatch(pattern, symbol, 0))
-			start = at;
-	fclose(f);
-	*end = end_of(start);
-	return start;
-}
-
-/* Only what code between two addresses is on the stack of fails. */
-static int aim_at(unsigned long start, unsigned long end)
-{
-	char text[32];
-	int err = 0;
-	size_t i;
-
-	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		snprintf(text, sizeof(text), "0x%lx", start);
-		err = err ?: put(text, FAULTS "/%s/%s", kinds[i], "require-start");
-		snprintf(text, sizeof(text), "0x%lx", end);
-		err = err ?: put(text, FAULTS "/%s/%s", kinds[i], "require-end");
-	}
-	return err;
-}
-
-static int aim_at_module(const char *name)
-{
-	/* Of its code alone: its data is elsewhere, so that its size does not tell. */
-	unsigned long start = ~0UL, end = 0, at;
-	char line[512], module[64], type;
-	FILE *f = fopen("/proc/kallsyms", "r");
-
-	if (!f)
-		return -errno;
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx %c %*s [%63[^]]", &at, &type, module) != 3 || strcmp(module, name) ||
-		    (type != 't' && type != 'T'))
-			continue;
-		start = at < start ? at : start;
-		end = at > end ? at : end;
-	}
-	fclose(f);
-	return start < end ? aim_at(start, end_of(end)) : -ENOENT;
-}
-
-/*
- * Only what netmap's code is on the stack of fails, whether or not it could have slept instead; but not the DMA debugger's
- * own notes, for it would end its work.
- */
-static int aim(void)
-{
-	unsigned long notes, notes_end;
-	char text[32];
-	size_t i;
-	int err;
-
-	err = aim_at_module("netmap");
-	if (err)
-		return err;
-	notes = extent_of("add_dma_entry", &notes_end);
-	if (!notes)
-		return -ENOENT;
-	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		err = put("32", FAULTS "/%s/%s", kinds[i], "stacktrace-depth");
-
-		snprintf(text, sizeof(text), "0x%lx", notes);
-		err = err ?: put(text, FAULTS "/%s/%s", kinds[i], "reject-start");
-		snprintf(text, sizeof(text), "0x%lx", notes_end);
-		err = err ?: put(text, FAULTS "/%s/%s", kinds[i], "reject-end");
-		err = err ?: put("2", FAULTS "/%s/%s", kinds[i], "verbose");
-		err = err ?: put("0", FAULTS "/%s/%s", kinds[i], "verbose_ratelimit_interval_ms");
-		/* For failures that last. */
-		err = err ?: put("Y", FAULTS "/%s/%s", kinds[i], "task-filter");
-		err = err ?: put("-1", FAULTS "/%s/%s", kinds[i], "times");
-		if (err)
-			return err;
-	}
-	return put("0", FAULTS "/%s/%s", kinds[0], "ignore-gfp-wait") ?:
-	       put("0", FAULTS "/%s/%s", kinds[1], "ignore-gfp-wait") ?:
-	       put("0", FAULTS "/%s/%s", kinds[1], "min-order");
-}
-
-static int arm(long n)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%ld", n);
-	return put(text, "/proc/%s/%s", "thread-self", "fail-nth") ?:
-	       put(n ? "1" : "0", "/proc/%s/%s", "thread-self", "make-it-fail");
-}
-
-/* Whether allocations that come after the one that fails do so too. */
-static int last(bool on)
-{
-	return put(on ? "100" : "0", FAULTS "/%s/%s", kinds[0], "probability") ?:
-	       put(on ? "100" : "0", FAULTS "/%s/%s", kinds[1], "probability");
-}
-
-/* Whether the failure was met; none is left to come. */
-static bool met(void)
-{
-	bool failed = number_in("/proc/%s/fail-nth", "thread-self") == 0;
-
-	arm(0);
-	return failed;
-}
-
-/* From here out, a failure's way through netmap is as long as tells where it was met. */
-#define FRAMES	4
-#define SITES	1000
-
-/* The places in netmap that failures were met in, each once: "FUNCTION+OFFSET", and after spaces those that called it. */
-struct sites {
-	char place[SITES][1024];
-	int count;
-	int log;
-};
-
-static void add_site(struct sites *sites, const char *place)
-{
-	int i;
-
-	for (i = 0; i < sites->count; i++)
-		if (!strcmp(sites->place[i], place))
-			return;
-	if (*place && i < SITES)
-		snprintf(sites->place[sites->count++], sizeof(sites->place[0]), "%s", place);
-}
-
-/* Reads on in the kernel's log, whose records are "PRIORITY,NUMBER,TIME,FLAGS;TEXT". */
-static void add_sites(struct sites *sites)
-{
-	char record[2048], place[1024] = "";
-	size_t used = 0;
-	int frames = FRAMES;
-	ssize_t len;
-
-	while ((len = read(sites->log, record, sizeof(record) - 1)) > 0) {
-		char *text = memchr(record, ';', len);
-		int length;
-
-		record[len] = 0;
-		if (!text)
-			continue;
-		if (strstr(text, "FAULT_INJECTION")) {
-			add_site(sites, place);
-			used = frames = 0;
-			*place = 0;
-		}
-		if (frames == FRAMES || !strstr(text, "+0x") || !strstr(text, "[netmap]") || strchr(text, '?'))
-			continue;
-		text += 1 + strspn(text + 1, " ");
-		length = strcspn(text, "/\n");
-		if (used + length + 2 > sizeof(place))
-			continue;
-		used += snprintf(place + used, sizeof(place) - used, "%s%.*s", frames++ ? " " : "", length, text);
-	}
-	add_site(sites, place);
-}
 
 /* How many messages (MSI-X, MSI) the NIC's driver has. */
 static int count_interrupts(void)
@@ -240,13 +41,8 @@ FIXTURE(failures) {
 FIXTURE_SETUP(failures)
 {
 	ASSERT_EQ(0, aim());
-	self->sites = calloc(1, sizeof(*self->sites));
+	self->sites = open_sites();
 	ASSERT_NE(NULL, self->sites);
-	self->sites->log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	ASSERT_LE(0, self->sites->log);
-	ASSERT_LE(0, lseek(self->sites->log, 0, SEEK_END));
-	/* The stacks need not go over the serial line. */
-	ASSERT_EQ(0, klogctl(8, NULL, 4));
 	self->near = packet_socket(nic_name(), PROTOCOL, false);
 	self->far = packet_socket(peer_name(), PROTOCOL, false);
 	ASSERT_LE(0, self->near);
@@ -259,23 +55,9 @@ FIXTURE_SETUP(failures)
 
 FIXTURE_TEARDOWN(failures)
 {
-	int i;
-
-	klogctl(8, NULL, 7);
-	last(false);
-	/* For scripts/failure-sites, which knows the lines of the source. */
-	for (i = 0; i < self->sites->count; i++)
-		printf("# failed at %s\n", self->sites->place[i]);
-	fflush(stdout);
-	close(self->sites->log);
+	close_sites(self->sites);
 	close(self->near);
 	close(self->far);
-	free(self->sites);
-}
-
-static bool is_of_failure(int err)
-{
-	return err == 0 || err == -ENOMEM || err == -EFAULT;
 }
 
 /* As stack_carries(); of a frame that is lost the NICs' own counters tell where, and their drivers perhaps why. */
@@ -462,7 +244,7 @@ TEST_F_TIMEOUT(failures, of_a_restart, 1200)
 		return;
 	snprintf(command, sizeof(command), "ethtool -G %s rx 80 tx 80", nic_name());
 	ASSERT_EQ(0, system(command));
-	ASSERT_EQ(0, put("restart", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
+	ASSERT_EQ(0, write_to("restart", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
 	for (n = 1; failed; n += 5) {
 		struct nmreq_register reg = { .nr_mode = NR_REG_ALL_NIC };
 		int err, fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
@@ -484,7 +266,7 @@ TEST_F_TIMEOUT(failures, of_a_restart, 1200)
 		ASSERT_GT(2000, n);
 	}
 	TH_LOG("%ld places", n);
-	EXPECT_EQ(0, put("hot", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
+	EXPECT_EQ(0, write_to("hot", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
 	/* As it was: the driver's default. */
 	usual = strcmp(getenv("TEST_NIC") ?: "", "ixgbe") ? 256 : 512;
 	snprintf(command, sizeof(command), "ethtool -G %s rx %d tx %d", nic_name(), usual, usual);
@@ -502,14 +284,14 @@ TEST_F_TIMEOUT(failures, of_every_opening, 300)
 		return;
 	fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, put("restart", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
+	ASSERT_EQ(0, write_to("restart", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
 	ASSERT_EQ(0, aim_at_module(getenv("TEST_NIC") ?: ""));
 	ASSERT_EQ(0, last(true));
 	ASSERT_EQ(0, arm(1));
 	EXPECT_EQ(-EIO, port_register(fd, nic_name(), &reg));
 	EXPECT_TRUE(met());
 	EXPECT_EQ(0, close(fd));
-	EXPECT_EQ(0, put("hot", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
+	EXPECT_EQ(0, write_to("hot", "%s/%s", "/sys/module/netmap/parameters", "takeover"));
 	EXPECT_EQ(self->buffers, pool_used("buffers"));
 	snprintf(command, sizeof(command), "ip link show %s | grep -q ',UP'", nic_name());
 	EXPECT_NE(0, system(command));

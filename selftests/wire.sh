@@ -134,6 +134,24 @@ make_hosts() {
 	wait_for hosts_talk && wait_for carriers
 }
 
+# make_hosts, and IPv6 on both ends, without a wait for who else may have these addresses.
+nic_address6=2001:db8::1 peer_address6=2001:db8::2
+make_hosts6() {
+	make_hosts || return 1
+	sysctl -q -w "net.ipv6.conf.$TEST_IF.disable_ipv6=0"
+	in_peer sysctl -q -w "net.ipv6.conf.$TEST_PEER.disable_ipv6=0"
+	ip addr add $nic_address6/64 dev "$TEST_IF" nodad
+	in_peer ip addr add $peer_address6/64 dev "$TEST_PEER" nodad
+	ip neigh replace $peer_address6 lladdr "$peer_mac" dev "$TEST_IF"
+	in_peer ip neigh replace $nic_address6 lladdr "$nic_mac" dev "$TEST_PEER"
+	trap unmake_hosts6 EXIT
+}
+
+unmake_hosts6() {
+	unmake_hosts
+	sysctl -q -w "net.ipv6.conf.$TEST_IF.disable_ipv6=1" "net.ipv6.conf.$TEST_PEER.disable_ipv6=1"
+}
+
 # The hosts know each other's addresses, which they forget when an interface goes down or changes its own.
 introduce() {
 	ip neigh replace $peer_address lladdr "$peer_mac" dev "$TEST_IF"

@@ -34,7 +34,7 @@ pub mod ioctl {
     pub const NIOCTXSYNC: u32 = 0x6994;
     /// Syncs the bound receive rings; no argument.
     pub const NIOCRXSYNC: u32 = 0x6995;
-    /// Configures a switch; takes a `SwitchConfig`.
+    /// Registers a connection with a stack port; takes a `SwitchConfig`.
     pub const NIOCCONFIG: u32 = 0xc110_6996;
     /// Any request of the current control ABI; takes a `Header`.
     pub const NIOCCTRL: u32 = 0xc058_6997;
@@ -60,6 +60,10 @@ pub mod slot_flags {
     pub const NS_PORT_MASK: u16 = 0xff00;
     /// Position of `NS_PORT_MASK`.
     pub const NS_PORT_SHIFT: u32 = 8;
+    /// Stack ports: the stream has ended.
+    pub const NS_STACK_END: u16 = 0x0100;
+    /// Stack ports: the slot has an errno.
+    pub const NS_STACK_ERROR: u16 = 0x0200;
 }
 
 /// `Ring::flags`.
@@ -120,6 +124,8 @@ pub mod register_flags {
     pub const NR_DO_RX_POLL: u64 = 0x1_0000;
     /// `poll` syncs transmit rings only if output is waited for.
     pub const NR_NO_TX_POLL: u64 = 0x2_0000;
+    /// The stack port of the interface.
+    pub const NR_STACK: u64 = 0x4_0000;
 }
 
 /// `LegacyRequest::nr_ringid`, `nr_cmd` and `nr_arg1`.
@@ -195,6 +201,10 @@ pub mod request_type {
     pub const NETMAP_REQ_SYNC_KLOOP_STOP: u16 = 14;
     /// Use communication blocks instead of the pointers in the rings.
     pub const NETMAP_REQ_CSB_ENABLE: u16 = 15;
+    /// Register a connection with a stack port.
+    pub const NETMAP_REQ_PST_FD_REG: u16 = 18;
+    /// The opposite.
+    pub const NETMAP_REQ_PST_FD_UNREG: u16 = 19;
 }
 
 /// `OptionHeader::nro_reqtype`.

@@ -60,6 +60,13 @@ pub(super) fn serve(file: &OpenFile, argument: usize) -> Result {
             let wanted = decode_pools_info(&header, &body).map_err(to_error)?;
             user::write(header.nr_body, &requests::pools_info(&wanted)?)
         }
+        RequestType::StackRegister | RequestType::StackUnregister => {
+            let body: abi::StackSocket = user::read(header.nr_body)?;
+            if refuse_options(&header, request)? {
+                return Err(EOPNOTSUPP);
+            }
+            file.connection(body.fd, request == RequestType::StackRegister)
+        }
         _ => Err(EOPNOTSUPP),
     }
 }

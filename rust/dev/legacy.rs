@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The legacy control interface: `NIOCREGIF` and `NIOCGINFO` with `struct nmreq`.
+//! The legacy control interface: `NIOCREGIF` and `NIOCGINFO` with `struct nmreq`, `NIOCCONFIG` with `struct nm_ifreq`.
 
 use super::{control::to_error, user, OpenFile};
 use crate::{
@@ -23,6 +23,13 @@ pub(super) fn register(file: &OpenFile, argument: usize) -> Result {
     user::write(argument as u64, &body)?;
     pending.publish();
     Ok(())
+}
+
+/// Serves `NIOCCONFIG`, which registers a connection.
+pub(super) fn config(file: &OpenFile, argument: usize) -> Result {
+    let body: abi::SwitchConfig = user::read(argument as u64)?;
+    let [a, b, c, d, ..] = body.data;
+    file.connection(i32::from_ne_bytes([a, b, c, d]), true)
 }
 
 /// Serves `NIOCGINFO`.

@@ -11,7 +11,10 @@
 //! |---|---|---|
 //! | any `ioctl` with an argument | `EINVAL` | the argument is a null pointer |
 //! | | `EFAULT` | the argument, a body or an option cannot be read or written; a binding made on the way is undone |
-//! | unknown `ioctl`, `NIOCCONFIG` | `EOPNOTSUPP` | always |
+//! | unknown `ioctl` | `EOPNOTSUPP` | always |
+//! | `NIOCCONFIG`, registration of a connection | `ENXIO` | not bound, or the port is gone |
+//! | | `EOPNOTSUPP` | bound to another port than a stack port |
+//! | | `EBADF`, `ENOTSOCK`, `EBUSY`, ... | the descriptor is not that of a connection that can be registered: see [`crate::port::stack`] |
 //! | `NIOCREGIF`, `NIOCGINFO`, `NIOCCTRL` | `EINVAL` | wrong version (written back), or a field: [`logic::request`] |
 //! | | `EMSGSIZE` | body and options exceed [`abi::NETMAP_REQ_MAXSIZE`] bytes, a looping list for one; or a name is too long |
 //! | | `EOPNOTSUPP` | a request type that is not served, or a bind with options; `nro_status` says which ones are not |
@@ -80,6 +83,16 @@ impl OpenFile {
     fn binding(&self) -> Option<&Binding> {
         // SAFETY: By the type's invariant it is null or valid as long as `self`.
         unsafe { self.binding.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Has a connection's data go through the rings, or not any more.
+    fn connection(&self, fd: i32, register: bool) -> Result {
+        let kind = alive(self)?.kind();
+        if register {
+            kind.register(fd)
+        } else {
+            kind.unregister(fd)
+        }
     }
 
     /// Binds the file; the binding counts once it is published. `EBUSY` if the file is bound already.
@@ -291,6 +304,7 @@ fn control(open: &OpenFile, request: u32, argument: usize) -> Result {
         ioctl::NIOCCTRL => control::serve,
         ioctl::NIOCREGIF => legacy::register,
         ioctl::NIOCGINFO => legacy::info,
+        ioctl::NIOCCONFIG => legacy::config,
         _ => return Err(EOPNOTSUPP),
     };
     if argument == 0 {

@@ -39,5 +39,7 @@ plain!(
     OptionHeader,
     PoolsInfo,
     PortInfo,
-    Register
+    Register,
+    StackSocket,
+    SwitchConfig
 );

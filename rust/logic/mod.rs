@@ -7,6 +7,7 @@
 //! (the tests run with overflow checks), but for debug assertions, which a debug kernel has. The same files are built into
 //! the module and, as the package in this directory, tested on the host.
 
+pub mod arrivals;
 pub mod backlog;
 pub mod bitmap;
 pub mod busy;
@@ -16,14 +17,17 @@ pub mod gate;
 pub mod groups;
 pub mod inbox;
 pub mod name;
+pub mod numbers;
 pub mod options;
 pub mod owner;
 pub mod packets;
+pub mod payload;
 pub mod pools;
 pub mod request;
 pub mod rewind;
 pub mod ring;
 pub mod ringset;
+pub mod runs;
 pub mod selection;
 pub mod slot;
 

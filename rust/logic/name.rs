@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   port   = base [ ( "{" | "}" ) id ]
-//!   base   = nic | "vale" *word ":" *char
+//!   base   = nic | "vale" *word ":" *char | "stack:" [ 1*digit "+" ] nic
 //!   nic    = what Linux takes as the name of a network device
 //!   word   = letter, digit or "_"
 //! ```
@@ -22,6 +22,9 @@ const CAPACITY: usize = abi::NETMAP_REQ_IFNAMSIZ;
 
 /// What every switch's name begins with.
 const SWITCH_PREFIX: &[u8] = b"vale";
+
+/// What the name of the stack port of a network device begins with.
+const STACK_PREFIX: &[u8] = b"stack:";
 
 /// A bounded piece of text.
 ///
@@ -136,6 +139,8 @@ pub enum Base {
         /// Number of bytes of the base before the `:`, the switch's name.
         switch_len: usize,
     },
+    /// The stack port of a network device of the opener's network namespace.
+    Stack,
 }
 
 /// A port name, taken apart.
@@ -143,7 +148,7 @@ pub enum Base {
 pub struct PortName {
     /// What the base is.
     pub kind: Base,
-    /// The name without the pipe.
+    /// The name without the pipe; that of a stack port is its device's.
     pub base: Text,
     /// The pipe on that base, if any.
     pub pipe: Option<Pipe>,
@@ -183,11 +188,30 @@ impl PortName {
                 (base, Some(Pipe { end, id }))
             }
         };
+        let (kind, base) = match base.strip_prefix(STACK_PREFIX) {
+            Some(name) => (Base::Stack, device_of(name)?),
+            None => (base_kind(base)?, base),
+        };
+        if kind == Base::Stack && pipe.is_some() {
+            return Err(NameFault::Pipe);
+        }
         Ok(PortName {
-            kind: base_kind(base)?,
+            kind,
             base: Text::from_bytes(base)?,
             pipe,
         })
+    }
+
+    /// The stack port of the device of this name. Its own is its own.
+    pub fn to_stack(self) -> Result<Self, NameFault> {
+        match self.kind {
+            Base::Nic | Base::Stack if self.pipe.is_none() => Ok(Self {
+                kind: Base::Stack,
+                ..self
+            }),
+            Base::Nic | Base::Stack => Err(NameFault::Pipe),
+            Base::Vale { .. } => Err(NameFault::Character),
+        }
     }
 
     /// Parses `base` and the pipe `id` on it, which a legacy request carries apart.
@@ -213,6 +237,9 @@ impl PortName {
     /// The whole name.
     pub fn text(&self) -> Result<Text, NameFault> {
         match &self.pipe {
+            None if self.kind == Base::Stack => {
+                Text::from_bytes(STACK_PREFIX)?.with(self.base.as_bytes())
+            }
             None => Ok(self.base),
             Some(pipe) => self
                 .base
@@ -225,18 +252,35 @@ impl PortName {
     pub fn switch(&self) -> Option<&[u8]> {
         match self.kind {
             Base::Vale { switch_len } => self.base.as_bytes().get(..switch_len),
-            Base::Nic => None,
+            Base::Nic | Base::Stack => None,
         }
     }
 }
 
 impl fmt::Display for PortName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == Base::Stack {
+            f.write_str("stack:")?;
+        }
         self.base.fmt(f)?;
         match &self.pipe {
             None => Ok(()),
             Some(pipe) => write!(f, "{}{}", char::from(pipe.end.brace()), pipe.id),
         }
+    }
+}
+
+/// The device in what follows the prefix of a stack port: all of it, or what follows a number and a "+", as the paper writes
+/// the names of StackMap.
+fn device_of(name: &[u8]) -> Result<&[u8], NameFault> {
+    let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let device = match name.split_at_checked(digits) {
+        Some((number, rest)) if !number.is_empty() => rest.strip_prefix(b"+").unwrap_or(name),
+        _ => name,
+    };
+    match base_kind(device)? {
+        Base::Nic => Ok(device),
+        _ => Err(NameFault::Character),
     }
 }
 

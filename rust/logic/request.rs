@@ -55,7 +55,8 @@ impl BindFlags {
         | register_flags::NR_TX_RINGS_ONLY
         | register_flags::NR_ACCEPT_VNET_HDR
         | register_flags::NR_DO_RX_POLL
-        | register_flags::NR_NO_TX_POLL;
+        | register_flags::NR_NO_TX_POLL
+        | register_flags::NR_STACK;
 
     /// The known bits among `bits`.
     pub const fn new(bits: u64) -> Self {
@@ -103,6 +104,11 @@ impl BindFlags {
                 | register_flags::NR_MONITOR_RX
                 | register_flags::NR_ZCOPY_MON,
         )
+    }
+
+    /// The stack port of the interface is wanted.
+    pub const fn stack(self) -> bool {
+        self.has(register_flags::NR_STACK)
     }
 
     /// The program understands a virtio-net header before each packet.
@@ -351,6 +357,10 @@ pub enum RequestType {
     SyncLoopStop,
     /// Use communication blocks; no body.
     CsbEnable,
+    /// Register a connection with a stack port; body [`abi::StackSocket`].
+    StackRegister,
+    /// The opposite; body [`abi::StackSocket`].
+    StackUnregister,
 }
 
 impl RequestType {
@@ -372,6 +382,8 @@ impl RequestType {
             request_type::NETMAP_REQ_SYNC_KLOOP_START => RequestType::SyncLoopStart,
             request_type::NETMAP_REQ_SYNC_KLOOP_STOP => RequestType::SyncLoopStop,
             request_type::NETMAP_REQ_CSB_ENABLE => RequestType::CsbEnable,
+            request_type::NETMAP_REQ_PST_FD_REG => RequestType::StackRegister,
+            request_type::NETMAP_REQ_PST_FD_UNREG => RequestType::StackUnregister,
             _ => return None,
         })
     }
@@ -391,6 +403,9 @@ impl RequestType {
             }
             RequestType::PoolsInfoGet => size_of::<abi::PoolsInfo>(),
             RequestType::SyncLoopStart => size_of::<abi::SyncLoopStart>(),
+            RequestType::StackRegister | RequestType::StackUnregister => {
+                size_of::<abi::StackSocket>()
+            }
             RequestType::ValeDeleteInterface
             | RequestType::SyncLoopStop
             | RequestType::CsbEnable => 0,
@@ -547,13 +562,17 @@ pub fn decode_legacy_info(request: &abi::LegacyRequest) -> Result<InfoRequest, R
 
 impl BindRequest {
     /// Checks what concerns several fields.
-    fn checked(self) -> Result<Self, RequestFault> {
+    fn checked(mut self) -> Result<Self, RequestFault> {
         if self.flags.tx_only() && self.flags.rx_only() {
             return Err(RequestFault::NoRings);
         }
         let pipe = self.port.is_some_and(|port| port.pipe.is_some());
         if pipe && !matches!(self.select, RingSelect::AllNic | RingSelect::OneNic(_)) {
             return Err(RequestFault::PipeMode);
+        }
+        match &mut self.port {
+            Some(port) if self.flags.stack() => *port = port.to_stack()?,
+            _ => (),
         }
         Ok(self)
     }

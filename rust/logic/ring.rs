@@ -470,6 +470,17 @@ impl Cursors {
         self.rcur == self.hwtail
     }
 
+    /// The slot before which the program has released all: `head`, as it was read, or if that is impossible what the last prologue
+    /// has found.
+    pub const fn released_by(&self, head: u32) -> u32 {
+        let n = self.num_slots;
+        if head < n && distance(self.rhead, head, n) <= distance(self.rhead, self.rtail, n) {
+            head
+        } else {
+            self.rhead
+        }
+    }
+
     /// The number of slots that the program was told it may use: `[rhead, rtail)`.
     #[inline]
     pub const fn space(&self) -> u32 {

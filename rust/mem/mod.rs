@@ -17,6 +17,6 @@ mod shared_ring;
 
 pub(crate) use dma::DmaMap;
 pub(crate) use group::Group;
-pub(crate) use region::{InterfaceMemory, Region, RingMemory};
+pub(crate) use region::{InterfaceMemory, Region, Reserve, RingMemory};
 pub(crate) use regions::{is_region, Regions};
 pub(crate) use shared_ring::SharedRing;

@@ -178,6 +178,11 @@ impl Region {
         self.buffers.table.get(index)
     }
 
+    /// One more than the largest index that a buffer can have.
+    pub(crate) fn buf_total(&self) -> u32 {
+        self.buffers.table.total()
+    }
+
     /// Bytes of a buffer.
     #[inline]
     pub(crate) fn buf_size(&self) -> u32 {
@@ -378,12 +383,19 @@ impl Region {
         }
     }
 
-    /// Makes a ring of `slots` slots with a buffer in each, a member of `group`.
+    /// Makes a ring of `slots` slots with a buffer in each, a member of `group`, and `behind` more bytes of memory behind its slots.
     ///
     /// `EINVAL` for a number of slots that no ring can have; `ENOMEM` if the pools or the system have not enough, with
     /// a line in the log that names the parameter.
-    pub(crate) fn new_ring(&self, slots: u32, group: &Arc<Group>) -> Result<RingMemory> {
-        let bytes = crate::logic::pools::ring_bytes(slots).ok_or(EINVAL)?;
+    pub(crate) fn new_ring(
+        &self,
+        slots: u32,
+        behind: u32,
+        group: &Arc<Group>,
+    ) -> Result<RingMemory> {
+        let bytes = crate::logic::pools::ring_bytes(slots)
+            .and_then(|bytes| bytes.checked_add(behind))
+            .ok_or(EINVAL)?;
         let pages = bytes.div_ceil(PAGE_SIZE as u32);
         let mut shadow = KVVec::<u32>::with_capacity(slots as usize, GFP_CHARGED)?;
         let mut state = self.state.lock();
@@ -449,6 +461,33 @@ impl Region {
         state.held -= memory.ring.num_slots();
         state.rings.free(&memory.run);
         self.leave_group(&mut state, &memory.group);
+    }
+
+    /// Takes `count` buffers that are in no slot, for a member of `group` of their own. `ENOMEM` as for a ring.
+    pub(crate) fn new_reserve(&self, count: u32, group: &Arc<Group>) -> Result<Reserve> {
+        let mut buffers = KVVec::<u32>::with_capacity(count as usize, GFP_CHARGED)?;
+        let mut state = self.state.lock();
+        self.take_buffers(&mut state, group.label(), count, |index| {
+            // There is room for as many.
+            let _ = buffers.push_within_capacity(index);
+        })
+        .map_err(|_| ENOMEM)?;
+        if let Some(account) = state.groups.account(group) {
+            account.join(count);
+        }
+        state.held += count;
+        Ok(Reserve {
+            buffers,
+            group: group.clone(),
+        })
+    }
+
+    /// Takes the buffers of a reserve back, or those that were exchanged for them. They are free when its group has no other
+    /// member.
+    pub(crate) fn free_reserve(&self, reserve: Reserve) {
+        let mut state = self.state.lock();
+        state.held -= reserve.buffers.len() as u32;
+        self.leave_group(&mut state, &reserve.group);
     }
 
     /// Makes an interface for `rings` rings, zeroed.
@@ -529,6 +568,13 @@ pub(crate) struct RingMemory {
     /// The group that the ring is a member of.
     pub(crate) group: Arc<Group>,
     run: PageRun,
+}
+
+/// Buffers that a port has beside those in slots.
+pub(crate) struct Reserve {
+    /// The buffers that it was given.
+    pub(crate) buffers: KVVec<u32>,
+    group: Arc<Group>,
 }
 
 /// The memory of an interface.

@@ -92,6 +92,28 @@ impl SharedRing {
         unsafe { bindings::netmap_replace64(self.at(index), from, to) };
     }
 
+    /// Reads the pointer of a slot.
+    ///
+    /// # Safety
+    ///
+    /// `index` must be less than [`Self::num_slots`].
+    #[inline]
+    pub unsafe fn read_pointer(self, index: u32) -> u64 {
+        // SAFETY: The type's invariant and this function's requirement.
+        unsafe { self.at(index).add(1).read_volatile() }
+    }
+
+    /// Writes the pointer of a slot.
+    ///
+    /// # Safety
+    ///
+    /// `index` must be less than [`Self::num_slots`].
+    #[inline]
+    pub unsafe fn write_pointer(self, index: u32, raw: u64) {
+        // SAFETY: The type's invariant and this function's requirement.
+        unsafe { self.at(index).add(1).write_volatile(raw) }
+    }
+
     /// Moves the program's `head` from what it was when it was read, unless the program has moved it since. Says whether it did.
     pub fn move_head(self, from: u32, to: u32) -> bool {
         // SAFETY: By the type's invariant the header is valid.

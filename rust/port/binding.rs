@@ -94,7 +94,8 @@ pub(super) fn bind(
         .and_then(|()| {
             for (direction, ring) in each(fresh) {
                 let kring = port.kring(direction, ring).ok_or(EINVAL)?;
-                port.attach(uses, (direction, ring), &group, kind.queue(kring)?)?;
+                let behind = kind.behind(kring);
+                port.attach(uses, (direction, ring), &group, kind.queue(kring)?, behind)?;
             }
             kind.prepare(fresh, rtnl)
         })

@@ -15,3 +15,4 @@ mod nic;
 mod port;
 pub(crate) mod registry;
 pub(crate) mod requests;
+pub(crate) mod stack;

@@ -260,13 +260,15 @@ impl Port {
         Ok(fresh)
     }
 
-    /// Gives a ring that has no user memory, as a member of `group`, and `base` to move its packets. It is stopped.
+    /// Gives a ring that has no user memory, with `behind` bytes more than it needs, as a member of `group`, and `base` to move its
+    /// packets. It is stopped.
     pub(super) fn attach(
         &self,
         uses: &mut RingUses,
         (direction, ring): (Direction, u32),
         group: &Arc<Group>,
         base: Arc<dyn Queue>,
+        behind: u32,
     ) -> Result {
         let kring = self.kring(direction, ring).ok_or(EINVAL)?;
         let (slots, cursors) = match direction {
@@ -274,7 +276,7 @@ impl Port {
             Direction::Rx => (self.slots.1, Cursors::receive(self.slots.1)),
         };
         let cursors = cursors.ok_or(EINVAL)?;
-        let mut memory = self.region.new_ring(slots, group)?;
+        let mut memory = self.region.new_ring(slots, behind, group)?;
         let inner = Inner {
             cursors,
             ring: memory.ring,

@@ -7,7 +7,8 @@ use super::{
     emulated,
     kind::Kind,
     nic,
-    registry::{self, Registry}, //
+    registry::{self, Registry},
+    stack, //
 };
 use crate::{
     abi,
@@ -38,13 +39,21 @@ fn check_region(id: u16) -> Result {
     Ok(())
 }
 
-/// The port of a device, made if there is none.
+/// The port of a device, made if there is none; of a stack port always another one.
 fn port_of(
     registry: &mut Registry,
     dev: &NetDev,
     request: &BindRequest,
     rtnl: &Rtnl,
 ) -> Result<Arc<dyn Kind>> {
+    if request.port.is_some_and(|port| port.kind == Base::Stack) {
+        registry.reserve()?;
+        let region = registry.regions.global()?;
+        let kind =
+            stack::open(dev, &request.geometry, region, rtnl).inspect_err(|_| registry.trim())?;
+        registry.insert(kind.clone())?;
+        return Ok(kind);
+    }
     if let Some(kind) = registry.find(dev) {
         if !kind.port().is_dead() {
             return Ok(kind);
@@ -87,7 +96,7 @@ fn open(
 
 /// The device of a name, in the network namespace of the caller; ports of other kinds are not supported yet.
 fn device(port: &PortName) -> Result<NetDev> {
-    if port.kind != Base::Nic || port.pipe.is_some() {
+    if !matches!(port.kind, Base::Nic | Base::Stack) || port.pipe.is_some() {
         return Err(EOPNOTSUPP);
     }
     let bytes = port.base.as_bytes();
@@ -165,6 +174,7 @@ fn bind_locked(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Bindi
 
 /// Undoes a binding, when its file is released.
 pub(crate) fn unbind(binding: &Binding) {
+    binding.kind().leaving();
     unbind_locked(binding);
     // What could not be undone under the mutexes: the caller finds the device as it was.
     emulated::settle();
@@ -200,11 +210,20 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
     let _awake = keep_awake(&dev)?;
     let rtnl = lock_for(&dev)?;
     let mut registry = registry::lock();
-    if let Some(kind) = registry.find(&dev).filter(|kind| !kind.port().is_dead()) {
+    let stack = port.kind == Base::Stack;
+    if let Some(kind) = registry
+        .find(&dev)
+        .filter(|kind| !stack && !kind.port().is_dead())
+    {
         return Ok(kind.port().reply());
     }
     let region = registry.regions.global()?;
-    let reply = open(&dev, &request.geometry, region, false, &rtnl).map(|kind| {
+    let opened = if stack {
+        stack::open(&dev, &request.geometry, region, &rtnl)
+    } else {
+        open(&dev, &request.geometry, region, false, &rtnl)
+    };
+    let reply = opened.map(|kind| {
         kind.close(&rtnl);
         kind.port().reply()
     });

@@ -105,10 +105,20 @@ impl Kring {
     /// Keeps syncs out until [`Self::start`] and takes the busy flag, for attach, detach and reprogramming; waits for a sync
     /// under way. Of a kring that is stopped already it takes the flag alone.
     ///
-    /// The caller holds the RTNL mutex, so that there is only one.
+    /// There is only one caller at a time: it holds the RTNL mutex, or is the one that ends a stack port's use of its rings.
     pub fn stop(&self) -> HeldKring<'_> {
-        // A sync is bounded by the ring's size, and its holder may need this CPU.
-        self.busy.stop(sched::yield_now);
+        /// Rounds of waiting without sleep.
+        const YIELDS: u32 = 100;
+        let mut round = 0u32;
+        // A sync is bounded by the ring's size, and its holder may need this CPU; but that of a stack port waits for sockets.
+        self.busy.stop(|| {
+            if round < YIELDS {
+                round = round.wrapping_add(1);
+                sched::yield_now();
+            } else {
+                sched::rest();
+            }
+        });
         // INVARIANT: The flag was clear and is ours now.
         HeldKring { kring: self }
     }

@@ -15,6 +15,7 @@ pub(crate) mod poll;
 pub(crate) mod rtnl;
 pub(crate) mod sched;
 pub(crate) mod skb;
+pub(crate) mod socket;
 pub(crate) mod softirq;
 pub(crate) mod time;
 pub(crate) mod trace;

@@ -10,6 +10,7 @@ static void on_packet(unsigned char *user, const struct nm_pkthdr *hdr, const un
 }
 
 int use_rings(struct netmap_ring *ring, struct netmap_slot *slot, struct nm_csb_atok *atok, struct nm_csb_ktoa *ktoa);
+int use_stack(struct netmap_ring *ring, struct netmap_slot *slot);
 int use_library(const char *name, const struct nm_desc *parent);
 int use_legacy(int fd, void *mem);
 
@@ -26,6 +27,18 @@ int use_rings(struct netmap_ring *ring, struct netmap_slot *slot, struct nm_csb_
 	slot->flags |= NS_BUF_CHANGED | NS_REPORT;
 	ring->head = ring->cur = NETMAP_NEXT(ring, nm_ring_next(ring, ring->cur));
 	return (int)nm_ring_space(ring) + nm_ring_empty(ring) + nm_tx_pending(ring) + NS_RFRAGS(slot);
+}
+
+int use_stack(struct netmap_ring *ring, struct netmap_slot *slot)
+{
+	struct netmap_stack_runs *runs = STACKMAP_RUNS(ring);
+	uint32_t i, n = slot->flags & (NS_STACK_END | NS_STACK_ERROR) ? slot->error : 0;
+
+	for (i = 0; i < runs->count; i++)
+		if (runs->run[i].fd == slot->fd)
+			n += runs->run[i].count;
+	slot->offset = (uint16_t)ring->stack_room;
+	return STACKMAP_BUF(ring, slot->buf_idx) == NETMAP_BUF(ring, slot->buf_idx) + slot->offset && n;
 }
 
 int use_library(const char *name, const struct nm_desc *parent)

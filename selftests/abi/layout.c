@@ -4,6 +4,7 @@
  */
 #include <stddef.h>
 #include <net/netmap.h>
+#include <net/netmap_stack.h>
 #include <net/netmap_virt.h>
 
 #ifdef __cplusplus

@@ -52,7 +52,10 @@
  *		tag is.
  * @flags:	NS_*
  * @ptr:	NS_INDIRECT: address of the packet in the program's memory. With NETMAP_REQ_OPT_OFFSETS: the offset of
- *		the packet in its buffer, in the bits of offset_mask. Else unused.
+ *		the packet in its buffer, in the bits of offset_mask. Else unused, but by stack ports (netmap_stack.h):
+ * @fd:		stack ports: the descriptor of the connection (bits 0-31 of @ptr)
+ * @offset:	stack ports: bytes of the buffer before the payload (bits 32-47)
+ * @error:	stack ports, rx with NS_STACK_ERROR: an errno (bits 48-63)
  *
  * A slot belongs to the program while it is in [head, tail) of its ring, else to the kernel. The kernel reads it
  * during a sync only. An index out of the region or an impossible length ends the sync there and reinitialises the
@@ -62,7 +65,14 @@ struct netmap_slot {
 	uint32_t buf_idx;
 	uint16_t len;
 	uint16_t flags;
-	uint64_t ptr _NETMAP_ALIGN64;
+	__extension__ union {
+		uint64_t ptr _NETMAP_ALIGN64;
+		__extension__ struct {
+			int32_t	 fd;
+			uint16_t offset;
+			uint16_t error;
+		};
+	};
 };
 
 /* netmap_slot.flags */
@@ -96,6 +106,8 @@ struct netmap_slot {
  * @ts:		(k) rx: time of the last sync; with the module's parameter no_timestamp only where NR_TIMESTAMP is set
  * @offset_mask: (k) which bits of a slot's ptr are an offset; 0 without NETMAP_REQ_OPT_OFFSETS
  * @buf_align:	(k) required alignment of packets in buffers, bytes; meant for users of offsets
+ * @stack_ofs:	(k) rx ring of a stack port: bytes from this structure to a struct netmap_stack_runs; else 0
+ * @stack_room:	(k) stack ports: bytes at the begin of each buffer that are left to headers; else 0
  * @sem:	(u) room for a lock of the program's own; the kernel does not touch it
  * @slot:	the slots, @num_slots of them
  *
@@ -117,6 +129,8 @@ struct netmap_ring {
 	struct _nm_timeval ts _NETMAP_ALIGN64;
 	const uint64_t	offset_mask _NETMAP_ALIGN64;
 	const uint64_t	buf_align _NETMAP_ALIGN64;
+	const int64_t	stack_ofs _NETMAP_ALIGN64;
+	const uint32_t	stack_room;
 	uint8_t		sem[128] __attribute__((__aligned__(NM_CACHE_ALIGN)));
 	struct netmap_slot slot[];
 };
@@ -196,7 +210,8 @@ struct nmreq_option {
  * @nr_version:	(in/out) NETMAP_API of the program; out: the kernel's, where it refuses this one
  * @nr_reqtype:	(in) NETMAP_REQ_*
  * @nr_reserved: 0
- * @nr_name:	(in) the port, NUL-terminated: an interface ("eth0"), a VALE port ("vale0:a"), a pipe ("eth0{1")
+ * @nr_name:	(in) the port, NUL-terminated: an interface ("eth0"), a VALE port ("vale0:a"), a pipe ("eth0{1"), a
+ *		stack port ("stack:eth0")
  * @nr_options:	(in) address of the first option, 0 for none
  * @nr_body:	(in) address of the request's own structure, see NETMAP_REQ_*
  *
@@ -231,7 +246,10 @@ enum {
 	NETMAP_REQ_POOLS_INFO_GET,	/* nmreq_pools_info: where the pools of a region lie */
 	NETMAP_REQ_SYNC_KLOOP_START,	/* nmreq_sync_kloop_start: sync in the kernel until stopped */
 	NETMAP_REQ_SYNC_KLOOP_STOP,	/* no body */
-	NETMAP_REQ_CSB_ENABLE		/* no body: with NETMAP_REQ_OPT_CSB, on a bound file */
+	NETMAP_REQ_CSB_ENABLE,		/* no body: with NETMAP_REQ_OPT_CSB, on a bound file */
+	/* 16 and 17 attach and detach interfaces in PASTE, whose ports have them in their names here */
+	NETMAP_REQ_PST_FD_REG = 18,	/* nmreq_pst_fd_reg: a connection's data goes through the rings, see netmap_stack.h */
+	NETMAP_REQ_PST_FD_UNREG		/* nmreq_pst_fd_reg: it does not any more */
 };
 
 /* nmreq_option.nro_reqtype, with the option's structure */
@@ -288,6 +306,7 @@ struct nmreq_register {
 #define NR_ACCEPT_VNET_HDR 0x8000 /* the program handles virtio-net headers in front of packets */
 #define NR_DO_RX_POLL	0x10000	/* poll() syncs rx rings even if POLLIN was not asked for */
 #define NR_NO_TX_POLL	0x20000	/* poll() syncs tx rings only if POLLOUT was asked for */
+#define NR_STACK	0x40000	/* the stack port of the interface in nr_name, as "stack:" before the name says it */
 };
 
 /* nmreq_register.nr_mode, and nmreq.nr_flags & NR_REG_MASK: which rings of the port to bind */

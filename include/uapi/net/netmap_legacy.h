@@ -69,7 +69,7 @@ struct nmreq {
 
 #define NM_IFRDATA_LEN 256
 
-/* The argument of NIOCCONFIG: handed as it is to the kernel module that extends a VALE switch. */
+/* The argument of NIOCCONFIG: on a stack port, data begins with the descriptor to register, an int. See netmap_stack.h. */
 struct nm_ifreq {
 	char nifr_name[_NETMAP_IFNAMSIZ];
 	char data[NM_IFRDATA_LEN];

@@ -62,7 +62,8 @@ _NM_LIB int _nm_parse_error(char *err, const char *what, const char *where)
 
 /**
  * nm_parse() - fill d->req from a port's name
- * @ifname:	"netmap:" and an interface, or a VALE port "valeS:P"; then optionally which rings, flags and region
+ * @ifname:	"netmap:" and an interface, "stack:" and an interface for its stack port, or a VALE port "valeS:P"; then
+ *		optionally which rings, flags and region. "stack:N+IF", with any number N, is the same as "stack:IF".
  * @d:		what is not in the name stays as it is, but for the mode, which becomes NR_REG_ALL_NIC where it is 0
  * @err:	at least MAXERRMSG bytes for a message, or NULL
  *
@@ -95,8 +96,17 @@ _NM_LIB int nm_parse(const char *ifname, struct nm_desc *d, char *err)
 		name += 7;
 		for (s = name; *s && !_nm_is_suffix(s); s++)
 			;
+	} else if (!strncmp(ifname, "stack:", 6)) {
+		name += 6;
+		for (s = name; isdigit((unsigned char)*s); s++)
+			;
+		if (s != name && *s == '+')
+			name = s + 1;
+		for (s = name; *s && !_nm_is_suffix(s); s++)
+			;
+		flags = NR_STACK;
 	} else {
-		return _nm_parse_error(err, "neither netmap: nor vale", ifname);
+		return _nm_parse_error(err, "not netmap:, stack: or vale", ifname);
 	}
 	len = (size_t)(s - name);
 	if (len == 0 || len >= sizeof(d->req.nr_name))
@@ -330,7 +340,8 @@ _NM_LIB struct nm_desc *nm_open(const char *ifname, const struct nmreq *req, uin
 	struct nm_desc *d;
 	int saved;
 
-	if (strncmp(ifname, "netmap:", 7) && strncmp(ifname, NM_BDG_NAME, strlen(NM_BDG_NAME))) {
+	if (strncmp(ifname, "netmap:", 7) && strncmp(ifname, "stack:", 6) &&
+	    strncmp(ifname, NM_BDG_NAME, strlen(NM_BDG_NAME))) {
 		errno = 0;
 		return NULL;
 	}

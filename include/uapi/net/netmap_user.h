@@ -26,6 +26,7 @@
 #include <net/if.h>
 #endif
 #include <net/netmap.h>
+#include <net/netmap_stack.h>
 
 #define NETMAP_DEVICE_NAME "/dev/netmap"
 

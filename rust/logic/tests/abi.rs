@@ -61,7 +61,7 @@ fn compile(source: &str) -> Result<(), String> {
     }
 }
 
-const INCLUDES: &str = "#include <sys/types.h>\n#include <net/if.h>\n#include <net/netmap.h>\n";
+const INCLUDES: &str = "#include <sys/types.h>\n#include <net/if.h>\n#include <net/netmap.h>\n#include <net/netmap_stack.h>\n";
 
 #[test]
 fn c_agrees() {
@@ -74,7 +74,8 @@ fn c_agrees() {
         NETMAP_REQ_IFNAMSIZ NETMAP_REQ_MAXSIZE NETMAP_RING_MASK NETMAP_SW_RING NETMAP_VNET_HDR_GET NIOCCONFIG
         NIOCCTRL NIOCGINFO NIOCREGIF NIOCRXSYNC NIOCTXSYNC NI_PRIV_MEM NM_CACHE_ALIGN NM_IFRDATA_LEN
         NM_OPT_SYNC_KLOOP_DIRECT_RX NM_OPT_SYNC_KLOOP_DIRECT_TX NR_ACCEPT_VNET_HDR NR_DO_RX_POLL NR_EXCLUSIVE
-        NR_FORWARD NR_MONITOR_RX NR_MONITOR_TX NR_NO_TX_POLL NR_REG_MASK NR_RX_RINGS_ONLY NR_TIMESTAMP
+        NR_FORWARD NR_MONITOR_RX NR_MONITOR_TX NR_NO_TX_POLL NR_STACK NS_STACK_END NS_STACK_ERROR
+        NETMAP_REQ_PST_FD_REG NETMAP_REQ_PST_FD_UNREG NR_REG_MASK NR_RX_RINGS_ONLY NR_TIMESTAMP
         NR_TX_RINGS_ONLY NR_ZCOPY_MON NS_BUF_CHANGED NS_FORWARD NS_INDIRECT NS_MOREFRAG NS_NO_LEARN NS_PORT_MASK
         NS_PORT_SHIFT NS_REPORT NS_TXMON NETMAP_REQ_REGISTER NETMAP_REQ_PORT_INFO_GET NETMAP_REQ_VALE_ATTACH
         NETMAP_REQ_VALE_DETACH NETMAP_REQ_VALE_LIST NETMAP_REQ_PORT_HDR_SET NETMAP_REQ_PORT_HDR_GET
@@ -86,7 +87,11 @@ fn c_agrees() {
     }
     structures! { source:
         netmap_slot Slot { buf_idx len flags ptr }
+        netmap_stack_run StackRun { fd first count }
+        netmap_stack_runs StackRuns { count max run }
+        nmreq_pst_fd_reg StackSocket { fd }
         netmap_ring Ring { buf_ofs num_slots nr_buf_size ringid dir head cur tail flags ts offset_mask buf_align
+            stack_ofs stack_room
             sem slot }
         netmap_if Interface { ni_name ni_version ni_flags ni_tx_rings ni_rx_rings ni_bufs_head ni_host_tx_rings
             ni_host_rx_rings ni_spare1 ring_ofs }

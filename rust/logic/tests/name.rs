@@ -141,3 +141,31 @@ proptest! {
         prop_assert_eq!(port.to_string(), name);
     }
 }
+
+#[test]
+fn stack_ports() {
+    let device = |name: &[u8]| {
+        let port = PortName::parse(name)?;
+        assert_eq!(port.kind, Base::Stack);
+        Ok::<_, NameFault>(String::from_utf8(port.base.as_bytes().to_vec()).unwrap())
+    };
+    assert_eq!(device(b"stack:eth0").unwrap(), "eth0");
+    assert_eq!(device(b"stack:0+eth0").unwrap(), "eth0");
+    assert_eq!(device(b"stack:17+enp193s0f0np0").unwrap(), "enp193s0f0np0");
+    assert_eq!(device(b"stack:7").unwrap(), "7");
+    assert_eq!(device(b"stack:+x").unwrap(), "+x");
+    assert_eq!(device(b"stack:").unwrap_err(), NameFault::Empty);
+    assert_eq!(device(b"stack:0+").unwrap_err(), NameFault::Empty);
+    assert_eq!(device(b"stack:vale0:a").unwrap_err(), NameFault::Character);
+    assert_eq!(device(b"stack:eth0{1").unwrap_err(), NameFault::Pipe);
+    assert_eq!(
+        device(b"stack:1234567890123456").unwrap_err(),
+        NameFault::TooLong
+    );
+    let port = PortName::parse(b"eth0").unwrap().to_stack().unwrap();
+    assert_eq!(port, PortName::parse(b"stack:eth0").unwrap());
+    assert_eq!(port.text().unwrap().as_bytes(), b"stack:eth0");
+    assert_eq!(format!("{port}"), "stack:eth0");
+    assert!(PortName::parse(b"vale0:a").unwrap().to_stack().is_err());
+    assert!(PortName::parse(b"eth0}1").unwrap().to_stack().is_err());
+}

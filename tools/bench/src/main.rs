@@ -5,8 +5,6 @@
 //! all interfaces, so that only the interface differs.
 
 mod bpf;
-mod clock;
-mod link;
 mod mapping;
 mod netmap_rings;
 mod nothing;
@@ -16,6 +14,7 @@ mod payload;
 mod run;
 mod xdp;
 
+use bench::{clock, link};
 use clap::{Parser, ValueEnum};
 use frame::Mac;
 use netmap_rings::Rings;

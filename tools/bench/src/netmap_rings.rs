@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! netmap, through the crate of this workspace.
 
-use crate::clock;
 use crate::payload::{put, take, Sink, Source};
 use crate::run::{Receiver, Sender};
+use bench::clock;
 use netmap::abi::NS_REPORT;
 use netmap::{Interest, Options, Port, PortSpec, TxRing};
 use std::io;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The loops that are timed, the same for all interfaces.
 
-use crate::clock;
 use crate::payload::{Sink, Source};
+use bench::clock;
 use std::io;
 use std::time::{Duration, Instant};
 

@@ -2,11 +2,11 @@
 //! AF_XDP, with copies or without.
 
 use crate::bpf::Redirect;
-use crate::clock;
 use crate::mapping::Mapping;
 use crate::packet::{check, ifindex, set_option, wait};
 use crate::payload::{Sink, Source, MAX_LEN};
 use crate::run::{Receiver, Sender};
+use bench::clock;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};

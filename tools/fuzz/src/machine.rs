@@ -4,7 +4,8 @@
 use crate::arena::Arena;
 use crate::layout::Layout;
 use crate::scribbler::Scribbler;
-use crate::tables::{Name, PORTS};
+use crate::sockets::CONNECTIONS;
+use crate::tables::{Name, Place, PORTS};
 use crate::world::World;
 use crate::{domain, oracle};
 use libc::{c_int, c_ulong, c_void};
@@ -65,6 +66,7 @@ pub struct Machine<'a> {
     files: [AtomicI32; FILES],
     layouts: [Mutex<Option<Arc<Layout>>>; FILES],
     maps: [Mutex<Option<Mapping>>; MAPS],
+    sockets: [[AtomicI32; 2]; CONNECTIONS],
     arenas: [Arena; 2],
     /// This process's memory: what cannot be read or written is an error there, and no signal.
     memory: File,
@@ -105,6 +107,7 @@ impl<'a> Machine<'a> {
             files: [const { AtomicI32::new(-1) }; FILES],
             layouts: [const { Mutex::new(None) }; FILES],
             maps: [const { Mutex::new(None) }; MAPS],
+            sockets: [const { [const { AtomicI32::new(-1) }; 2] }; CONNECTIONS],
             arenas,
             memory,
             scribbler,
@@ -166,6 +169,40 @@ impl<'a> Machine<'a> {
     /// Notes that a file is bound.
     pub fn set_layout(&self, file: u64, layout: Layout) {
         *locked(&self.layouts[Self::slot(file)]) = Some(Arc::new(layout));
+    }
+
+    fn end(&self, connection: u64, end: u64) -> &AtomicI32 {
+        let connection = usize::try_from(connection).unwrap_or(0) % CONNECTIONS;
+        &self.sockets[connection][usize::from(end % 2 != 0)]
+    }
+
+    /// The descriptor of a socket, -1 if there is none.
+    pub fn socket(&self, connection: u64, end: u64) -> c_int {
+        self.end(connection, end).load(Ordering::Relaxed)
+    }
+
+    /// Puts a socket in place; what was there is closed.
+    pub fn set_socket(&self, connection: u64, end: u64, fd: c_int) -> c_int {
+        let old = self.end(connection, end).swap(fd, Ordering::Relaxed);
+        if old < 0 {
+            return 0;
+        }
+        // SAFETY: The descriptor was ours alone, and is forgotten.
+        result(unsafe { libc::close(old) })
+    }
+
+    /// Puts both ends of a connection in place.
+    pub fn set_sockets(&self, connection: u64, fds: [c_int; 2]) {
+        for (end, fd) in (0..).zip(fds) {
+            self.set_socket(connection, end, fd);
+        }
+    }
+
+    /// Puts a structure in memory for requests; its address.
+    pub fn put(&self, bytes: &[u8]) -> u64 {
+        let (address, _) = self.arena().place(Place::Normal, bytes.len());
+        self.poke(address, bytes);
+        address
     }
 
     /// `ioctl` of a file with an address.
@@ -243,6 +280,9 @@ impl<'a> Machine<'a> {
         }
         for map in 0..MAPS as u64 {
             self.unmap(map);
+        }
+        for connection in 0..CONNECTIONS as u64 {
+            self.set_sockets(connection, [-1; 2]);
         }
     }
 

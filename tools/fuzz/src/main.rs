@@ -21,6 +21,7 @@ mod run;
 mod scribbler;
 mod search;
 mod seeds;
+mod sockets;
 mod tables;
 #[cfg(test)]
 mod tests;

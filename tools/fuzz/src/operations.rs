@@ -6,6 +6,7 @@ use crate::domain::Domain::{self, Below, Bits, List, Number, Row, Value};
 use crate::machine::{Machine, FILES, MAPS};
 use crate::requests;
 use crate::rings;
+use crate::sockets::{self, CONNECTIONS};
 use crate::tables::*;
 use crate::world;
 use libc::*;
@@ -70,6 +71,7 @@ const FILE: Arg = arg("file", Below(FILES as u64));
 const MAP: Arg = arg("map", Below(MAPS as u64));
 const NIC: Arg = arg("nic", Below(8));
 const RING: Arg = arg("ring", Below(8));
+const CONNECTION: Arg = arg("connection", Below(CONNECTIONS as u64));
 
 const SLOTS: &[u64] = &[0, 1, 2, 64, 80, 256, 1024, 4096, 16384, u32::MAX as u64];
 const RINGS: &[u64] = &[0, 1, 2, 4, 64, 65, u16::MAX as u64];
@@ -88,6 +90,11 @@ const fn row_(name: &'static str, value: u64) -> Row_ {
 const BIND: &[c_int] = &[
     EINVAL, EFAULT, EMSGSIZE, EOPNOTSUPP, ENXIO, EPERM, EBUSY, ENOMEM, EAGAIN, ENETDOWN, ENODEV,
     EIO,
+];
+/// Those of registering a connection besides.
+const STACK: &[c_int] = &[
+    EINVAL, EFAULT, EMSGSIZE, EOPNOTSUPP, ENXIO, EPERM, EBUSY, ENOMEM, EAGAIN, ENETDOWN, ENODEV,
+    EIO, EBADF, ENOTSOCK, EPROTOTYPE, ENOTCONN, EXDEV, ENOSPC, ENOENT,
 ];
 /// The errors of a sync.
 const SYNC: &[c_int] = &[ENXIO, EINTR];
@@ -161,7 +168,7 @@ pub static OPERATIONS: &[Operation] = &[
         ],
         &[
             EINVAL, EFAULT, EMSGSIZE, EOPNOTSUPP, ENXIO, EPERM, EBUSY, ENOMEM, EAGAIN, ENETDOWN,
-            ENODEV, EIO, EOVERFLOW,
+            ENODEV, EIO, EOVERFLOW, EBADF, ENOTSOCK, EPROTOTYPE, ENOTCONN, EXDEV,
         ],
         requests::legacy,
     ),
@@ -183,7 +190,7 @@ pub static OPERATIONS: &[Operation] = &[
             seldom("header", Row(&PLACES)),
             seldom("body", Row(&PLACES)),
         ],
-        BIND,
+        STACK,
         requests::request,
     ),
     op(
@@ -199,6 +206,49 @@ pub static OPERATIONS: &[Operation] = &[
             EAGAIN, ENETDOWN, ENODEV, EIO,
         ],
         requests::ioctl_number,
+    ),
+    op(
+        "connect",
+        6,
+        &[CONNECTION, arg("kind", Row(&KINDS))],
+        NONE,
+        sockets::connect,
+    ),
+    op(
+        "stack",
+        6,
+        &[FILE, CONNECTION, arg("how", Row(&REGISTRATIONS))],
+        &[
+            EBADF, ENOTSOCK, EPROTOTYPE, ENOTCONN, EBUSY, EXDEV, ENOSPC, ENOENT, ENOMEM, ENXIO,
+            EOPNOTSUPP,
+        ],
+        sockets::stack,
+    ),
+    op(
+        "post",
+        8,
+        &[
+            MAP,
+            RING,
+            CONNECTION,
+            arg("count", Number(COUNTS, 12)),
+            arg("length", Number(&[1448, 0, 1, 100, 1968, 2048], 16)),
+            arg("offset", Number(&[80, 80, 0, 66, 2047, 2048], 16)),
+        ],
+        NONE,
+        sockets::post,
+    ),
+    op(
+        "act",
+        10,
+        &[
+            CONNECTION,
+            arg("end", Below(2)),
+            arg("what", Row(&ACTS)),
+            arg("count", Number(&[1, 100, 5000, 60_000], 17)),
+        ],
+        NONE,
+        sockets::act,
     ),
     op(
         "txsync",

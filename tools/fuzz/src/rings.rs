@@ -10,7 +10,8 @@ use netmap::abi::{If, Ring, NR_FORWARD};
 use std::mem::offset_of;
 
 const PAGE: u64 = 4096;
-const HEAD: u64 = offset_of!(Ring, head) as u64;
+/// Where a ring's `head` is.
+pub const HEAD: u64 = offset_of!(Ring, head) as u64;
 const CUR: u64 = offset_of!(Ring, cur) as u64;
 const TAIL: u64 = offset_of!(Ring, tail) as u64;
 
@@ -23,7 +24,7 @@ fn ring_of(machine: &Machine<'_>, map: u64, ring: u64) -> Option<(Mapping, RingA
 }
 
 /// A ring of one direction.
-fn ring_towards(
+pub fn ring_towards(
     machine: &Machine<'_>,
     map: u64,
     ring: u64,
@@ -142,7 +143,12 @@ pub fn receive(machine: &Machine<'_>, args: &[u64]) -> Option<c_int> {
 }
 
 /// Moves `head` and `cur`.
-fn advance(machine: &Machine<'_>, mapping: &Mapping, ring: &RingAt, count: u64) -> Option<c_int> {
+pub fn advance(
+    machine: &Machine<'_>,
+    mapping: &Mapping,
+    ring: &RingAt,
+    count: u64,
+) -> Option<c_int> {
     let head = u64::from(machine.peek_u32(mapping.at(ring.offset + HEAD)));
     let head = (head + count) % u64::from(ring.slots);
     let there = machine.poke(mapping.at(ring.offset + CUR), &(head as u32).to_ne_bytes())

@@ -13,8 +13,10 @@ pub enum Name {
 }
 
 /// The kinds of ports.
-pub static PORTS: [Row<Name>; 17] = [
+pub static PORTS: [Row<Name>; 19] = [
     row("nic", Name::Text("%")),
+    row("stack", Name::Text("stack:nmfuzz0")),
+    row("stack_numbered", Name::Text("stack:0+%")),
     row("missing", Name::Text("nosuch0")),
     row("loopback", Name::Text("lo")),
     row("pipe_master", Name::Text("%{1")),
@@ -50,7 +52,7 @@ const fn request(name: &'static str, reqtype: u16, body: usize) -> Row<Request> 
 }
 
 /// The requests, served or not, and some that do not exist.
-pub static REQUESTS: [Row<Request>; 18] = [
+pub static REQUESTS: [Row<Request>; 20] = [
     request("port_info_get", 2, 32),
     request("register", 1, 56),
     request("vale_attach", 3, 64),
@@ -68,6 +70,8 @@ pub static REQUESTS: [Row<Request>; 18] = [
     request("csb_enable", 15, 0),
     request("none", 0, 8),
     request("next", 16, 8),
+    request("pst_fd_reg", 18, 4),
+    request("pst_fd_unreg", 19, 4),
     request("last", 0xffff, 64),
 ];
 
@@ -190,6 +194,7 @@ pub static REGISTER_FLAGS: &[Row<u64>] = &[
     row("vnet_hdr", 0x8000),
     row("do_rx_poll", 0x10000),
     row("no_tx_poll", 0x20000),
+    row("stack", 0x40000),
 ];
 
 /// Bits of the legacy `nr_ringid`.
@@ -413,6 +418,97 @@ pub static ADVICE: &[Row<u64>] = &[
     row("hugepage", libc::MADV_HUGEPAGE as u64),
     row("remove", libc::MADV_REMOVE as u64),
     row("populate", 23),
+];
+
+/// What a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It has a connection.
+    Connected,
+    /// It waits for the answer of somebody who is not there.
+    Connecting,
+    /// It waits for connections.
+    Listening,
+    /// It has a connection with itself.
+    Local,
+    /// It is no socket of TCP.
+    Datagrams,
+    /// Nothing was done with it.
+    Bare,
+}
+
+/// See [`Kind`].
+pub static KINDS: [Row<Kind>; 6] = [
+    row("connected", Kind::Connected),
+    row("connecting", Kind::Connecting),
+    row("listening", Kind::Listening),
+    row("local", Kind::Local),
+    row("datagrams", Kind::Datagrams),
+    row("bare", Kind::Bare),
+];
+
+/// How a socket is registered, or not any more: requests, 0 for the older ioctl.
+pub static REGISTRATIONS: [Row<u16>; 3] =
+    [row("register", 18), row("unregister", 19), row("config", 0)];
+
+/// What is done with a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// `send`.
+    Send,
+    /// `send`, the last octet urgent.
+    SendUrgent,
+    /// `recv`.
+    Receive,
+    /// `recv`, which leaves it there.
+    Peek,
+    /// `splice` to a pipe.
+    Splice,
+    /// `shutdown` of what it sends.
+    ShutWrite,
+    /// `shutdown` of what it receives.
+    ShutRead,
+    /// `close` with a reset.
+    Reset,
+    /// `close`.
+    Close,
+    /// `dup2` of the next one to its number.
+    Replace,
+    /// `connect` to nobody.
+    Disconnect,
+    /// It is to have kernel TLS.
+    Tls,
+    /// It may have little under way.
+    SmallSend,
+    /// It may have little that is not read.
+    SmallReceive,
+    /// It sends full segments only.
+    Cork,
+    /// It sends all.
+    Uncork,
+    /// There is time for something to arrive.
+    Settle,
+}
+
+/// See [`Act`].
+pub static ACTS: [Row<Act>; 17] = [
+    row("send", Act::Send),
+    row("send_urgent", Act::SendUrgent),
+    row("receive", Act::Receive),
+    row("peek", Act::Peek),
+    row("splice", Act::Splice),
+    row("shut_write", Act::ShutWrite),
+    row("shut_read", Act::ShutRead),
+    row("reset", Act::Reset),
+    row("close", Act::Close),
+    row("replace", Act::Replace),
+    row("disconnect", Act::Disconnect),
+    row("tls", Act::Tls),
+    row("small_send", Act::SmallSend),
+    row("small_receive", Act::SmallReceive),
+    row("cork", Act::Cork),
+    row("uncork", Act::Uncork),
+    row("settle", Act::Settle),
 ];
 
 /// What can be read about the module.

@@ -3,6 +3,7 @@
 
 use crate::domain::line;
 use crate::machine::{errno, result, Machine};
+use crate::sockets::{Wire, NEAR};
 use crate::tables::{Child, CHILDREN, FILES_TO_READ, PARAMETERS};
 use libc::{c_int, c_void};
 use netmap::abi::{NIOCRXSYNC, NIOCTXSYNC};
@@ -32,8 +33,10 @@ pub struct Nic {
 /// The machine that programs run on.
 #[derive(Debug)]
 pub struct World {
-    /// Pairs of interfaces that are joined by a wire.
+    /// Pairs of interfaces that are joined by a wire, and the one that connections leave by.
     pub nics: Vec<Nic>,
+    /// That.
+    pub wire: Wire,
     parameters: Vec<(PathBuf, String)>,
 }
 
@@ -77,8 +80,11 @@ fn socket(name: &str, protocol: u16, header: bool) -> std::io::Result<c_int> {
 impl World {
     /// Opens what is needed of these interfaces.
     pub fn new(names: &[String]) -> std::io::Result<Self> {
+        let wire = Wire::new()?;
+        let near = NEAR.to_owned();
         let nics = names
             .iter()
+            .chain([&near])
             .map(|name| {
                 Ok(Nic {
                     name: name.clone(),
@@ -93,7 +99,11 @@ impl World {
             let value = fs::read_to_string(&path)?;
             parameters.push((path, value));
         }
-        Ok(World { nics, parameters })
+        Ok(World {
+            nics,
+            wire,
+            parameters,
+        })
     }
 
     /// The name of an interface.

@@ -29,6 +29,10 @@ pub const NIOCRXSYNC: c_ulong = 0x6995;
 pub const NETMAP_REQ_REGISTER: u16 = 1;
 /// Request type: read a port's configuration.
 pub const NETMAP_REQ_PORT_INFO_GET: u16 = 2;
+/// Request type: the data of a connection goes through the rings of a stack port.
+pub const NETMAP_REQ_PST_FD_REG: u16 = 18;
+/// Request type: it does not any more.
+pub const NETMAP_REQ_PST_FD_UNREG: u16 = 19;
 
 /// Register mode: all rings of the NIC.
 pub const NR_REG_ALL_NIC: u32 = 1;
@@ -58,6 +62,9 @@ pub const NR_DO_RX_POLL: u64 = 0x10000;
 /// Register flag: `poll` sends only if writability is asked for.
 pub const NR_NO_TX_POLL: u64 = 0x20000;
 
+/// Register flag: the stack port of the interface.
+pub const NR_STACK: u64 = 0x40000;
+
 /// Ring flag: the kernel writes the time of each sync to `ts`.
 pub const NR_TIMESTAMP: u32 = 0x2;
 /// Ring flag: slots released with [`NS_FORWARD`] go to the other side (NIC or host).
@@ -72,6 +79,11 @@ pub const NS_FORWARD: u16 = 0x4;
 /// Slot flag: the packet goes on in the next slot.
 pub const NS_MOREFRAG: u16 = 0x20;
 
+/// Slot flag of stack ports: the peer sends no more.
+pub const NS_STACK_END: u16 = 0x100;
+/// Slot flag of stack ports: the connection has an error, which the highest 16 bits of `ptr` tell.
+pub const NS_STACK_ERROR: u16 = 0x200;
+
 /// One packet, or a fragment of one, in a ring (`struct netmap_slot`).
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +94,8 @@ pub struct Slot {
     pub len: u16,
     /// `NS_*`.
     pub flags: u16,
-    /// Address of an indirect buffer, or an offset within the buffer.
+    /// Address of an indirect buffer, or an offset within the buffer. On stack ports: descriptor, offset, error, from the
+    /// lowest bit on with 32, 16 and 16 bits.
     pub ptr: u64,
 }
 
@@ -129,8 +142,42 @@ pub struct Ring {
     pub offset_mask: u64,
     /// Alignment that packets need within a buffer, in octets.
     pub buf_align: u64,
+    /// Receive ring of a stack port: from this structure to its [`StackRuns`], in octets.
+    pub stack_ofs: i64,
+    /// Stack ports: octets at the start of each buffer that are left to headers.
+    pub stack_room: u32,
     /// The program's.
     pub sem: Sem,
+}
+
+/// Slots of one connection in a receive ring of a stack port (`struct netmap_stack_run`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct StackRun {
+    /// The connection's descriptor.
+    pub fd: i32,
+    /// First slot.
+    pub first: u32,
+    /// How many, in the order of the ring.
+    pub count: u32,
+}
+
+/// Head of the list of runs (`struct netmap_stack_runs`); [`StackRun`]s follow it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct StackRuns {
+    /// Runs in the list.
+    pub count: u32,
+    /// Room for runs.
+    pub max: u32,
+}
+
+/// Body of [`NETMAP_REQ_PST_FD_REG`] and [`NETMAP_REQ_PST_FD_UNREG`] (`struct nmreq_pst_fd_reg`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ReqPstFdReg {
+    /// The connection's descriptor.
+    pub fd: i32,
 }
 
 /// What a binding sees of its port (`struct netmap_if`); offsets of its rings, in octets from here, follow it.
@@ -266,7 +313,21 @@ layout!(Ring, 256 {
     ts 40 16,
     offset_mask 56 8,
     buf_align 64 8,
+    stack_ofs 72 8,
+    stack_room 80 4,
     sem 128 128,
+});
+layout!(StackRun, 12 {
+    fd 0 4,
+    first 4 4,
+    count 8 4,
+});
+layout!(StackRuns, 8 {
+    count 0 4,
+    max 4 4,
+});
+layout!(ReqPstFdReg, 4 {
+    fd 0 4,
 });
 layout!(If, 56 {
     ni_name 0 16,

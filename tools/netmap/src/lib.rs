@@ -20,6 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A [`StackPort`] has the data of the kernel's own TCP connections in its slots.
+//!
 //! # What is checked and what is trusted
 //!
 //! Ring indices and buffer indices are checked before they are used, so that no content of the shared memory makes
@@ -35,7 +37,9 @@ mod port;
 mod region;
 mod ring;
 mod spec;
+mod stack;
 
 pub use port::{Binding, ExtraBuf, Interest, OpenError, Options, Port, PortInfo, Ready};
 pub use ring::{DifferentRegion, RingState, RxRing, RxSlot, TxRing, TxSlot};
 pub use spec::{PortSpec, Rings, SpecError};
+pub use stack::{Event, StackPort, StackTx};

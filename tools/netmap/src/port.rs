@@ -494,7 +494,7 @@ fn bound(rings: Rings, nic: usize, host: usize) -> core::ops::Range<usize> {
     start.min(nic + host)..end.min(nic + host)
 }
 
-/// Binds `fd` with [`abi::NETMAP_REQ_REGISTER`].
+/// Binds `fd` with [`abi::NETMAP_REQ_REGISTER`]; the parser of names has left room for the final zero.
 fn register(fd: &OwnedFd, spec: &PortSpec, options: &Options) -> io::Result<abi::ReqRegister> {
     let (nr_mode, nr_ringid) = spec.rings().mode();
     let mut reg = abi::ReqRegister {
@@ -510,22 +510,43 @@ fn register(fd: &OwnedFd, spec: &PortSpec, options: &Options) -> io::Result<abi:
         ..abi::ReqRegister::default()
     };
     let body = addr_of_mut!(reg);
+    // SAFETY: the body is the one that belongs to the request's type.
+    unsafe {
+        control(
+            fd.as_fd(),
+            abi::NETMAP_REQ_REGISTER,
+            spec.name(),
+            body.cast(),
+        )?
+    };
+    // SAFETY: `reg` is initialized whatever the kernel wrote: its fields are integers.
+    Ok(unsafe { body.read_volatile() })
+}
+
+/// Makes a control request about the port `name`, which leaves room for a final zero.
+///
+/// # Safety
+///
+/// `body` must be the body that belongs to the request's type, and live.
+pub(crate) unsafe fn control(
+    fd: BorrowedFd<'_>,
+    request: u16,
+    name: &str,
+    body: *mut u8,
+) -> io::Result<()> {
     let mut header = abi::ReqHeader {
         nr_version: abi::NETMAP_API,
-        nr_reqtype: abi::NETMAP_REQ_REGISTER,
+        nr_reqtype: request,
         nr_reserved: 0,
         nr_name: [0; abi::NETMAP_REQ_IFNAMSIZ],
         nr_options: 0,
         nr_body: body.expose_provenance() as u64,
     };
-    // The parser has left room for the final zero.
-    header.nr_name[..spec.name().len()].copy_from_slice(spec.name().as_bytes());
-    // SAFETY: `header` is the argument that the request takes, its body is the one that belongs to its type, and
-    // both outlive the call.
+    header.nr_name[..name.len()].copy_from_slice(name.as_bytes());
+    // SAFETY: `header` is the argument that the request takes, and outlives the call; its body is as the caller promises.
     let failed = unsafe { libc::ioctl(fd.as_raw_fd(), abi::NIOCCTRL, &mut header) } < 0;
     if failed {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: `reg` is initialized whatever the kernel wrote: its fields are integers.
-    Ok(unsafe { body.read_volatile() })
+    Ok(())
 }

@@ -183,6 +183,22 @@ impl RawRing {
         self.buffers
     }
 
+    pub(crate) fn num_slots(&self) -> u32 {
+        self.num_slots
+    }
+
+    pub(crate) fn head_ptr(&self) -> *mut abi::Ring {
+        self.ring.as_ptr()
+    }
+
+    /// Address of what lies `offset` octets from the ring's head on, if `len` octets of it are inside of the region.
+    pub(crate) fn beside(&self, offset: i64, len: usize, align: usize) -> Option<NonNull<u8>> {
+        let at = self
+            .offset
+            .checked_add_signed(isize::try_from(offset).ok()?)?;
+        self.region.at(at, len, align)
+    }
+
     fn state(&self) -> RingState {
         RingState {
             head: self.head().load(Ordering::Relaxed),
@@ -195,7 +211,7 @@ impl RawRing {
     ///
     /// Indices that are out of range, which the next sync repairs or refuses, make it none.
     #[inline(always)]
-    fn window(&self) -> (u32, u32) {
+    pub(crate) fn window(&self) -> (u32, u32) {
         let head = self.head().load(Ordering::Relaxed);
         let tail = self.tail().load(Ordering::Acquire);
         if head >= self.num_slots || tail >= self.num_slots {
@@ -207,7 +223,7 @@ impl RawRing {
 
     /// Address of the slot `idx`, which must be below `num_slots` or, as the end of a run, equal to it.
     #[inline(always)]
-    fn slot(&self, idx: u32) -> *mut abi::Slot {
+    pub(crate) fn slot(&self, idx: u32) -> *mut abi::Slot {
         debug_assert!(idx <= self.num_slots);
         // SAFETY: by the invariant `num_slots` slots follow the head, inside of the region.
         unsafe {
@@ -221,7 +237,7 @@ impl RawRing {
 
     /// Calls `f` with up to `max` of the program's slots, in order, then passes them on to the kernel.
     #[inline(always)]
-    fn walk(&mut self, max: u32, mut f: impl FnMut(*mut abi::Slot)) -> u32 {
+    pub(crate) fn walk(&mut self, max: u32, mut f: impl FnMut(*mut abi::Slot)) -> u32 {
         let (head, available) = self.window();
         let count = available.min(max);
         let until_end = count.min(self.num_slots - head);
@@ -240,7 +256,7 @@ impl RawRing {
 
     /// Passes `count` slots from `head` on; the window holds that many.
     #[inline(always)]
-    fn advance(&mut self, head: u32, count: u32) {
+    pub(crate) fn advance(&mut self, head: u32, count: u32) {
         let next = head + count;
         let next = if next >= self.num_slots {
             next - self.num_slots

@@ -44,6 +44,8 @@ impl Rings {
 ///   (received packets), `t` (sent packets), `z` (zero copy);
 /// - `ID` is the number of the memory region to use.
 ///
+/// `stack:NAME` is the stack port of an interface, and so is `stack:N+NAME` with any number.
+///
 /// A dash that no number follows belongs to the name, so that `br-lan` needs no quoting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortSpec {
@@ -66,7 +68,7 @@ pub enum SpecError {
     #[error("port name holds the character {0:?}")]
     BadCharacter(char),
     /// Text before the first colon that is neither `netmap` nor `vale` with an identifier.
-    #[error("prefix {0:?} is unknown: use netmap:NAME or valeID:NAME")]
+    #[error("prefix {0:?} is unknown: use netmap:NAME, stack:NAME or valeID:NAME")]
     BadPrefix(String),
     /// A pipe without an identifier, or with one that is not letters, digits and underscores.
     #[error("pipe identifier {0:?} is not made of letters, digits and underscores")]
@@ -125,7 +127,9 @@ impl PortSpec {
 
 impl fmt::Display for PortSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.name.starts_with("vale") || !self.name.contains(':') {
+        if self.flags & abi::NR_STACK != 0 {
+            f.write_str("stack:")?;
+        } else if !self.name.starts_with("vale") || !self.name.contains(':') {
             f.write_str("netmap:")?;
         }
         f.write_str(&self.name)?;
@@ -136,7 +140,7 @@ impl fmt::Display for PortSpec {
             Rings::OneNic(ring) => write!(f, "-{ring}")?,
             Rings::OneHost(ring) => write!(f, "^{ring}")?,
         }
-        if self.flags != 0 {
+        if self.flags & !abi::NR_STACK != 0 {
             f.write_str("/")?;
             for (letter, bit) in FLAGS {
                 if self.flags & bit != 0 {
@@ -164,19 +168,30 @@ impl FromStr for PortSpec {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let (scoped, text) = split_prefix(text)?;
+        let (flags, (scoped, text)) = match text.strip_prefix("stack:") {
+            Some(rest) => (abi::NR_STACK, (0, without_number(rest))),
+            None => (0, split_prefix(text)?),
+        };
         let (name, suffix) = split_name(text, scoped);
         check_name(name)?;
         let mut spec = PortSpec {
             name: name.to_owned(),
             rings: Rings::Nic,
-            flags: 0,
+            flags,
             mem_id: 0,
         };
         let rest = spec.take_rings(suffix)?;
         let rest = spec.take_flags(rest)?;
         spec.take_mem_id(rest)?;
         Ok(spec)
+    }
+}
+
+/// Removes the number and the plus sign of `N+NAME`.
+fn without_number(text: &str) -> &str {
+    match split_digits(text) {
+        ("", _) => text,
+        (_, rest) => rest.strip_prefix('+').unwrap_or(text),
     }
 }
 

@@ -19,6 +19,21 @@ fn plain(name: &str) -> (String, Rings, u64, u16) {
 }
 
 #[test]
+fn stack_ports() {
+    let stack = |name: &str| (name.to_owned(), Rings::Nic, abi::NR_STACK, 0);
+    assert_eq!(parts("stack:eth0"), stack("eth0"));
+    assert_eq!(parts("stack:0+eth0"), stack("eth0"));
+    assert_eq!(parts("stack:12+eth0"), stack("eth0"));
+    assert_eq!(parts("stack:+eth0"), stack("+eth0"));
+    assert_eq!(parts("stack:12"), stack("12"));
+    assert_eq!(parse("stack:eth0@3").unwrap().mem_id, 3);
+    assert_eq!(parse("stack:4+eth0/x").unwrap().to_string(), "stack:eth0/x");
+    assert_eq!(parse("stack:eth0").unwrap().to_string(), "stack:eth0");
+    assert_eq!(parse("stack:"), Err(SpecError::Empty));
+    assert_eq!(parse("stack:0+"), Err(SpecError::Empty));
+}
+
+#[test]
 fn names() {
     assert_eq!(parts("netmap:eth0"), plain("eth0"));
     assert_eq!(parts("eth0"), plain("eth0"));

@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Every octet of many connections whose one end is in slots: over a good wire, over one that loses, reorders and doubles packets
+# in both directions, with thousands of short connections, and beside a program that writes to all that it shares.
+set -u
+. ./wire.sh
+
+# exchange PORT ADDRESS CONNECTIONS ALL OCTETS
+exchange() {
+	local server status tcp_port=$1
+	shift
+	./stack_octets port "$TEST_IF" "$tcp_port" "$3" "$4" >/tmp/octets-port 2>&1 &
+	server=$!
+	wait_for listening '' "$tcp_port" || { sed 's/^/# /' /tmp/octets-port; return 1; }
+	in_peer ./stack_octets sockets "$1" "$tcp_port" "$2" "$3" "$4" >/tmp/octets-sockets 2>&1
+	status=$?
+	[ "$status" = 0 ] || kill "$server"
+	wait "$server" || status=1
+	[ "$status" = 0 ] || sed 's/^/# /' /tmp/octets-port /tmp/octets-sockets
+	return "$status"
+}
+
+# Both directions: what leaves an interface passes its queueing discipline.
+bad_wire() {
+	local how=(netem delay 2ms 1ms loss 5% reorder 10% 50% duplicate 5% limit 10000)
+	tc qdisc add dev "$TEST_IF" root "${how[@]}" && in_peer tc qdisc add dev "$TEST_PEER" root "${how[@]}"
+}
+good_wire() {
+	tc qdisc del dev "$TEST_IF" root
+	in_peer tc qdisc del dev "$TEST_PEER" root
+}
+retransmissions() {
+	awk '/^Tcp:/ { n = $13 } END { print n }' /proc/net/snmp
+}
+with_losses() {
+	local before status
+	before=$(retransmissions)
+	bad_wire || return 1
+	exchange "$@"
+	status=$?
+	good_wire
+	[ "$(retransmissions)" -gt $((before + 10)) ] || { echo "nothing was lost"; return 1; }
+	return "$status"
+}
+
+# netstat NAME: a counter of TCP's.
+netstat() {
+	awk -v name="$1" '/^TcpExt:/ { split($0, words); if (!seen++) for (i in words) at[words[i]] = i; else print words[at[name]] }' \
+		/proc/net/netstat
+}
+# TCP counts its memory to be short from a few pages on, of which no processor keeps some for itself, and gives each socket a share of
+# what is left.
+short_of_memory() {
+	local before limits kept status
+	limits=$(sysctl -n net.ipv4.tcp_mem)
+	kept=$(sysctl -n net.core.mem_pcpu_rsv)
+	before=$(netstat TCPMemoryPressures)
+	sysctl -q -w net.ipv4.tcp_mem="16 32 1024" net.core.mem_pcpu_rsv=1
+	exchange "$@"
+	status=$?
+	sysctl -q -w net.ipv4.tcp_mem="$limits" net.core.mem_pcpu_rsv="$kept"
+	[ "$(netstat TCPMemoryPressures)" -gt "$before" ] || { echo "there was memory"; return 1; }
+	return "$status"
+}
+
+# beside_scribbler PORT COMMAND...: a program scribbles, with connections of its own, while those of another are verified.
+beside_scribbler() {
+	local scribbler talker status tcp_port=$1
+	shift
+	./stack_octets scribble "$TEST_IF" "$tcp_port" 1000000 60000 >/tmp/octets-scribble 2>&1 &
+	scribbler=$!
+	wait_for listening '' "$tcp_port" || { sed 's/^/# /' /tmp/octets-scribble; return 1; }
+	in_peer bash -c "while :; do timeout 5 ./stack_octets sockets $nic_address $tcp_port 20 20 60000; done" >/dev/null 2>&1 &
+	talker=$!
+	"$@"
+	status=$?
+	kill -0 "$scribbler" 2>/dev/null || { sed 's/^/# scribbler: /' /tmp/octets-scribble; status=1; }
+	kill "$talker"
+	kill -KILL "$scribbler"
+	wait "$talker" "$scribbler" 2>/dev/null
+	return "$status"
+}
+
+nothing_left() {
+	[ -z "$(cat "$regions")" ] && hosts_talk >/dev/null
+}
+
+modprobe sch_netem
+plan 11
+make_hosts6
+check $? "the hosts talk"
+
+# Connections of the sockets' end are in its descriptors.
+ulimit -n 8192
+many=${CONNECTIONS:-4000}
+check_that "a port without connections" ./stack_octets idle "$TEST_IF"
+check_that "200 connections, each octet both ways" exchange 6001 $nic_address 200 200 60000
+check_that "the same over IPv6" exchange 6002 $nic_address6 50 50 60000
+check_that "200 connections over a wire that loses, reorders and doubles" with_losses 6003 $nic_address 200 200 30000
+check_that "and by IPv6" with_losses 6004 $nic_address6 20 40 30000
+check_that "$many connections, opened and closed" exchange 6005 $nic_address 100 "$many" 300
+check_that "50 connections while TCP is short of memory" short_of_memory 6007 $nic_address 50 100 60000
+mark_log
+check_that "beside a program that scribbles" beside_scribbler 6100 exchange 6006 $nic_address 100 200 30000
+quiet_about() {
+	! log_since | grep -E 'BUG|WARNING|refcount|waiting for .* to become free'
+}
+check_that "the kernel has nothing to say to that" quiet_about
+check_that "nothing is left of the ports" wait_for nothing_left
+unmake_hosts6
+finish_test

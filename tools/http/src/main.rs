@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `nm-http`: an HTTP/1.1 server that answers each GET with the same page.
+//!
+//! Its connections are made by sockets; their data goes through the stack port of an interface, a system call for all that
+//! has come and one for all that leaves.
+
+use clap::Parser;
+use netmap::{Event, Options, PortSpec, StackPort, StackTx};
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{Ipv6Addr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::process::ExitCode;
+
+/// Octets that a request may have.
+const LONGEST: usize = 2048;
+/// How long to wait where something leaves by itself and nobody says when it has.
+const MOMENT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 10_000_000,
+};
+
+/// Answers each GET with LENGTH octets, through the stack port of INTERFACE.
+#[derive(Debug, Parser)]
+#[command(name = "nm-http", version)]
+struct Args {
+    /// Interface through which clients come.
+    interface: String,
+    /// TCP port.
+    port: u16,
+    /// Octets of the page.
+    length: usize,
+}
+
+/// A connection.
+struct Connection {
+    /// Closed with the connection.
+    _socket: TcpStream,
+    /// The beginning of a request.
+    head: Vec<u8>,
+    /// Requests that are not answered.
+    requests: usize,
+    /// Octets of the answer under way that are in slots.
+    sent: usize,
+    /// No request follows.
+    last: bool,
+}
+
+impl Connection {
+    /// Takes a piece of the stream: requests end with an empty line. What is no GET ends the connection.
+    fn take(&mut self, octets: &[u8]) {
+        for &octet in octets {
+            if self.last {
+                return;
+            }
+            self.head.push(octet);
+            if self.head.ends_with(b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(&self.head).to_ascii_lowercase();
+                let gets = head.starts_with("get ");
+                self.requests += usize::from(gets);
+                self.last = !gets
+                    || head.contains(" http/1.0\r\n")
+                    || head.contains("\r\nconnection: close\r\n");
+                self.head.clear();
+            } else if self.head.len() == LONGEST {
+                self.last = true;
+            }
+        }
+    }
+
+    /// Puts answers into slots, as long as there are any. Not for a client that does not take what it has been sent: its slots stay in the
+    /// ring, and would fill it.
+    fn answer(&mut self, fd: RawFd, response: &[u8], tx: &mut StackTx<'_>) {
+        while self.requests != 0 && tx.space() != 0 {
+            self.sent += tx.send(fd, &response[self.sent..]);
+            if self.sent == response.len() {
+                self.sent = 0;
+                self.requests -= 1;
+            }
+        }
+    }
+}
+
+/// The server.
+struct Server {
+    port: StackPort,
+    listener: TcpListener,
+    response: Vec<u8>,
+    connections: HashMap<RawFd, Connection>,
+    /// Connections with requests to be answered, or to be closed.
+    busy: Vec<RawFd>,
+    /// Connections with slots that TCP has not accepted.
+    unsent: HashSet<RawFd>,
+}
+
+impl Server {
+    fn open(args: &Args) -> io::Result<Server> {
+        let spec: PortSpec = format!("stack:{}", args.interface)
+            .parse()
+            .map_err(io::Error::other)?;
+        let port = StackPort::open(&spec, &Options::default()).map_err(io::Error::other)?;
+        let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, args.port))?;
+        listener.set_nonblocking(true)?;
+        let length = args.length;
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let mut response = head.into_bytes();
+        response.resize(response.len() + length, b'.');
+        Ok(Server {
+            port,
+            listener,
+            response,
+            connections: HashMap::new(),
+            busy: Vec::new(),
+            unsent: HashSet::new(),
+        })
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            let socket = match self.listener.accept() {
+                Ok((socket, _)) => socket,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            // Of no matter to the port: what a program might do with the socket besides.
+            socket.set_nonblocking(true)?;
+            if let Err(error) = self.port.register(&socket) {
+                eprintln!("nm-http: a connection: {error}");
+                continue;
+            }
+            let connection = Connection {
+                head: Vec::new(),
+                requests: 0,
+                sent: 0,
+                last: false,
+                _socket: socket,
+            };
+            let fd = connection._socket.as_raw_fd();
+            self.connections.insert(fd, connection);
+        }
+    }
+
+    /// Takes what has come and puts answers into slots.
+    fn receive(&mut self) {
+        let Server {
+            port,
+            response,
+            connections,
+            busy,
+            unsent,
+            ..
+        } = self;
+        port.receive(|fd, event, tx| {
+            let Some(connection) = connections.get_mut(&fd) else {
+                return;
+            };
+            match event {
+                Event::Data(octets) => connection.take(octets),
+                Event::End => connection.last = true,
+                Event::Error(_) => {
+                    connection.last = true;
+                    connection.requests = 0;
+                }
+            }
+            if !unsent.contains(&fd) {
+                connection.answer(fd, response, tx);
+            }
+            if (connection.requests != 0 || connection.last) && !busy.contains(&fd) {
+                busy.push(fd);
+            }
+        });
+    }
+
+    /// Has all leave that can, and closes what is to be closed once TCP has accepted all of it.
+    fn send(&mut self) -> io::Result<()> {
+        let mut tx = self.port.tx();
+        for fd in self.busy.iter().filter(|fd| !self.unsent.contains(fd)) {
+            if let Some(connection) = self.connections.get_mut(fd) {
+                connection.answer(*fd, &self.response, &mut tx);
+            }
+        }
+        self.port.sync_tx()?;
+        self.unsent = self.port.tx().unsent().into_iter().collect();
+        let unsent = &self.unsent;
+        let connections = &mut self.connections;
+        self.busy.retain(|fd| {
+            let stays = connections.get(fd).is_some_and(|connection| {
+                connection.requests != 0 || (connection.last && unsent.contains(fd))
+            });
+            if !stays
+                && connections
+                    .get(fd)
+                    .is_some_and(|connection| connection.last)
+            {
+                connections.remove(fd);
+            }
+            stays
+        });
+        Ok(())
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        loop {
+            // An answer that is left to be put into slots waits for room.
+            let connections = &self.connections;
+            let waits = self
+                .busy
+                .iter()
+                .filter(|fd| !self.unsent.contains(fd))
+                .any(|fd| connections.get(fd).is_some_and(|c| c.requests != 0));
+            let out = if waits {
+                PollFlags::OUT
+            } else {
+                PollFlags::empty()
+            };
+            let mut fds = [
+                PollFd::new(&self.listener, PollFlags::IN),
+                PollFd::new(&self.port, PollFlags::IN | out),
+            ];
+            let wait = (!self.busy.is_empty()).then_some(&MOMENT);
+            match poll(&mut fds, wait) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if fds[1].revents().contains(PollFlags::ERR) {
+                return Err(io::Error::other("the port is gone"));
+            }
+            self.receive();
+            // Not before: what has been received may be of a descriptor that was closed and is accepted again here.
+            self.accept()?;
+            self.send()?;
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let served = Server::open(&args).and_then(|mut server| server.serve());
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nm-http: {}: {error}", args.interface);
+            ExitCode::FAILURE
+        }
+    }
+}

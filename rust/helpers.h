@@ -146,7 +146,8 @@ struct netmap_xdp {
 
 /*
  * A flag of XDP frames that the kernel does not use: a port has sent it, and so it is complete. What else comes through a veth is a
- * stack's, which leaves checksums to its receiver.
+ * stack's, which leaves checksums to its receiver, or what another program of XDP sends there. A program that passes a port's frame
+ * on leaves the flag in it.
  */
 enum {
 	netmap_xdp_complete = 1U << 30,

@@ -247,11 +247,26 @@ static u32 send_some(struct net_device *dev, u16 index, struct netmap_packet *pa
 
 /*
  * Whether the other end of a veth takes frames of XDP, because a program is attached there (that of a port, or another one) or its stack
- * wants them put together.
+ * wants them put together, and the administrator wants it to get them.
  */
-static bool takes_frames(const struct net_device *dev)
+static bool takes_frames(const struct net_device *dev, u32 headroom)
 {
-	return READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT && netmap_is_veth(dev);
+	return READ_ONCE(netmap_emulated_xdp) == 2 && headroom >= FRAME_HEADROOM &&
+	       READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT && netmap_is_veth(dev);
+}
+
+/* Whether a frame is longer than the other end of a veth takes, which its driver tells by taking neither it nor what comes after it. */
+static bool is_too_long(struct net_device *dev, u32 bytes)
+{
+	struct net_device *peer;
+	bool too_long = false;
+
+	rcu_read_lock();
+	peer = dev->netdev_ops->ndo_get_peer_dev ? dev->netdev_ops->ndo_get_peer_dev(dev) : NULL;
+	if (peer)
+		too_long = bytes > READ_ONCE(peer->mtu) + peer->hard_header_len + VLAN_HLEN;
+	rcu_read_unlock();
+	return too_long;
 }
 
 /* The frame that is in the page as one of XDP, which has the reference to the page. */
@@ -287,6 +302,11 @@ static int send_frames(struct net_device *dev, u16 index, struct netmap_packet *
 		taken = dev->netdev_ops->ndo_xdp_xmit(dev, count, frames, XDP_XMIT_FLUSH);
 	}
 	local_bh_enable();
+	/* As a stack's packet would be. Whatever else was not taken may be, later. */
+	if (taken >= 0 && taken < count && is_too_long(dev, packets[taken].bytes)) {
+		put_page(packets[taken].page);
+		packets[taken++].dropped = true;
+	}
 	return taken;
 }
 
@@ -300,8 +320,9 @@ static int send_frames(struct net_device *dev, u16 index, struct netmap_packet *
  */
 u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *packets, u32 count, u32 headroom)
 {
-	bool in_pages = packets->page, as_frames = in_pages && takes_frames(dev);
+	bool in_pages = packets->page, as_frames = in_pages && takes_frames(dev, headroom);
 	u32 taken = 0, some;
+	bool dropped;
 	int done;
 
 	if (index >= dev->num_tx_queues)
@@ -314,6 +335,8 @@ u32 netmap_tx_send(struct net_device *dev, u16 index, struct netmap_packet *pack
 			done = send_some(dev, index, packets + taken, some, headroom);
 		}
 		taken += done;
-	} while (done == some && taken < count);
+		/* What was dropped ends a batch, and what comes after it is taken. */
+		dropped = done && packets[taken - 1].dropped;
+	} while ((done == some || dropped) && taken < count);
 	return taken;
 }

@@ -128,6 +128,28 @@ TEST_F_TIMEOUT(frames, a_full_ring_drops, TIMEOUT_S)
 	expect_frames(_metadata, self, true);
 }
 
+/* What is longer than the other end takes is dropped, and what comes after it is not held up. */
+TEST_F_TIMEOUT(frames, longer_than_the_peers_mtu_are_dropped, TIMEOUT_S)
+{
+	struct netmap_ring *ring = tx_ring(&self->from, 0);
+	uint8_t frame[2048];
+	uint32_t i;
+
+	ASSERT_EQ(0, set_mtu(nic_name(), 1000));
+	for (i = 0; i < FEW; i++)
+		ASSERT_EQ(0, put_frame(&self->from, ring, i % 4 == 1 ? 1400 : SHORTEST, i, 0));
+	ASSERT_EQ(0, drain_tx(&self->from, ring));
+	for (i = 0; i < FEW; i++) {
+		if (i % 4 == 1)
+			continue;
+		ASSERT_EQ(SHORTEST, receive_frame(&self->to, frame, sizeof(frame), LIMIT_MS)) TH_LOG("frame %u", i);
+		EXPECT_TRUE(frame_is(frame, SHORTEST, i)) TH_LOG("frame %u", i);
+	}
+	EXPECT_EQ(FEW / 4, ring_counter(&self->from, "tx 0", "drops"));
+	ASSERT_EQ(0, set_mtu(nic_name(), 1500));
+	EXPECT_EQ(0, seen_by(self->tap));
+}
+
 /* An administrator takes the program away: then the stack's packets are made again. */
 TEST_F_TIMEOUT(frames, the_program_goes, TIMEOUT_S)
 {
@@ -147,7 +169,7 @@ TEST_F_TIMEOUT(frames, the_program_goes, TIMEOUT_S)
 TEST_F_TIMEOUT(frames, of_others_reach_the_stack, TIMEOUT_S)
 {
 	struct netmap_ring *ring = tx_ring(&self->from, 0);
-	int error = port_close(&self->to), program = load_pass(), link;
+	int error = port_close(&self->to), program = load_pass(), link, got;
 	uint8_t frame[2048];
 	uint32_t i;
 
@@ -160,9 +182,12 @@ TEST_F_TIMEOUT(frames, of_others_reach_the_stack, TIMEOUT_S)
 		uint32_t len = SHORTEST + i * 7 % (LONGEST - SHORTEST);
 
 		ASSERT_EQ(0, send_frame(&self->from, ring, len, i));
+		/* The hosts say things, too. */
 		do {
-			ASSERT_EQ(len, recv(self->tap, frame, sizeof(frame), 0));
+			got = recv(self->tap, frame, sizeof(frame), 0);
+			ASSERT_LT(0, got);
 		} while (frame[12] != PROTOCOL >> 8);
+		ASSERT_EQ(len, got);
 		EXPECT_TRUE(frame_is(frame, len, i)) TH_LOG("frame %u", i);
 	}
 	close(link);

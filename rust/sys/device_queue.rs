@@ -46,8 +46,9 @@ impl DeviceQueue {
     ///
     /// Each packet is a complete one for this queue, with a reference that is given away with those that are taken. There is one
     /// more, which the caller keeps, only if the device lets others share its packets. Or it is to be made of a page with a
-    /// reference that is given away likewise, in which the frame begins behind `headroom` bytes, with room for at least 60 and for
-    /// what the kernel has at the end of a packet; then there may be a packet in place of the page afterwards.
+    /// reference that is given away likewise, in which the frame begins behind `headroom` bytes, which nobody else reads, with room for
+    /// at least 60 and for what the kernel has at the end of a packet; then there may be a packet in place of the page afterwards.
+    /// Either all are packets or all are pages.
     #[inline]
     pub unsafe fn send(&self, packets: &mut [bindings::netmap_packet], headroom: u32) -> usize {
         if packets.is_empty() {
@@ -79,7 +80,8 @@ impl DeviceQueue {
     ///
     /// # Safety
     ///
-    /// The caller has a reference to each entry of `kept`. It has room for `bytes` bytes of each packet behind the headroom, at least 60. Both
+    /// The caller has a reference to each entry of `kept`, of which there are as many as its mask says; from the first one on they are
+    /// packets or pages, as the caller said. It has room for `bytes` bytes of each packet behind the headroom, at least 60. Both
     /// that room and the memory at `from` of each packet are aligned to a cache line, and go on to the end of one.
     #[inline]
     pub unsafe fn copy(

@@ -103,12 +103,28 @@ impl Retry {
         )
     }
 
-    /// Looks soon, or later if what is missing is memory. The timer is not running.
-    pub(super) fn start(this: &Arc<Self>, state: QueueState) -> ArcHrTimerHandle<Self> {
-        let us = match state {
+    /// Looks soon, or later if what is missing is memory; and if nothing was taken since the last start, after twice the time of
+    /// then, as not all drivers tell that they have no room. The timer is not running.
+    pub(super) fn start(
+        this: &Arc<Self>,
+        state: QueueState,
+        stands: bool,
+    ) -> ArcHrTimerHandle<Self> {
+        let first = match state {
             QueueState::Full => SOON,
             // The memory is missing.
             QueueState::Open | QueueState::Closed => LATE,
+        };
+        let us = if stands {
+            let most = if this.kring.listeners.has_sleepers() {
+                LATE
+            } else {
+                SELDOM
+            };
+            let last = this.interval.load(Ordering::Relaxed);
+            last.saturating_mul(2).min(most).max(first)
+        } else {
+            first
         };
         this.interval.store(us, Ordering::Relaxed);
         this.woken.store(false, Ordering::Relaxed);

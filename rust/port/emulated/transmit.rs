@@ -73,6 +73,8 @@ struct Live {
     retry: Arc<Retry>,
     /// Its timer, if it was started since the driver last took all there was.
     waiting: Option<ArcHrTimerHandle<Retry>>,
+    /// The first slot that waited when the timer was last started.
+    waits_from: u32,
 }
 
 /// Why no more is copied.
@@ -123,6 +125,7 @@ impl TxQueue {
             starved: false,
             retry: Retry::new(queue.clone(), self.kring.clone(), self.resume.clone())?,
             waiting: None,
+            waits_from: 0,
             queue,
         };
         // SAFETY: By the requirement nobody else accesses it.
@@ -420,18 +423,21 @@ impl Live {
         Ok(())
     }
 
-    /// Has what waits sent when the driver takes packets again. Without a carrier it is an event of the device that does it.
+    /// Has what waits, from `hwcur` on, sent when the driver takes packets again. Without a carrier it is an event of the device
+    /// that does it.
     #[cold]
-    fn wait(&mut self) {
+    fn wait(&mut self, hwcur: u32) {
         let state = match self.queue.state() {
             // It was full for a moment.
             QueueState::Open if !self.starved => QueueState::Full,
             state => state,
         };
         // Before the timer is started anew: that the handle goes stops the timer.
-        self.waiting = None;
+        let waited = self.waiting.take().is_some();
+        let stands = waited && self.waits_from == hwcur;
+        self.waits_from = hwcur;
         if state != QueueState::Closed {
-            self.waiting = Some(Retry::start(&self.retry, state));
+            self.waiting = Some(Retry::start(&self.retry, state, stands));
         }
     }
 }
@@ -449,10 +455,10 @@ impl Queue for TxQueue {
         }
         match sent {
             Ok(true) => live.waiting = None,
-            Ok(false) => live.wait(),
+            Ok(false) => live.wait(held.cursors.hwcur()),
             Err(at) => {
                 // Those before it may wait, and are not set back.
-                live.wait();
+                live.wait(held.cursors.hwcur());
                 return Err(SyncError::BadRing { at: Some(at) });
             }
         }
@@ -467,7 +473,7 @@ impl Queue for TxQueue {
         let begin = held.cursors.hwcur();
         let sent = live.move_on(held, kring);
         if let Ok(false) = sent {
-            live.wait();
+            live.wait(held.cursors.hwcur());
         }
         // An impossible slot is for a sync to find.
         if sent.is_err() || held.cursors.hwcur() != begin {

@@ -4,6 +4,7 @@
 # it does, for the tests that want a path which is narrower than it seems.
 . ./wire.sh
 
+modprobe sch_netem
 make_hosts >/dev/null
 in_peer ip link set "$TEST_PEER" mtu 1200
 in_peer ip route replace 192.0.2.0/24 dev "$TEST_PEER" proto kernel scope link src $peer_address advmss 1460

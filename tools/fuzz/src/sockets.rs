@@ -111,8 +111,7 @@ impl Wire {
         ip(&format!(
             "link add {NEAR} address 02:00:00:00:01:01 type veth peer name {FAR} netns {NAMESPACE} address 02:00:00:00:01:02"
         ))?;
-        let [near, far] =
-            [NEAR_ADDRESS, FAR_ADDRESS].map(|address| std::net::Ipv4Addr::from(address));
+        let [near, far] = [NEAR_ADDRESS, FAR_ADDRESS].map(std::net::Ipv4Addr::from);
         for arguments in [
             format!("addr add {near}/24 dev {NEAR}"),
             format!("link set {NEAR} up"),
@@ -131,13 +130,13 @@ impl Wire {
         };
         wire.listener = wire.visit(|| {
             let fd = socket(libc::SOCK_STREAM);
+            if with_address(libc::bind, fd, &address(FAR_ADDRESS, PORT)) != 0 {
+                return Err(Error::last_os_error());
+            }
             // SAFETY: The arguments are numbers.
-            let failed = with_address(libc::bind, fd, &address(FAR_ADDRESS, PORT)) != 0
-                || unsafe { libc::listen(fd, 64) } != 0;
-            if failed {
-                Err(Error::last_os_error())
-            } else {
-                Ok(fd)
+            match unsafe { libc::listen(fd, 64) } {
+                0 => Ok(fd),
+                _ => Err(Error::last_os_error()),
             }
         })?;
         Ok(wire)

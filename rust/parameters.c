@@ -11,8 +11,8 @@
 #include "helpers.h"
 
 /*
- * The kernel crate's parameters cannot be read through sysfs. These are, and may be written: a
- * new value of those of the memory counts from the next time that the global region is made.
+ * The kernel crate's parameters cannot be read through sysfs. These can, and may be written: a new value of those of the
+ * memory counts from the next time that the global region is made.
  */
 unsigned int netmap_if_size = 1024;
 module_param_named(if_size, netmap_if_size, uint, 0644);

@@ -2,7 +2,9 @@
 /*
  * example-http INTERFACE PORT LENGTH: an HTTP/1.1 server that answers each GET with LENGTH bytes. Its connections are made by
  * sockets; their data goes through the stack port of the interface, a system call for all that has come and one for all that leaves.
+ * cc -O2 -o example-http example-http.c, once "make install" has installed the headers; before, with -I include/uapi.
  */
+#define _GNU_SOURCE 1
 #include <err.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,20 +40,21 @@ static void is_busy(int fd)
 	connections[fd].listed = true;
 }
 
-static void accept_all(int listener, int port)
+/* False if it ends although connections may wait still, as without free descriptors: poll() would not sleep for the listener then. */
+static bool accept_all(int listener, int port)
 {
-	struct nmreq_header header = { .nr_version = NETMAP_API, .nr_reqtype = NETMAP_REQ_PST_FD_REG };
 	struct nmreq_pst_fd_reg reg;
+	struct nmreq_header header = { .nr_version = NETMAP_API, .nr_reqtype = NETMAP_REQ_PST_FD_REG, .nr_body = (uintptr_t)&reg };
 
-	header.nr_body = (uintptr_t)&reg;
-	while ((reg.fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
-		if (reg.fd >= CONNECTIONS || ioctl(port, NIOCCTRL, &header)) {
+	while ((reg.fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0 || errno == ECONNABORTED) {
+		if (reg.fd >= CONNECTIONS || (reg.fd >= 0 && ioctl(port, NIOCCTRL, &header))) {
 			warn("connection %d", reg.fd);
 			close(reg.fd);
-		} else {
+		} else if (reg.fd >= 0) {
 			memset(&connections[reg.fd], 0, offsetof(struct connection, head));
 		}
 	}
+	return errno == EAGAIN;
 }
 
 /* Takes a piece of a stream: requests end with an empty line. What is no GET ends the connection. */
@@ -177,15 +180,19 @@ int main(int argc, char **argv)
 	fds[1].fd = port->fd;
 	fprintf(stderr, "listening\n");
 
-	/* What waits for TCP to accept it leaves by itself, but nobody says when it has. */
-	while (poll(fds, 2, busy_count ? 10 : -1) >= 0 && !(fds[1].revents & POLLERR)) {
+	for (bool all = true;;) {
+		/* What waits for TCP to accept it leaves by itself, but nobody says when it has. */
+		if (poll(fds, 2, busy_count || !all ? 10 : -1) < 0 && errno != EINTR)
+			err(1, "poll");
+		if (fds[1].revents & POLLERR)
+			errx(1, "%s: the port is gone, or a ring was reinitialised", name);
 		receive(NETMAP_RXRING(port->nifp, 0));
 		/* Not before: what has been received may be of a descriptor that was closed and is accepted again here. */
-		accept_all(fds[0].fd, port->fd);
+		all = accept_all(fds[0].fd, port->fd);
+		fds[0].events = all ? POLLIN : 0;
 		for (unsigned int i = 0; i < busy_count; i++)
 			answer(NETMAP_TXRING(port->nifp, 0), busy[i]);
 		ioctl(port->fd, NIOCTXSYNC);
 		fds[1].events = settle(NETMAP_TXRING(port->nifp, 0)) ? POLLIN | POLLOUT : POLLIN;
 	}
-	err(1, "%s", name);
 }

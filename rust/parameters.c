@@ -11,8 +11,8 @@
 #include "helpers.h"
 
 /*
- * The kernel crate's parameters cannot be read through sysfs. These are, and those of the memory may be written: a
- * new value counts from the next time that the global region is made.
+ * The kernel crate's parameters cannot be read through sysfs. These can, and may be written: a new value of those of the
+ * memory counts from the next time that the global region is made.
  */
 unsigned int netmap_if_size = 1024;
 module_param_named(if_size, netmap_if_size, uint, 0644);
@@ -67,7 +67,7 @@ MODULE_PARM_DESC(generic_ringsize, "Slots of a ring of an emulated port, if the 
 unsigned int netmap_emulated_xdp = 1;
 module_param_cb(emulated_xdp, &up_to_2_ops, &netmap_emulated_xdp, 0644);
 MODULE_PARM_DESC(emulated_xdp,
-		 "Emulated ports receive by XDP: 0, never; 1, where the link stays up; 2, also where it goes down and up for it, and veths");
+		 "Emulated ports receive by XDP: 0, never; 1, where the link stays up; 2, also where it goes down and up for it, and veths, which send by it too");
 
 static const char *const takeovers[] = { "auto", "hot", "restart" };
 

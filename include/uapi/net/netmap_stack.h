@@ -37,7 +37,9 @@
  *	ENOTCONN	neither connected nor about to be: a listening socket, or one with TCP_FASTOPEN_CONNECT that has sent nothing
  *	EBUSY		registered already, here or with another port; or the kernel uses the socket for something else: kTLS or
  *			another TCP_ULP, a BPF socket map, NFS, ...
- *	EXDEV		its packets do not go through the port's interface
+ *	EXDEV		its packets do not go through the port's interface, which is the one that the route to the peer names: a
+ *			bridge, bond or VLAN, not the device below it. Those of the host with itself go through loopback, which has
+ *			no stack port
  *	EACCES, EPERM	a security module forbids the program to send or receive on it
  *	ENOSPC		the port has 65536 connections, or the descriptor is 1048576 or more
  *	ENOMEM		no memory
@@ -63,10 +65,16 @@
  *
  *	for (i = nm_ring_next(ring, ring->tail); i != ring->head; i = nm_ring_next(ring, i))
  *
- * Later syncs, and poll() (if NR_NO_TX_POLL was not asked for, or it waits for POLLOUT), send them as soon as TCP takes them, and all slots of a connection behind them; other
- * connections do not wait for them as long as the ring has room. A slot of which TCP took a part only has its offset and len moved on. The program must not
- * write to them. poll() reports POLLOUT if the ring has room. A program that goes on to put slots for a connection which has some that
- * were not accepted lets a peer that does not read fill the ring: a server does not.
+ * Later syncs, and poll() (if NR_NO_TX_POLL was not asked for, or it waits for POLLOUT), send them as soon as TCP takes them, and all
+ * slots of a connection behind them; other connections do not wait for them as long as the ring has room. A slot of which TCP took
+ * a part only has its offset and len moved on. The program must not write to them. poll() reports POLLOUT if the ring has room, and
+ * does not return when one of these has left: a program that waits for that gives it a timeout, and looks again. A program that goes
+ * on to put slots for a connection which has some that were not accepted lets a peer that does not read fill the ring: a server does
+ * not.
+ *
+ * offset + len is at most nr_buf_size; offset is stack_room in a slot that was accepted. If it is more, or the buffer is not the
+ * program's, the ring is reinitialised: the program has that slot and those behind it again, unsent, and poll() reports POLLERR. So
+ * it does when the port is gone; NIOCTXSYNC fails with ENXIO then only.
  *
  * A slot of a connection that has ended, or of a descriptor that cannot be registered, is dropped, and an rx slot says so. After one
  * that was dropped for an error of sending, all others of the connection are: a stream has no hole. If there is no memory to

@@ -118,12 +118,16 @@ impl Server {
         })
     }
 
-    fn accept(&mut self) -> io::Result<()> {
+    /// Accepts what waits. False if it ends although connections may wait still, as without free descriptors: poll() would not sleep
+    /// for the listener then.
+    fn accept(&mut self) -> io::Result<bool> {
         loop {
             let socket = match self.listener.accept() {
                 Ok((socket, _)) => socket,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                // This connection has ended before it was accepted; others may wait.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(_) => return Ok(false),
             };
             // Of no matter to the port: what a program might do with the socket besides.
             socket.set_nonblocking(true)?;
@@ -203,6 +207,7 @@ impl Server {
     }
 
     fn serve(&mut self) -> io::Result<()> {
+        let mut all = true;
         loop {
             // An answer that is left to be put into slots waits for room.
             let connections = &self.connections;
@@ -217,10 +222,17 @@ impl Server {
                 PollFlags::empty()
             };
             let mut fds = [
-                PollFd::new(&self.listener, PollFlags::IN),
+                PollFd::new(
+                    &self.listener,
+                    if all {
+                        PollFlags::IN
+                    } else {
+                        PollFlags::empty()
+                    },
+                ),
                 PollFd::new(&self.port, PollFlags::IN | out),
             ];
-            let wait = (!self.busy.is_empty()).then_some(&MOMENT);
+            let wait = (!self.busy.is_empty() || !all).then_some(&MOMENT);
             match poll(&mut fds, wait) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -230,7 +242,7 @@ impl Server {
             }
             self.receive();
             // Not before: what has been received may be of a descriptor that was closed and is accepted again here.
-            self.accept()?;
+            all = self.accept()?;
             self.send()?;
         }
     }

@@ -114,6 +114,9 @@ impl StackPort {
     /// returns how many.
     ///
     /// `f` may send. What it sends leaves at the next sync or poll.
+    ///
+    /// A program calls this before it accepts connections: a slot may be of a descriptor that it has closed, whose number
+    /// `accept()` returns again.
     #[inline]
     pub fn receive(&mut self, mut f: impl FnMut(RawFd, Event<'_>, &mut StackTx<'_>)) -> u32 {
         let (_, tx, rx) = self.port.split();
@@ -268,7 +271,10 @@ impl<'p> StackTx<'p> {
         true
     }
 
-    /// Queues `octets`, in as many slots as they need; returns how many found one.
+    /// Queues `octets`, in as many slots as they need; returns how many octets found room.
+    ///
+    /// Slots are taken also for a connection that has some which TCP has not accepted ([`Self::unsent`]): a program that
+    /// goes on to send to a peer that does not read fills the ring.
     #[inline]
     pub fn send(&mut self, connection: RawFd, octets: &[u8]) -> usize {
         let most = self.slot_len();

@@ -136,25 +136,27 @@ impl Span {
     /// The first `count` slots of the span, or all of it if it is shorter.
     #[inline]
     pub const fn first(&self, count: u32) -> Span {
-        // INVARIANT: `begin` is unchanged; the new end is the old one or comes from `add`.
-        let end = if count < self.len() {
-            add(self.begin, count, self.num_slots)
-        } else {
-            self.end
-        };
+        // INVARIANT: `begin` is unchanged, and the new end is below `num_slots`, as `after` says.
+        let end = self.after(count);
         Span { end, ..*self }
     }
 
     /// The span without its first `count` slots; nothing if it is shorter.
     #[inline]
     pub const fn rest(&self, count: u32) -> Span {
-        // INVARIANT: `end` is unchanged; the new begin is the old end or comes from `add`.
-        let begin = if count < self.len() {
+        // INVARIANT: `end` is unchanged, and the new begin is below `num_slots`, as `after` says.
+        let begin = self.after(count);
+        Span { begin, ..*self }
+    }
+
+    /// The slot after the first `count` of the span, or its end if it is shorter: an index of the ring.
+    #[inline]
+    const fn after(&self, count: u32) -> u32 {
+        if count < self.len() {
             add(self.begin, count, self.num_slots)
         } else {
             self.end
-        };
-        Span { begin, ..*self }
+        }
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn printable(name: &[u8; abi::IFNAMSIZ]) -> &BStr {
 }
 
 /// The rings of a set.
-pub(crate) fn each(set: RingSet) -> impl Iterator<Item = (Direction, u32)> {
+pub(crate) fn each(set: RingSet) -> impl Iterator<Item = (Direction, u32)> + Clone {
     set.iter().map(|(transmit, ring)| {
         (
             if transmit {
@@ -201,9 +201,7 @@ impl Port {
     /// Marks the port dead: its users get `POLLERR` and errors until they close it.
     pub(crate) fn kill(&self) {
         self.dead.store(true, Ordering::Relaxed);
-        for kring in Iterator::chain(self.tx.iter(), self.rx.iter()) {
-            kring.kill();
-        }
+        Kring::kill(Iterator::chain(self.tx.iter(), self.rx.iter()));
     }
 
     /// What a request about the port is answered.
@@ -311,7 +309,7 @@ impl Port {
     }
 
     /// The rings of a set.
-    pub(super) fn krings_of(&self, rings: RingSet) -> impl Iterator<Item = &Arc<Kring>> {
+    pub(super) fn krings_of(&self, rings: RingSet) -> impl Iterator<Item = &Arc<Kring>> + Clone {
         each(rings).filter_map(|(direction, ring)| self.kring(direction, ring))
     }
 

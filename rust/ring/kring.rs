@@ -130,10 +130,15 @@ impl Kring {
         self.wake();
     }
 
-    /// Marks the kring dead, for good, and wakes its sleepers, who will see `POLLERR`.
-    pub fn kill(&self) {
-        self.busy.kill();
-        self.wake();
+    /// Marks krings dead, for good, and wakes their sleepers, who will see `POLLERR`. All are marked before anybody is woken:
+    /// whoever was told of one of them finds none of the others alive.
+    pub fn kill<'a>(krings: impl Iterator<Item = &'a Arc<Self>> + Clone) {
+        for kring in krings.clone() {
+            kring.busy.kill();
+        }
+        for kring in krings {
+            kring.wake();
+        }
     }
 
     /// Makes a dead kring one that is stopped, for its next user. The caller holds the RTNL mutex, under which krings die, and

@@ -23,10 +23,13 @@ use crate::{
         }, //
     },
     prelude::*,
-    ring::queue::{Direction, Queue},
+    ring::{
+        kring::Kring,
+        queue::{Direction, Queue}, //
+    },
     sys::{netdev::NetDev, rtnl::Rtnl}, //
 };
-use core::marker::PhantomData;
+use core::{iter, marker::PhantomData};
 use kernel::sync::{new_mutex, Mutex};
 
 /// While a driver has detached its device it works on it, or has given it up: no queue can be taken, and the driver cannot
@@ -387,7 +390,7 @@ impl<F: Family> Machine<F> {
                         id.index,
                         refusal.reason
                     );
-                    ours.kring.kill();
+                    Kring::kill(iter::once(&ours.kring));
                     ours.leaving = true;
                     // The hardware may run our ring: the queue stays diverted until the driver has been restarted.
                     if spoilt {
@@ -416,8 +419,8 @@ impl<F: Family> Machine<F> {
 
     /// Forgets all queues. The hardware runs none of their rings any more.
     fn give_up(&self, taken: &mut KVec<TakenQueue<F>>, hooks: &Hooks) {
-        for ours in taken.iter_mut() {
-            ours.kring.kill();
+        Kring::kill(taken.iter().map(|ours| &ours.kring));
+        for ours in taken.iter() {
             ours.admit(hooks);
         }
         taken.clear();
@@ -573,8 +576,8 @@ impl<F: Family> Device for SharedMachine<F> {
                     refusal.reason
                 );
                 // Some may be ours still: their memory is not freed as long as the hardware runs their rings.
+                Kring::kill(taken.iter().map(|ours| &ours.kring));
                 for ours in taken.iter_mut() {
-                    ours.kring.kill();
                     ours.leaving = true;
                     if restart.is_none() && ours.state.is_some() {
                         restart = ours.give_back(rtnl).err().map(|stuck| stuck.refusal.reason);

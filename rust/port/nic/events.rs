@@ -11,6 +11,7 @@ use crate::{
     abi,
     nic::driver::events::{PortEvents, ReleaseReason, Vector},
     prelude::*,
+    ring::kring::Kring,
     sys::{rtnl::Rtnl, skb::SentSkb, wait}, //
 };
 
@@ -99,7 +100,7 @@ impl Nic {
             if state.taken.is_empty() {
                 self.port.kill();
             }
-            self.port.krings_of(list).for_each(|kring| kring.kill());
+            Kring::kill(self.port.krings_of(list));
         }
         self.settle(&uses, state, rtnl);
     }

@@ -245,14 +245,32 @@ static u32 send_some(struct net_device *dev, u16 index, struct netmap_packet *pa
 	return taken;
 }
 
+/* The other end of a veth, under RCU. */
+static struct net_device *peer_of(struct net_device *dev)
+{
+	return dev->netdev_ops->ndo_get_peer_dev ? dev->netdev_ops->ndo_get_peer_dev(dev) : NULL;
+}
+
 /*
  * Whether the other end of a veth takes frames of XDP, because a program is attached there (that of a port, or another one) or its stack
  * wants them put together, and the administrator wants it to get them.
+ *
+ * It has one receive queue. Of several, the driver chooses one by the processor, and a ring whose sender is moved to another processor, or
+ * whose rest is sent by a worker, would not keep its order; packets of the stack go by the number of the ring.
  */
-static bool takes_frames(const struct net_device *dev, u32 headroom)
+static bool takes_frames(struct net_device *dev, u32 headroom)
 {
-	return READ_ONCE(netmap_emulated_xdp) == 2 && headroom >= FRAME_HEADROOM &&
-	       READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT && netmap_is_veth(dev);
+	struct net_device *peer;
+	bool one_queue;
+
+	if (READ_ONCE(netmap_emulated_xdp) != 2 || headroom < FRAME_HEADROOM ||
+	    !(READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT) || !netmap_is_veth(dev))
+		return false;
+	rcu_read_lock();
+	peer = peer_of(dev);
+	one_queue = peer && READ_ONCE(peer->real_num_rx_queues) == 1;
+	rcu_read_unlock();
+	return one_queue;
 }
 
 /* Whether a frame is longer than the other end of a veth takes, which its driver tells by taking neither it nor what comes after it. */
@@ -262,7 +280,7 @@ static bool is_too_long(struct net_device *dev, u32 bytes)
 	bool too_long = false;
 
 	rcu_read_lock();
-	peer = dev->netdev_ops->ndo_get_peer_dev ? dev->netdev_ops->ndo_get_peer_dev(dev) : NULL;
+	peer = peer_of(dev);
 	if (peer)
 		too_long = bytes > READ_ONCE(peer->mtu) + peer->hard_header_len + VLAN_HLEN;
 	rcu_read_unlock();

@@ -17,11 +17,11 @@ UNUSED static int bpf(enum bpf_cmd command, union bpf_attr *attr)
 	return result < 0 ? -errno : result;
 }
 
-/* A program that passes all packets. */
-UNUSED static int load_pass(void)
+/* A program that has one verdict for all packets. */
+UNUSED static int load_program(enum xdp_action verdict)
 {
-	static const struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = verdict },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	union bpf_attr attr = {

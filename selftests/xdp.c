@@ -77,7 +77,7 @@ FIXTURE_SETUP(xdp)
 {
 	self->peer = packet_socket(peer_name(), 0, false);
 	ASSERT_LE(0, self->peer);
-	self->program = load_pass();
+	self->program = load_program(XDP_PASS);
 	ASSERT_LE(0, self->program);
 	ASSERT_EQ(0, port_open(&self->port, nic_name(), NR_REG_ALL_NIC, 0, 0));
 }

@@ -10,6 +10,7 @@
 #include <netinet/ip_icmp.h>
 #include <sys/resource.h>
 #include "stack_fixture.h"
+#include "program.h"
 #include "stack.h"
 
 /* Waits until all that was sent has arrived at the other end. */
@@ -396,9 +397,15 @@ static void probe(struct __test_metadata *_metadata, FIXTURE_DATA(stack) *self, 
 	struct pair other;
 	uint64_t sent = 0, got = 0, sent_other = 0, got_other = 0;
 	char command[200];
+	int program, link;
 	long probes;
 
-	/* stack_faults.sh has made the path narrow. It is long, too: what a probe is made of waits to be sent. */
+	/* The path is narrow, and neither end knows. It is long, too: what a probe is made of waits to be sent. */
+	ASSERT_EQ(visit(true), 0);
+	program = load_limit(1214);
+	link = attach_in(peer_name(), program, XDP_FLAGS_SKB_MODE);
+	ASSERT_EQ(visit(false), 0);
+	ASSERT_LE(0, link);
 	snprintf(command, sizeof(command), "sysctl -q -w net.ipv4.tcp_mtu_probing=%d && ethtool -K %s tso off && "
 		 "tc qdisc add dev %s root netem delay 10ms limit 10000", mode, nic_name(), nic_name());
 	ASSERT_EQ(system(command), 0);
@@ -435,6 +442,8 @@ static void probe(struct __test_metadata *_metadata, FIXTURE_DATA(stack) *self, 
 	snprintf(command, sizeof(command), "sysctl -q -w net.ipv4.tcp_mtu_probing=0; ethtool -K %s tso on; tc qdisc del dev %s root",
 		 nic_name(), nic_name());
 	EXPECT_EQ(system(command), 0);
+	close(link);
+	close(program);
 	close_pairs(&other, 1);
 }
 

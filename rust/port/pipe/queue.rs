@@ -7,7 +7,10 @@
 //! write. Both rings have one owner of buffers, so that an exchange needs no look at owners.
 
 use crate::{
-    abi::slot_flags::{NS_BUF_CHANGED, NS_MOREFRAG},
+    abi::{
+        self,
+        slot_flags::{NS_BUF_CHANGED, NS_MOREFRAG}, //
+    },
     atomic::{AtomicU32, Ordering},
     logic::{
         pipe::Lane,
@@ -111,8 +114,9 @@ unsafe fn exchange_part(
     /// What is not left in the sender's slot.
     const REPLACED: u64 = 0xffff_ffff | (NS_BUF_CHANGED as u64) << 48;
     let size = region.buf_size();
-    let mut sum = Sum::default();
-    for (done, (mine, theirs)) in mine.iter_mut().zip(theirs).enumerate() {
+    let begin = from;
+    let (mut bytes, mut flags) = (0u64, 0);
+    for (mine, theirs) in mine.iter_mut().zip(theirs) {
         // SAFETY: By the requirement they are slots; the accesses are volatile because programs write there.
         let (raw, pointer) =
             unsafe { (from.read_volatile(), from.wrapping_add(1).read_volatile()) };
@@ -120,7 +124,7 @@ unsafe fn exchange_part(
         if (slot.buf_idx != *mine || u32::from(slot.len) > size)
             && !is_possible(region, group, slot)
         {
-            return Err(done);
+            return Err((from as usize).wrapping_sub(begin as usize) / size_of::<abi::Slot>());
         }
         let given = theirs.load(Ordering::Relaxed);
         theirs.store(slot.buf_idx, Ordering::Relaxed);
@@ -133,10 +137,10 @@ unsafe fn exchange_part(
         }
         (from, to) = (from.wrapping_add(2), to.wrapping_add(2));
         // In a ring there are not as many slots that it could overflow.
-        sum.bytes = sum.bytes.wrapping_add(slot.len.into());
-        sum.flags |= slot.flags;
+        bytes = bytes.wrapping_add(slot.len.into());
+        flags |= slot.flags;
     }
-    Ok(sum)
+    Ok(Sum { bytes, flags })
 }
 
 /// Whether a slot that has another buffer than the kernel knows of, or a long packet, can be sent. If its buffer was another group's, the two

@@ -31,9 +31,6 @@
 /* Most octets of a packet that are copied by words. */
 #define COPY_BY_WORDS	256
 
-/* Octets of a packet that are put back into a socket at most: no large allocation is waited for. */
-#define UNREAD_MAX	2048u
-
 /*
  * What a socket has of ours. It is found by icsk_ulp_data, which belongs to whose the ULP is: the functions of a socket, and its
  * sk_user_data, are changed by some who do not look whose they are, as iscsi_tcp does.
@@ -583,50 +580,4 @@ void netmap_stack_detach(struct netmap_stack_sock *socket, struct sock *sk)
 	}
 	socket->sk = NULL;
 	sock_put(sk);
-}
-
-static void unread_piece(struct sock *sk, const void *data, u32 len, bool last)
-{
-	struct tcp_sock *tp = tcp_sk(sk);
-	struct sk_buff *skb;
-
-	/* There is always memory for something this small, after a while. */
-	skb = alloc_skb(len, GFP_KERNEL | __GFP_NOFAIL);
-	skb_put_data(skb, data, len);
-	/* The end of the stream was read, too: it lies behind the data. */
-	if (last && sock_flag(sk, SOCK_DONE) && skb_queue_empty(&sk->sk_receive_queue) && tp->copied_seq == tp->rcv_nxt) {
-		WRITE_ONCE(tp->copied_seq, tp->copied_seq - 1);
-		TCP_SKB_CB(skb)->tcp_flags = TCPHDR_FIN;
-	}
-	TCP_SKB_CB(skb)->end_seq = tp->copied_seq + !!(TCP_SKB_CB(skb)->tcp_flags & TCPHDR_FIN);
-	TCP_SKB_CB(skb)->seq = tp->copied_seq - len;
-	WRITE_ONCE(tp->copied_seq, tp->copied_seq - len);
-	/* It was charged when it came. Should that not be possible again, it is not: data goes before. */
-	if (sk_rmem_schedule(sk, skb, skb->truesize))
-		skb_set_owner_r(skb, sk);
-	__skb_queue_head(&sk->sk_receive_queue, skb);
-}
-
-/*
- * Puts octets that were read from the socket, which is locked, back before what is left in it. A stream is put back from its end
- * on, in pieces; `last` with the first call.
- */
-void netmap_stack_unread(struct sock *sk, const void *data, u32 len, bool last)
-{
-	if (sock_flag(sk, SOCK_DEAD))
-		return;
-	while (len) {
-		u32 piece = min(len, UNREAD_MAX);
-
-		len -= piece;
-		unread_piece(sk, data + len, piece, last);
-		last = false;
-	}
-}
-
-/* Tells whoever waits for the socket, which is an ordinary one again, of what was put back. */
-void netmap_stack_announce(struct sock *sk)
-{
-	if (!sock_flag(sk, SOCK_DEAD))
-		sk->sk_data_ready(sk);
 }

@@ -31,9 +31,6 @@
 /* Most octets of a packet that are copied by words. */
 #define COPY_BY_WORDS	256
 
-/* Octets of a packet that are put back into a socket at most: no large allocation is waited for. */
-#define UNREAD_MAX	2048u
-
 /*
  * What a socket has of ours. It is found by icsk_ulp_data, which belongs to whose the ULP is: the functions of a socket, and its
  * sk_user_data, are changed by some who do not look whose they are, as iscsi_tcp does.
@@ -106,43 +103,55 @@ bool netmap_stack_copy(const struct sk_buff *skb, u32 offset, void *to, u32 len)
 	return true;
 }
 
+static inline int store(struct netmap_stack_sock *socket, struct sk_buff *skb, u32 offset, u32 len, bool is_task)
+{
+	int stored;
+
+	if (is_task)
+		local_bh_disable();
+	stored = socket->ops->store(socket, skb, offset, len);
+	if (is_task)
+		local_bh_enable();
+	return stored;
+}
+
 static int read_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
 {
-	struct netmap_stack_sock *socket = desc->arg.data;
-
-	return socket->ops->store(socket, skb, offset, len);
+	return store(desc->arg.data, skb, offset, len, false);
 }
 
 /* The same for a task that owns the socket. */
 static int read_actor_of_task(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
 {
-	int stored;
-
-	local_bh_disable();
-	stored = read_actor(desc, skb, offset, len);
-	local_bh_enable();
-	return stored;
+	return store(desc->arg.data, skb, offset, len, true);
 }
 
 /*
  * Reads the one packet that is there, as it is nearly always. tcp_read_sock() would look for the next one again and again. What is not
  * so simple, and the rest, is left to it.
  */
-static void read_one(struct sock *sk, struct sk_buff *skb, read_descriptor_t *desc, sk_read_actor_t actor)
+static inline void read_one(struct sock *sk, struct netmap_stack_sock *socket, struct sk_buff *skb, bool is_task)
 {
 	u32 offset = tcp_sk(sk)->copied_seq - TCP_SKB_CB(skb)->seq;
 	int used;
 
 	if (TCP_SKB_CB(skb)->tcp_flags & TCPHDR_SYN || offset >= skb->len)
 		return;
-	used = actor(desc, skb, offset, skb->len - offset);
+	used = store(socket, skb, offset, skb->len - offset, is_task);
 	if (used > 0)
 		tcp_read_done(sk, used);
 }
 
-static u32 drain(struct sock *sk, struct netmap_stack_sock *socket, sk_read_actor_t actor)
+/* What read_one() has not read. */
+static noinline void read_rest(struct sock *sk, struct netmap_stack_sock *socket, bool is_task)
 {
 	read_descriptor_t desc = { .arg.data = socket, .count = 1 };
+
+	tcp_read_sock(sk, &desc, is_task ? read_actor_of_task : read_actor);
+}
+
+static inline u32 drain(struct sock *sk, struct netmap_stack_sock *socket, bool is_task)
+{
 	struct sk_buff *skb = skb_peek(&sk->sk_receive_queue);
 
 	if (unlikely(is_other(socket)))
@@ -151,11 +160,12 @@ static u32 drain(struct sock *sk, struct netmap_stack_sock *socket, sk_read_acto
 	if (unlikely(tcp_sk(sk)->urg_data))
 		WRITE_ONCE(tcp_sk(sk)->urg_data, 0);
 	if (skb && skb_queue_is_last(&sk->sk_receive_queue, skb))
-		read_one(sk, skb, &desc, actor);
-	if (!skb_queue_empty(&sk->sk_receive_queue))
-		tcp_read_sock(sk, &desc, actor);
-	if (!skb_queue_empty(&sk->sk_receive_queue))
-		return NETMAP_STACK_LEFT;
+		read_one(sk, socket, skb, is_task);
+	if (!skb_queue_empty(&sk->sk_receive_queue)) {
+		read_rest(sk, socket, is_task);
+		if (!skb_queue_empty(&sk->sk_receive_queue))
+			return NETMAP_STACK_LEFT;
+	}
 	/* RCV_SHUTDOWN may be the program's own doing, and data follow that. */
 	return sock_flag(sk, SOCK_DONE) || sk->sk_state == TCP_CLOSE ? NETMAP_STACK_END : 0;
 }
@@ -163,7 +173,7 @@ static u32 drain(struct sock *sk, struct netmap_stack_sock *socket, sk_read_acto
 /* Reads what is there into buffers, by a task that has locked the socket; enum netmap_stack_news. */
 u32 netmap_stack_drain(struct sock *sk, struct netmap_stack_sock *socket)
 {
-	return drain(sk, socket, read_actor_of_task);
+	return drain(sk, socket, true);
 }
 
 /* The error with which the connection has ended, or 0. One of a connection that lives is that of a packet, see netmap_stack_send(). */
@@ -192,7 +202,7 @@ static void data_ready(struct sock *sk)
 		return;
 	}
 	/* A task owns it: it may be about to read, or is in the middle of its queue. Otherwise softirqs are off. */
-	news = sock_owned_by_user(sk) ? NETMAP_STACK_LEFT : drain(sk, socket, read_actor);
+	news = sock_owned_by_user(sk) ? NETMAP_STACK_LEFT : drain(sk, socket, false);
 	if (news)
 		socket->ops->news(socket, news, 0);
 	if (news & NETMAP_STACK_LEFT || is_other(socket))
@@ -489,12 +499,13 @@ struct sock *netmap_stack_lock(struct netmap_stack_sock *socket, bool *dead)
 {
 	struct sock *sk;
 
-	rcu_read_lock();
+	/* As the others below, of the kind that is a few instructions: this is done for each slot. */
+	rcu_read_lock_sched();
 	sk = READ_ONCE(socket->sk);
 	/* The memory of a socket of TCP is one until the end of a grace period, though perhaps another one. */
 	if (sk && !refcount_inc_not_zero(&sk->sk_refcnt))
 		sk = NULL;
-	rcu_read_unlock();
+	rcu_read_unlock_sched();
 	if (!sk)
 		return NULL;
 	lock_sock(sk);
@@ -513,10 +524,10 @@ bool netmap_stack_is_open(const struct netmap_stack_sock *socket)
 	const struct sock *sk;
 	bool is_open;
 
-	rcu_read_lock();
+	rcu_read_lock_sched();
 	sk = READ_ONCE(socket->sk);
 	is_open = sk && !sock_flag(sk, SOCK_DEAD) && !is_other(socket);
-	rcu_read_unlock();
+	rcu_read_unlock_sched();
 	return is_open;
 }
 
@@ -526,10 +537,10 @@ bool netmap_stack_is_closed(const struct netmap_stack_sock *socket)
 	const struct sock *sk;
 	bool is_closed;
 
-	rcu_read_lock();
+	rcu_read_lock_sched();
 	sk = READ_ONCE(socket->sk);
 	is_closed = !sk || sock_flag(sk, SOCK_DEAD);
-	rcu_read_unlock();
+	rcu_read_unlock_sched();
 	return is_closed;
 }
 
@@ -569,50 +580,4 @@ void netmap_stack_detach(struct netmap_stack_sock *socket, struct sock *sk)
 	}
 	socket->sk = NULL;
 	sock_put(sk);
-}
-
-static void unread_piece(struct sock *sk, const void *data, u32 len, bool last)
-{
-	struct tcp_sock *tp = tcp_sk(sk);
-	struct sk_buff *skb;
-
-	/* There is always memory for something this small, after a while. */
-	skb = alloc_skb(len, GFP_KERNEL | __GFP_NOFAIL);
-	skb_put_data(skb, data, len);
-	/* The end of the stream was read, too: it lies behind the data. */
-	if (last && sock_flag(sk, SOCK_DONE) && skb_queue_empty(&sk->sk_receive_queue) && tp->copied_seq == tp->rcv_nxt) {
-		WRITE_ONCE(tp->copied_seq, tp->copied_seq - 1);
-		TCP_SKB_CB(skb)->tcp_flags = TCPHDR_FIN;
-	}
-	TCP_SKB_CB(skb)->end_seq = tp->copied_seq + !!(TCP_SKB_CB(skb)->tcp_flags & TCPHDR_FIN);
-	TCP_SKB_CB(skb)->seq = tp->copied_seq - len;
-	WRITE_ONCE(tp->copied_seq, tp->copied_seq - len);
-	/* It was charged when it came. Should that not be possible again, it is not: data goes before. */
-	if (sk_rmem_schedule(sk, skb, skb->truesize))
-		skb_set_owner_r(skb, sk);
-	__skb_queue_head(&sk->sk_receive_queue, skb);
-}
-
-/*
- * Puts octets that were read from the socket, which is locked, back before what is left in it. A stream is put back from its end
- * on, in pieces; `last` with the first call.
- */
-void netmap_stack_unread(struct sock *sk, const void *data, u32 len, bool last)
-{
-	if (sock_flag(sk, SOCK_DEAD))
-		return;
-	while (len) {
-		u32 piece = min(len, UNREAD_MAX);
-
-		len -= piece;
-		unread_piece(sk, data + len, piece, last);
-		last = false;
-	}
-}
-
-/* Tells whoever waits for the socket, which is an ordinary one again, of what was put back. */
-void netmap_stack_announce(struct sock *sk)
-{
-	if (!sock_flag(sk, SOCK_DEAD))
-		sk->sk_data_ready(sk);
 }

@@ -108,10 +108,16 @@ static bool keep(struct netmap_stack_ubuf *ubuf)
 	return true;
 }
 
-static void ubuf_put(struct netmap_stack_ubuf *ubuf);
+static void ubuf_release(struct netmap_stack_ubuf *ubuf);
 
-/* Nobody refers to it. */
-static void ubuf_release(struct netmap_stack_ubuf *ubuf)
+static inline void ubuf_put(struct netmap_stack_ubuf *ubuf)
+{
+	if (refcount_dec_and_test(&ubuf->uarg.refcnt))
+		ubuf_release(ubuf);
+}
+
+/* Nobody refers to it. Apart from ubuf_put(), which is called more often and is small without this. */
+static noinline void ubuf_release(struct netmap_stack_ubuf *ubuf)
 {
 	struct netmap_stack_pool *pool = ubuf->pool;
 
@@ -127,12 +133,6 @@ static void ubuf_release(struct netmap_stack_ubuf *ubuf)
 		pool_put(pool);
 		ubuf = next;
 	}
-}
-
-static void ubuf_put(struct netmap_stack_ubuf *ubuf)
-{
-	if (refcount_dec_and_test(&ubuf->uarg.refcnt))
-		ubuf_release(ubuf);
 }
 
 static void ubuf_complete(struct sk_buff *skb, struct ubuf_info *uarg, bool success)
@@ -202,6 +202,13 @@ static const struct ubuf_info_ops ubuf_ops = {
 	.link_skb = link_skb,
 };
 
+static inline void account(struct sk_buff *skb, u32 len)
+{
+	skb->data_len += len;
+	skb->len += len;
+	skb->truesize += len;
+}
+
 /* Makes pieces of the packet of the bio_vecs, without references to the pages: that is what the ubuf_info stands for. */
 static int fill_skb(struct sk_buff *skb, struct iov_iter *from, size_t length)
 {
@@ -216,6 +223,16 @@ static int fill_skb(struct sk_buff *skb, struct iov_iter *from, size_t length)
 		return -EMSGSIZE;
 	if (!frag)
 		shinfo->flags |= SKBFL_MANAGED_FRAG_REFS;
+	/* One piece, which TCP takes as a whole. */
+	if (from->nr_segs == 1 && length == bv->bv_len && frag < MAX_SKB_FRAGS) {
+		__skb_fill_page_desc_noacc(shinfo, frag, bv->bv_page, bv->bv_offset, length);
+		shinfo->nr_frags = frag + 1;
+		from->nr_segs = 0;
+		from->bvec = bv + 1;
+		from->count = 0;
+		account(skb, length);
+		return 0;
+	}
 	while (done < length && frag < MAX_SKB_FRAGS) {
 		size_t len = min(length - done, bv->bv_len - skip);
 
@@ -233,9 +250,7 @@ static int fill_skb(struct sk_buff *skb, struct iov_iter *from, size_t length)
 	from->bvec = bv;
 	from->iov_offset = skip;
 	from->count -= done;
-	skb->data_len += done;
-	skb->len += done;
-	skb->truesize += done;
+	account(skb, done);
 	return done < length ? -EMSGSIZE : 0;
 }
 
@@ -309,7 +324,7 @@ static bool may_send(const struct sock *sk)
  * Takes up to *count of the pool for what is sent on the socket, linked behind the first, which stands for all of them. NULL if there is
  * none, or TCP gets copies.
  */
-static struct netmap_stack_ubuf *take_chain(struct netmap_stack_pool *pool, struct sock *sk, u32 *count)
+static inline struct netmap_stack_ubuf *take_chain(struct netmap_stack_pool *pool, struct sock *sk, u32 *count)
 {
 	struct netmap_stack_ubuf *first, *last;
 	u32 taken;
@@ -342,15 +357,32 @@ static struct netmap_stack_ubuf *take_chain(struct netmap_stack_pool *pool, stru
 	return first;
 }
 
+/* The last ones of the chain, behind `last`, are not needed. */
+static noinline void shorten_chain(struct netmap_stack_ubuf *chain, struct netmap_stack_ubuf *last, u32 rest)
+{
+	struct netmap_stack_pool *pool = chain->pool;
+	struct netmap_stack_ubuf *ubuf = last->next;
+
+	chain->first->linked -= rest;
+	WARN_ON_ONCE(refcount_sub_and_test(rest, &pool->users));
+	for (; rest; rest--) {
+		struct netmap_stack_ubuf *next = ubuf->next;
+
+		ubuf->node.next = pool->spare;
+		pool->spare = &ubuf->node;
+		ubuf = next;
+	}
+	last->next = ubuf;
+}
+
 /*
  * TCP has accepted the first `sent` octets of the pieces, for which the chain was taken: it holds the buffers where these lie, and
  * the pieces get those of the chain.
  */
-static void settle_chain(struct netmap_stack_ubuf *chain, struct netmap_stack_piece *pieces, u32 count, u32 sent)
+static inline void settle_chain(struct netmap_stack_ubuf *chain, struct netmap_stack_piece *pieces, u32 count, u32 sent)
 {
-	struct netmap_stack_pool *pool = chain->pool;
 	struct netmap_stack_ubuf *last = chain, *ubuf = chain;
-	u32 i, rest;
+	u32 i;
 
 	for (i = 0; i < count && sent; i++) {
 		swap(ubuf->buffer, pieces[i].buffer);
@@ -358,21 +390,52 @@ static void settle_chain(struct netmap_stack_ubuf *chain, struct netmap_stack_pi
 		last = ubuf;
 		ubuf = ubuf->next;
 	}
-	/* The others are not needed. A packet may refer to the first one, even without a piece. */
-	rest = count - max(i, 1);
-	if (unlikely(rest)) {
-		chain->first->linked -= rest;
-		WARN_ON_ONCE(refcount_sub_and_test(rest, &pool->users));
-		for (ubuf = last->next; rest; rest--) {
-			struct netmap_stack_ubuf *next = ubuf->next;
-
-			ubuf->node.next = pool->spare;
-			pool->spare = &ubuf->node;
-			ubuf = next;
-		}
-		last->next = ubuf;
-	}
+	/* A packet may refer to the first one, even without a piece. */
+	if (unlikely(max(i, 1) < count))
+		shorten_chain(chain, last, count - max(i, 1));
 	ubuf_put(chain);
+}
+
+/* tcp_sendmsg_locked() has returned the error. That of a connection that lives is one of a packet, as IP_RECVERR has it reported, once. */
+static noinline int send_again(struct sock *sk, struct msghdr *msg, size_t len, int error)
+{
+	return error != -EAGAIN && may_send(sk) ? tcp_sendmsg_locked(sk, msg, len) : error;
+}
+
+/*
+ * Sends up to MAX_SKB_FRAGS pieces, *count or fewer, which it says. Returns how many octets were accepted, or an error; *whole if
+ * those are all.
+ */
+static inline int send_part(struct sock *sk, struct netmap_stack_pool *pool, struct netmap_stack_piece *pieces, u32 *count,
+			    bool more, bool *whole)
+{
+	struct msghdr *msg = &pool->msg;
+	struct netmap_stack_ubuf *chain;
+	u32 i, part = min(*count, MAX_SKB_FRAGS);
+	size_t len = 0;
+	int sent;
+
+	chain = take_chain(pool, sk, &part);
+	for (i = 0; i < part; i++) {
+		bvec_set_virt(&pool->bvecs[i], pieces[i].data, pieces[i].len);
+		len += pieces[i].len;
+	}
+	iov_iter_bvec(&msg->msg_iter, ITER_SOURCE, pool->bvecs, part, len);
+	msg->msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+	if (more || part < *count)
+		msg->msg_flags |= MSG_MORE;
+	if (chain)
+		msg->msg_flags |= MSG_ZEROCOPY;
+	msg->msg_ubuf = chain ? &chain->uarg : NULL;
+	msg->sg_from_iter = fill_skb;
+	sent = tcp_sendmsg_locked(sk, msg, len);
+	if (unlikely(sent < 0))
+		sent = send_again(sk, msg, len, sent);
+	if (chain)
+		settle_chain(chain, pieces, part, max(sent, 0));
+	*count = part;
+	*whole = sent == len;
+	return sent;
 }
 
 /*
@@ -383,37 +446,16 @@ static void settle_chain(struct netmap_stack_ubuf *chain, struct netmap_stack_pi
  */
 int netmap_stack_send(struct sock *sk, struct netmap_stack_pool *pool, struct netmap_stack_piece *pieces, u32 count, bool more)
 {
-	struct bio_vec *bvecs = pool->bvecs;
-	struct msghdr *msg = &pool->msg;
 	int all = 0;
 
 	while (count) {
-		u32 i, part = min(count, MAX_SKB_FRAGS);
-		struct netmap_stack_ubuf *chain = take_chain(pool, sk, &part);
-		size_t len = 0;
-		int sent, again = 0;
+		u32 part = count;
+		bool whole;
+		int sent = send_part(sk, pool, pieces, &part, more, &whole);
 
-		for (i = 0; i < part; i++) {
-			bvec_set_virt(&bvecs[i], pieces[i].data, pieces[i].len);
-			len += pieces[i].len;
-		}
-		iov_iter_bvec(&msg->msg_iter, ITER_SOURCE, bvecs, part, len);
-		msg->msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-		if (more || part < count)
-			msg->msg_flags |= MSG_MORE;
-		if (chain)
-			msg->msg_flags |= MSG_ZEROCOPY;
-		msg->msg_ubuf = chain ? &chain->uarg : NULL;
-		msg->sg_from_iter = fill_skb;
-		/* The error of a connection that lives is one of a packet, as IP_RECVERR has it reported; it is reported once. */
-		do
-			sent = tcp_sendmsg_locked(sk, msg, len);
-		while (sent < 0 && sent != -EAGAIN && may_send(sk) && !again++);
-		if (chain)
-			settle_chain(chain, pieces, part, max(sent, 0));
 		if (sent > 0)
 			all += sent;
-		if (sent != len) {
+		if (unlikely(!whole)) {
 			/* There was no memory: sk_write_space was called in there, if at all. */
 			if (sent == -EAGAIN ? tcp_rtx_and_write_queues_empty(sk) : sent < 0 && may_send(sk))
 				sent = -ENOBUFS;

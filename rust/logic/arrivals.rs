@@ -263,30 +263,29 @@ impl<N: DerefMut<Target = [Node]>, S: DerefMut<Target = [Source]>> Arrivals<N, S
     /// So many more bytes are where [`Self::room`] has said. True if somebody is to be told.
     #[inline]
     pub fn stored(&mut self, id: u32, room: Room, count: u16) -> bool {
+        let Some(source) = self.sources.get_mut(id as usize) else {
+            return false;
+        };
         if room.used == 0 {
             let index = self.free;
-            let Some(node) = self.node(index) else {
+            let Some(node) = self.nodes.get_mut(index as usize) else {
                 return false;
             };
             node.len = count;
-            let next = core::mem::replace(&mut node.next, NONE);
-            self.free = next;
-            self.free_count = self.free_count.saturating_sub(1);
-            let Some(source) = self.source(id) else {
-                return false;
-            };
+            self.free = core::mem::replace(&mut node.next, NONE);
+            self.free_count = self.free_count.wrapping_sub(1);
             source.count = source.count.wrapping_add(1);
             let before = core::mem::replace(&mut source.last, index);
             if before == NONE {
                 source.first = index;
-            }
-            if let Some(before) = self.node(before) {
+            } else if let Some(before) = self.nodes.get_mut(before as usize) {
                 before.next = index;
             }
-        } else if let Some(last) = self.source(id).map(|source| source.last) {
-            if let Some(node) = self.node(last) {
-                node.len = node.len.saturating_add(count);
-            }
+        } else if let Some(node) = self.nodes.get_mut(source.last as usize) {
+            node.len = node.len.saturating_add(count);
+        }
+        if source.queued {
+            return core::mem::take(&mut self.curious);
         }
         self.enqueue(id);
         core::mem::take(&mut self.curious)

@@ -30,10 +30,17 @@ impl Pointer {
     /// The word to store as that of a slot with a 64-bit store on this machine.
     #[inline]
     pub const fn to_raw(self) -> u64 {
-        let [a, b, c, d] = self.fd.to_ne_bytes();
-        let [e, f] = self.offset.to_ne_bytes();
-        let [g, h] = self.error.to_ne_bytes();
-        u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+        // Of single bytes compilers make a dozen instructions. Widening, which `From` cannot do in a const fn.
+        let (fd, offset, error) = (
+            u32::from_ne_bytes(self.fd.to_ne_bytes()) as u64,
+            self.offset as u64,
+            self.error as u64,
+        );
+        if cfg!(target_endian = "little") {
+            fd | (offset << 32) | (error << 48)
+        } else {
+            (fd << 32) | (offset << 16) | error
+        }
     }
 
     /// That of a transmit slot that names no connection yet, in a buffer with so much room for headers.

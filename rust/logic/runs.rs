@@ -71,26 +71,20 @@ impl<W: DerefMut<Target = [Run]>> Runs<W> {
     #[inline]
     pub fn push(&mut self, at: u32, fd: i32, serial: u32) {
         let capacity = self.capacity();
+        let mut place = self.first;
         if let Some(last) = self.len.checked_sub(1) {
-            let place = add(self.first, last, capacity);
+            place = add(self.first, last, capacity);
             if let Some(run) = self.runs.get_mut(place as usize) {
                 if run.serial == serial && run.fd == fd {
                     run.count = run.count.wrapping_add(1);
                     return;
                 }
             }
+            if self.len >= capacity {
+                return;
+            }
+            place = next(place, capacity);
         }
-        if self.len >= capacity {
-            return;
-        }
-        let place = if self.len == 0 {
-            self.first
-        } else {
-            next(
-                add(self.first, self.len.wrapping_sub(1), capacity),
-                capacity,
-            )
-        };
         if let Some(run) = self.runs.get_mut(place as usize) {
             *run = Run {
                 fd,

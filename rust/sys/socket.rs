@@ -264,12 +264,6 @@ impl Piece {
         })
     }
 
-    /// How many.
-    #[inline]
-    pub(crate) fn len(&self) -> u32 {
-        self.0.len
-    }
-
     /// Where they are.
     #[inline]
     pub(crate) fn data(&self) -> *const u8 {

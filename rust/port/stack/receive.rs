@@ -333,11 +333,11 @@ impl Live {
         unsafe {
             let first = (&raw mut (*runs).run).cast::<StackRun>();
             for (index, run) in self.runs.iter().enumerate() {
-                first.add(index).write_volatile(StackRun {
-                    fd: run.fd,
-                    first: run.first,
-                    count: run.count,
-                });
+                // By fields: as a whole it would be put together on the stack before.
+                let to = first.add(index);
+                (&raw mut (*to).fd).write_volatile(run.fd);
+                (&raw mut (*to).first).write_volatile(run.first);
+                (&raw mut (*to).count).write_volatile(run.count);
             }
             (&raw mut (*runs).count).write_volatile(self.runs.len());
         }

@@ -376,11 +376,22 @@ impl Stack {
 }
 
 impl Sockets {
+    /// The number of the connection of a descriptor.
+    #[inline]
+    pub(super) fn number(&self, fd: i32) -> Option<u32> {
+        numbers::get(&self.numbers, fd)
+    }
+
+    /// The connection of this number.
+    #[inline]
+    pub(super) fn at(&self, id: u32) -> Option<&Arc<Connection>> {
+        self.connections.get(id as usize)?.as_ref()
+    }
+
     /// The connection of a descriptor.
     #[inline]
     pub(super) fn find(&self, fd: i32) -> Option<&Arc<Connection>> {
-        let id = numbers::get(&self.numbers, fd)?;
-        self.connections.get(id as usize)?.as_ref()
+        self.at(self.number(fd)?)
     }
 
     /// The connection of this number, if it is still that of this identity.

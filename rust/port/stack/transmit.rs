@@ -61,6 +61,14 @@ struct Waiting {
     payload: Payload,
 }
 
+impl Waiting {
+    /// Whether it is of the same connection as `other`, and has payload.
+    #[inline]
+    fn goes_with(&self, other: &Self) -> bool {
+        self.fd == other.fd && self.serial == other.serial && !self.payload.is_empty()
+    }
+}
+
 /// What there is while the ring is in use.
 struct Live {
     stack: Arc<Stack>,
@@ -151,22 +159,20 @@ impl Turn<'_> {
         sockets: &'s mut Sockets,
         slot: &Waiting,
     ) -> Result<Option<&'s Arc<Connection>>> {
-        if slot.serial == 0
-            && sockets.find(slot.fd).is_none()
-            && !self.register(sockets, slot.fd)?
-        {
-            return Ok(None);
+        if slot.serial != 0 {
+            let connection = sockets.get(slot.id, slot.serial);
+            // It is told once.
+            if connection.is_none() && self.stale != slot.serial {
+                self.stale = slot.serial;
+                self.stack.notify(slot.fd, slot.serial, ESTALE);
+            }
+            return Ok(connection);
         }
-        let connection = match slot.serial {
-            0 => sockets.find(slot.fd),
-            serial => sockets.get(slot.id, serial),
-        };
-        // It is told once.
-        if connection.is_none() && self.stale != slot.serial {
-            self.stale = slot.serial;
-            self.stack.notify(slot.fd, slot.serial, ESTALE);
+        let mut id = sockets.number(slot.fd);
+        if id.is_none() && self.register(sockets, slot.fd)? {
+            id = sockets.number(slot.fd);
         }
-        Ok(connection)
+        Ok(id.and_then(|id| sockets.at(id)))
     }
 
     /// Registers a new connection. False if that is not possible; the program is told so, of the same one once. `ENOMEM` as above.
@@ -196,12 +202,13 @@ impl Turn<'_> {
         }
     }
 
-    /// Sends payload on the connection, which is locked and not dead.
+    /// Sends payload, of `whole` bytes, on the connection, which is locked and not dead.
+    #[inline]
     fn send(
         &mut self,
         connection: &Registered,
         locked: &mut Locked<'_, Registered>,
-        pieces: &mut [Piece],
+        (pieces, whole): (&mut [Piece], u32),
         more: bool,
     ) -> Result<u32> {
         if connection.refused.load(Ordering::Relaxed) == self.number {
@@ -210,7 +217,6 @@ impl Turn<'_> {
         if connection.ended.load(Ordering::Relaxed) {
             return Err(EPIPE);
         }
-        let whole = pieces.iter().map(Piece::len).sum::<u32>();
         // SAFETY: The payload lies within its buffers, which live as long as the region, and that as long as the pool's owner. We
         // hold the kring, and nobody else uses the pool.
         let sent = unsafe { locked.send(&self.stack.buffers.pool, pieces, more) };
@@ -356,17 +362,8 @@ impl Live {
         false
     }
 
-    /// The slot that follows the first `count` of those from `from` on, which were read, if it goes with the first of them.
-    #[inline]
-    fn following(&self, from: usize, count: usize) -> Option<&Waiting> {
-        let first = self.chunk.get(from)?;
-        self.chunk.get(from.wrapping_add(count)).filter(|slot| {
-            slot.fd == first.fd && slot.serial == first.serial && !slot.payload.is_empty()
-        })
-    }
-
     /// Sends slots of one connection, from `from` on of those that were read, and as many as go to TCP together. `more` follow behind the
-    /// last one that was read. Returns how many they were.
+    /// last one that was read. Returns how many they were, and whether those behind them that were read are of the connection, too.
     #[inline]
     fn send(
         &mut self,
@@ -375,31 +372,50 @@ impl Live {
         locked: &mut Locked<'_, Registered>,
         (held, walk): (&mut Inner, &mut Walk),
         (from, more): (usize, bool),
-    ) -> usize {
+    ) -> (usize, bool) {
+        let run = self.chunk.get(from..).unwrap_or(&[]);
+        let Some(first) = run.first() else {
+            return (0, false);
+        };
         self.pieces.clear();
-        while let Some(slot) = self.following(from, self.pieces.len()) {
-            if self.pieces.len() == BATCH {
+        let mut whole = 0u32;
+        for slot in run.iter().take(BATCH) {
+            if !slot.goes_with(first) {
                 break;
             }
             // It was accepted: there is such a buffer.
             let Some(data) = self.stack.payload(slot.buffer, slot.payload.offset()) else {
                 break;
             };
-            let piece = Piece::new(data, u32::from(slot.payload.len()), slot.buffer);
+            let len = u32::from(slot.payload.len());
+            whole = whole.wrapping_add(len);
             // There is room.
-            let _ = self.pieces.push_within_capacity(piece);
+            let _ = self
+                .pieces
+                .push_within_capacity(Piece::new(data, len, slot.buffer));
         }
         let count = self.pieces.len();
-        if let (0, Some(slot)) = (count, self.chunk.get(from)) {
-            self.settle(held, walk, Done::Free(slot.buffer));
-            return 1;
+        if count == 0 {
+            let buffer = first.buffer;
+            free(turn.stack, held, walk, buffer);
+            return (1, false);
         }
-        let more = if from.wrapping_add(count) == self.chunk.len() {
-            more
-        } else {
-            self.following(from, count).is_some()
+        let (more, goes_on) = match run.get(count) {
+            Some(slot) => {
+                let goes_on = slot.goes_with(first);
+                (goes_on, goes_on)
+            }
+            None => (more, false),
         };
-        let mut sent = turn.send(connection, locked, &mut self.pieces, more);
+        let mut sent = turn.send(connection, locked, (&mut self.pieces, whole), more);
+        if sent == Ok(whole) {
+            for piece in self.pieces.iter() {
+                free(turn.stack, held, walk, piece.buffer());
+            }
+            turn.sent = turn.sent.wrapping_add(count as u64);
+            turn.bytes = turn.bytes.wrapping_add(u64::from(whole));
+            return (count, goes_on);
+        }
         for index in 0..count {
             // They are as many.
             let slot = self.chunk.get(from.wrapping_add(index));
@@ -408,18 +424,14 @@ impl Live {
                 self.settle(held, walk, done);
             }
         }
-        count
+        (count, goes_on)
     }
 
     /// A slot has been dealt with.
     #[inline]
     fn settle(&mut self, held: &mut Inner, walk: &mut Walk, done: Done) {
         match done {
-            Done::Free(buffer) => {
-                self.stack.buffers.holders.give(buffer);
-                write(held, walk.to, buffer, 0, Pointer::unnamed(self.stack.room));
-                walk.to = next(walk.to, held.ring.num_slots());
-            }
+            Done::Free(buffer) => free(&self.stack, held, walk, buffer),
             Done::Refused(slot) => {
                 // There is room for as many as the ring has slots.
                 let _ = self.refused.push_within_capacity(slot);
@@ -489,8 +501,10 @@ impl Live {
                         loop {
                             let at = (from, more);
                             let to = (&mut *held, &mut walk);
-                            from += self.send(&mut turn, connection, &mut locked, to, at);
-                            if self.following(from.wrapping_sub(1), 1).is_none() {
+                            let (count, goes_on) =
+                                self.send(&mut turn, connection, &mut locked, to, at);
+                            from = from.wrapping_add(count);
+                            if !goes_on {
                                 break;
                             }
                         }
@@ -527,6 +541,14 @@ impl Live {
         }
         (to, bad)
     }
+}
+
+/// The next slot that is done with is the program's, with this buffer.
+#[inline]
+fn free(stack: &Stack, held: &mut Inner, walk: &mut Walk, buffer: u32) {
+    stack.buffers.holders.give(buffer);
+    write(held, walk.to, buffer, 0, Pointer::unnamed(stack.room));
+    walk.to = next(walk.to, held.ring.num_slots());
 }
 
 /// Writes a slot.

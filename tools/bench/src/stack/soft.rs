@@ -73,6 +73,9 @@ impl Response {
             }
             self.sent = most;
         }
+        if self.sent == page.len() {
+            return true;
+        }
         self.sent += tx.send(self.connection, &page[self.sent..]);
         self.sent == page.len()
     }

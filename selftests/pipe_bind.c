@@ -192,7 +192,7 @@ TEST(others_are_kept_out)
 TEST(what_is_no_pipe)
 {
 	struct nmreq_register all = { 0 }, host = { .nr_mode = NR_REG_SW }, both = { .nr_mode = NR_REG_NIC_SW };
-	const char *malformed[] = { "base{", "base}", "{x", "}x", "a{b}c", "a{b{c", "a}b}c" };
+	const char *malformed[] = { "base{", "base}", "{x", "}x", "a{b{c", "a}b{c", "a}b}c" };
 	uint32_t i;
 
 	for (i = 0; i < ARRAY_SIZE(malformed); i++)
@@ -236,6 +236,7 @@ TEST(pipes_can_be_looked_at)
 	EXPECT_LT(1, body.nr_mem_id);
 	EXPECT_FALSE(has_region(body.nr_mem_id));
 	ASSERT_EQ(0, try_end(&a, "base{i", (struct nmreq_register){ .nr_tx_slots = 64, .nr_rx_slots = 128 }));
+	body.nr_mem_id = 0;
 	ASSERT_EQ(0, info("base}i", &body));
 	EXPECT_EQ(128, body.nr_tx_slots);
 	EXPECT_EQ(64, body.nr_rx_slots);
@@ -283,6 +284,10 @@ TEST(legacy_requests)
 	munmap(mem, req.nr_memsize);
 	fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
 	req.nr_flags = NR_REG_PIPE_SLAVE;
+	/* The region that it was told of is gone. */
+	EXPECT_EQ(-1, ioctl(fd, NIOCREGIF, &req));
+	EXPECT_EQ(EINVAL, errno);
+	req.nr_arg2 = 0;
 	EXPECT_EQ(0, ioctl(fd, NIOCREGIF, &req));
 	close(fd);
 }

@@ -38,7 +38,7 @@ const MOST_SLOTS: u32 = 4096;
 /// Slots of a ring of a pipe on nothing, if the request does not say.
 const SLOTS: u32 = 1024;
 /// Pipes that there is to be room for in the region of those that are on nothing.
-const PIPES: u32 = 8;
+const PIPES: u32 = 32;
 
 /// What pipes are on: those of one name on the same are one pipe.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,13 @@ pub const NETMAP_MAX_API: u16 = 15;
 pub const NETMAP_REQ_IFNAMSIZ: usize = 64;
 /// Bits of `nr_ringid` that hold a ring number.
 pub const NETMAP_RING_MASK: u16 = 0xfff;
+/// Most slots of one packet.
+pub const NETMAP_MAX_FRAGS: u32 = 64;
+
+/// Polling mode: one CPU polls all rings.
+pub const NETMAP_POLLING_MODE_SINGLE_CPU: u32 = 1;
+/// Polling mode: one CPU for each ring.
+pub const NETMAP_POLLING_MODE_MULTI_CPU: u32 = 2;
 
 /// `NIOCCTRL`: control request, its argument a [`ReqHeader`].
 pub const NIOCCTRL: c_ulong = 0xc058_6997;
@@ -29,6 +36,24 @@ pub const NIOCRXSYNC: c_ulong = 0x6995;
 pub const NETMAP_REQ_REGISTER: u16 = 1;
 /// Request type: read a port's configuration.
 pub const NETMAP_REQ_PORT_INFO_GET: u16 = 2;
+/// Request type: plug an interface into a VALE switch.
+pub const NETMAP_REQ_VALE_ATTACH: u16 = 3;
+/// Request type: unplug it.
+pub const NETMAP_REQ_VALE_DETACH: u16 = 4;
+/// Request type: find a port of a VALE switch.
+pub const NETMAP_REQ_VALE_LIST: u16 = 5;
+/// Request type: set the length of a port's virtio-net header.
+pub const NETMAP_REQ_PORT_HDR_SET: u16 = 6;
+/// Request type: read that length.
+pub const NETMAP_REQ_PORT_HDR_GET: u16 = 7;
+/// Request type: make a persistent VALE port.
+pub const NETMAP_REQ_VALE_NEWIF: u16 = 8;
+/// Request type: remove it.
+pub const NETMAP_REQ_VALE_DELIF: u16 = 9;
+/// Request type: kernel threads poll an attached interface.
+pub const NETMAP_REQ_VALE_POLLING_ENABLE: u16 = 10;
+/// Request type: they do not any more.
+pub const NETMAP_REQ_VALE_POLLING_DISABLE: u16 = 11;
 /// Request type: the data of a connection goes through the rings of a stack port.
 pub const NETMAP_REQ_PST_FD_REG: u16 = 18;
 /// Request type: it does not any more.
@@ -278,6 +303,82 @@ pub struct ReqPortInfoGet {
     pub pad: [u16; 3],
 }
 
+/// Body of [`NETMAP_REQ_VALE_ATTACH`] (`struct nmreq_vale_attach`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqValeAttach {
+    /// What to bind, as for [`NETMAP_REQ_REGISTER`].
+    pub reg: ReqRegister,
+    /// Out: number of the port within the switch.
+    pub port_index: u32,
+    /// Zero.
+    pub pad1: u32,
+}
+
+/// Body of [`NETMAP_REQ_VALE_DETACH`] (`struct nmreq_vale_detach`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqValeDetach {
+    /// Out: number that the port had within the switch.
+    pub port_index: u32,
+    /// Zero.
+    pub pad1: u32,
+}
+
+/// Body of [`NETMAP_REQ_VALE_LIST`] (`struct nmreq_vale_list`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqValeList {
+    /// Without a name in the request: where to look from (in). The switch (out).
+    pub nr_bridge_idx: u16,
+    /// Zero.
+    pub pad1: u16,
+    /// The same of the port.
+    pub nr_port_idx: u32,
+}
+
+/// Body of [`NETMAP_REQ_PORT_HDR_SET`] and [`NETMAP_REQ_PORT_HDR_GET`] (`struct nmreq_port_hdr`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqPortHdr {
+    /// Octets of the virtio-net header: 0, 10 or 12.
+    pub nr_hdr_len: u32,
+    /// Zero.
+    pub pad1: u32,
+}
+
+/// Body of [`NETMAP_REQ_VALE_NEWIF`] (`struct nmreq_vale_newif`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqValeNewif {
+    /// In and out: slots per transmit ring; 0 asks for the default.
+    pub nr_tx_slots: u32,
+    /// In and out: slots per receive ring; 0 asks for the default.
+    pub nr_rx_slots: u32,
+    /// In and out: transmit rings; 0 asks for the default.
+    pub nr_tx_rings: u16,
+    /// In and out: receive rings; 0 asks for the default.
+    pub nr_rx_rings: u16,
+    /// In and out: region; 0 asks for one of the port's own.
+    pub nr_mem_id: u16,
+    /// Zero.
+    pub pad1: u16,
+}
+
+/// Body of [`NETMAP_REQ_VALE_POLLING_ENABLE`] and [`NETMAP_REQ_VALE_POLLING_DISABLE`] (`struct nmreq_vale_polling`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqValePolling {
+    /// `NETMAP_POLLING_MODE_*`.
+    pub nr_mode: u32,
+    /// First CPU that polls.
+    pub nr_first_cpu_id: u32,
+    /// How many poll.
+    pub nr_num_polling_cpus: u32,
+    /// Zero.
+    pub pad1: u32,
+}
+
 macro_rules! layout {
     ($type:ty, $size:literal { $($field:ident $offset:literal $len:literal,)* }) => {
         const _: () = {
@@ -373,4 +474,36 @@ layout!(ReqPortInfoGet, 32 {
     nr_host_rx_rings 22 2,
     nr_mem_id 24 2,
     pad 26 6,
+});
+layout!(ReqValeAttach, 64 {
+    reg 0 56,
+    port_index 56 4,
+    pad1 60 4,
+});
+layout!(ReqValeDetach, 8 {
+    port_index 0 4,
+    pad1 4 4,
+});
+layout!(ReqValeList, 8 {
+    nr_bridge_idx 0 2,
+    pad1 2 2,
+    nr_port_idx 4 4,
+});
+layout!(ReqPortHdr, 8 {
+    nr_hdr_len 0 4,
+    pad1 4 4,
+});
+layout!(ReqValeNewif, 16 {
+    nr_tx_slots 0 4,
+    nr_rx_slots 4 4,
+    nr_tx_rings 8 2,
+    nr_rx_rings 10 2,
+    nr_mem_id 12 2,
+    pad1 14 2,
+});
+layout!(ReqValePolling, 16 {
+    nr_mode 0 4,
+    nr_first_cpu_id 4 4,
+    nr_num_polling_cpus 8 4,
+    pad1 12 4,
 });

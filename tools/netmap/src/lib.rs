@@ -33,13 +33,17 @@
 compile_error!("netmap is for 64-bit Linux");
 
 pub mod abi;
+mod control;
 mod port;
 mod region;
 mod ring;
+mod slot;
 mod spec;
 mod stack;
 
+pub use control::{Control, Indices, Polling, Switched};
 pub use port::{Binding, ExtraBuf, Interest, OpenError, Options, Port, PortInfo, Ready};
-pub use ring::{DifferentRegion, RingState, RxRing, RxSlot, TxRing, TxSlot};
-pub use spec::{PortSpec, Rings, SpecError};
+pub use ring::{RingState, RxRing, TxRing};
+pub use slot::{DifferentRegion, RxSlot, TxSlot};
+pub use spec::{PipeEnd, PortSpec, Rings, SpecError};
 pub use stack::{Event, StackPort, StackTx};

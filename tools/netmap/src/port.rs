@@ -2,6 +2,7 @@
 //! Ports: open files bound to rings.
 
 use crate::abi;
+use crate::control::control;
 use crate::region::Region;
 use crate::ring::{Buffers, RawRing, RingError, RxRing, TxRing};
 use crate::spec::{PortSpec, Rings};
@@ -255,11 +256,7 @@ impl Port {
     /// See [`OpenError`].
     pub fn open(spec: &PortSpec, options: &Options) -> Result<Port, OpenError> {
         let port = || spec.to_string();
-        let device = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/netmap");
-        let fd: OwnedFd = device.map_err(OpenError::Device)?.into();
+        let fd = device().map_err(OpenError::Device)?;
         let reg = register(&fd, spec, options).map_err(|error| OpenError::Bind {
             port: port(),
             error,
@@ -321,6 +318,11 @@ impl Port {
     /// File, transmit rings and receive rings at once.
     pub fn split(&mut self) -> (&Binding, &mut [TxRing], &mut [RxRing]) {
         (&self.binding, &mut self.tx, &mut self.rx)
+    }
+
+    /// Whether this port and `other` can exchange buffers.
+    pub fn shares_region(&self, other: &Port) -> bool {
+        Arc::ptr_eq(&self.binding.region, &other.binding.region)
     }
 
     /// See [`Binding::sync_tx`].
@@ -494,6 +496,15 @@ fn bound(rings: Rings, nic: usize, host: usize) -> core::ops::Range<usize> {
     start.min(nic + host)..end.min(nic + host)
 }
 
+/// Opens `/dev/netmap`.
+pub(crate) fn device() -> io::Result<OwnedFd> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/netmap")?;
+    Ok(file.into())
+}
+
 /// Binds `fd` with [`abi::NETMAP_REQ_REGISTER`]; the parser of names has left room for the final zero.
 fn register(fd: &OwnedFd, spec: &PortSpec, options: &Options) -> io::Result<abi::ReqRegister> {
     let (nr_mode, nr_ringid) = spec.rings().mode();
@@ -517,36 +528,8 @@ fn register(fd: &OwnedFd, spec: &PortSpec, options: &Options) -> io::Result<abi:
             abi::NETMAP_REQ_REGISTER,
             spec.name(),
             body.cast(),
-        )?
-    };
+        )?;
+    }
     // SAFETY: `reg` is initialized whatever the kernel wrote: its fields are integers.
     Ok(unsafe { body.read_volatile() })
-}
-
-/// Makes a control request about the port `name`, which leaves room for a final zero.
-///
-/// # Safety
-///
-/// `body` must be the body that belongs to the request's type, and live.
-pub(crate) unsafe fn control(
-    fd: BorrowedFd<'_>,
-    request: u16,
-    name: &str,
-    body: *mut u8,
-) -> io::Result<()> {
-    let mut header = abi::ReqHeader {
-        nr_version: abi::NETMAP_API,
-        nr_reqtype: request,
-        nr_reserved: 0,
-        nr_name: [0; abi::NETMAP_REQ_IFNAMSIZ],
-        nr_options: 0,
-        nr_body: body.expose_provenance() as u64,
-    };
-    header.nr_name[..name.len()].copy_from_slice(name.as_bytes());
-    // SAFETY: `header` is the argument that the request takes, and outlives the call; its body is as the caller promises.
-    let failed = unsafe { libc::ioctl(fd.as_raw_fd(), abi::NIOCCTRL, &mut header) } < 0;
-    if failed {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }

@@ -379,6 +379,91 @@ pub struct ReqValePolling {
     pub pad1: u32,
 }
 
+/// Option type: the program's own memory as region.
+pub const NETMAP_REQ_OPT_EXTMEM: u32 = 1;
+/// Option type: events of the loop that syncs in the kernel.
+pub const NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS: u32 = 2;
+/// Option type: indices in the program's memory.
+pub const NETMAP_REQ_OPT_CSB: u32 = 3;
+/// Option type: how the loop in the kernel syncs.
+pub const NETMAP_REQ_OPT_SYNC_KLOOP_MODE: u32 = 4;
+/// Option type: packets start inside their buffers.
+pub const NETMAP_REQ_OPT_OFFSETS: u32 = 5;
+
+/// Head of each option of a request (`struct nmreq_option`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqOption {
+    /// Address of the next option, or zero.
+    pub nro_next: u64,
+    /// `NETMAP_REQ_OPT_*`.
+    pub nro_reqtype: u32,
+    /// Out: zero, or an error number.
+    pub nro_status: u32,
+    /// Octets of the option, where they vary.
+    pub nro_size: u64,
+}
+
+/// What is where in a region (`struct nmreq_pools_info`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqPoolsInfo {
+    /// Size of the region, in octets.
+    pub nr_memsize: u64,
+    /// The region.
+    pub nr_mem_id: u16,
+    /// Zero.
+    pub pad1: [u16; 3],
+    /// Where the [`If`]s begin, in octets.
+    pub nr_if_pool_offset: u64,
+    /// How many there are.
+    pub nr_if_pool_objtotal: u32,
+    /// Octets of each.
+    pub nr_if_pool_objsize: u32,
+    /// Where the [`Ring`]s begin, in octets.
+    pub nr_ring_pool_offset: u64,
+    /// How many there are.
+    pub nr_ring_pool_objtotal: u32,
+    /// Octets of each.
+    pub nr_ring_pool_objsize: u32,
+    /// Where the buffers begin, in octets.
+    pub nr_buf_pool_offset: u64,
+    /// How many there are.
+    pub nr_buf_pool_objtotal: u32,
+    /// Octets of each.
+    pub nr_buf_pool_objsize: u32,
+}
+
+/// [`NETMAP_REQ_OPT_EXTMEM`] (`struct nmreq_opt_extmem`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OptExtmem {
+    /// Head.
+    pub nro_opt: ReqOption,
+    /// Address of the memory.
+    pub nro_usrptr: u64,
+    /// What is wanted, and what is there.
+    pub nro_info: ReqPoolsInfo,
+}
+
+/// [`NETMAP_REQ_OPT_OFFSETS`] (`struct nmreq_opt_offsets`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OptOffsets {
+    /// Head.
+    pub nro_opt: ReqOption,
+    /// Largest offset in use, in octets.
+    pub nro_max_offset: u64,
+    /// Offset of all slots at first, in octets.
+    pub nro_initial_offset: u64,
+    /// Low bits of a slot's `ptr` that hold the offset; 0 for all.
+    pub nro_offset_bits: u32,
+    /// Alignment that packets need in transmit buffers, in octets.
+    pub nro_tx_align: u32,
+    /// Zero.
+    pub nro_min_gap: u64,
+}
+
 macro_rules! layout {
     ($type:ty, $size:literal { $($field:ident $offset:literal $len:literal,)* }) => {
         const _: () = {
@@ -506,4 +591,37 @@ layout!(ReqValePolling, 16 {
     nr_first_cpu_id 4 4,
     nr_num_polling_cpus 8 4,
     pad1 12 4,
+});
+layout!(ReqOption, 24 {
+    nro_next 0 8,
+    nro_reqtype 8 4,
+    nro_status 12 4,
+    nro_size 16 8,
+});
+layout!(ReqPoolsInfo, 64 {
+    nr_memsize 0 8,
+    nr_mem_id 8 2,
+    pad1 10 6,
+    nr_if_pool_offset 16 8,
+    nr_if_pool_objtotal 24 4,
+    nr_if_pool_objsize 28 4,
+    nr_ring_pool_offset 32 8,
+    nr_ring_pool_objtotal 40 4,
+    nr_ring_pool_objsize 44 4,
+    nr_buf_pool_offset 48 8,
+    nr_buf_pool_objtotal 56 4,
+    nr_buf_pool_objsize 60 4,
+});
+layout!(OptExtmem, 96 {
+    nro_opt 0 24,
+    nro_usrptr 24 8,
+    nro_info 32 64,
+});
+layout!(OptOffsets, 56 {
+    nro_opt 0 24,
+    nro_max_offset 24 8,
+    nro_initial_offset 32 8,
+    nro_offset_bits 40 4,
+    nro_tx_align 44 4,
+    nro_min_gap 48 8,
 });

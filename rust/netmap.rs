@@ -16,7 +16,7 @@
 //!
 //! Outermost first:
 //!
-//! 1. `rtnl_mutex`: everything that binds, unbinds or changes a NIC port;
+//! 1. `rtnl_mutex`: everything that binds, unbinds or changes a port of a network device; not that of others;
 //! 2. the registry's mutex ([`port::registry`]): the tables of ports and regions;
 //! 3. the mutex of a port ([`port`]), which of its rings are in use; in it that of what it is of, as a NIC with its device;
 //! 4. the mutex of the redirected functions, and that of a NIC's taken queues and, in it, of its RSS table ([`nic`]);
@@ -78,6 +78,7 @@ struct Netmap {
     _notifiers: nic::driver::events::Notifiers,
     _emulated: port::emulated::events::Notifier,
     _stack: port::stack::events::Notifier,
+    _pipes: port::pipe::events::Notifier,
 }
 
 impl kernel::InPlaceModule for Netmap {
@@ -93,6 +94,7 @@ impl kernel::InPlaceModule for Netmap {
             _emulated: unsafe { port::emulated::events::Notifier::register() }?,
             // SAFETY: As above.
             _stack: unsafe { port::stack::events::Notifier::register() }?,
+            _pipes: port::pipe::events::Notifier::register()?,
             device <- dev::CharDevice::register(),
         })
     }

@@ -228,6 +228,57 @@ TEST_F_TIMEOUT(failures, of_opening_and_mapping, 300)
 	EXPECT_EQ(self->carrier, carrier_changes(nic_name()));
 }
 
+/* A pipe on nothing, for which a region is made; the other end of one that is there; an end on the NIC; a null port. */
+TEST_F_TIMEOUT(failures, of_pipes, 1200)
+{
+	struct port master = { .reg = { .nr_mode = NR_REG_ALL_NIC, .nr_tx_slots = SLOTS, .nr_rx_slots = SLOTS } };
+	char on_nic[IFNAMSIZ + 2];
+	const struct {
+		const char *name;
+		uint32_t mode;
+		uint16_t mem_id;
+	} ports[] = {
+		{ "nmfail{1", NR_REG_ALL_NIC, 0 },
+		{ "nmfail}2", NR_REG_ALL_NIC, 0 },
+		{ on_nic, NR_REG_ALL_NIC, 0 },
+		{ "any", NR_REG_NULL, 1 },
+	};
+	long n, total = 0;
+	size_t i;
+
+	snprintf(on_nic, sizeof(on_nic), "%s{1", nic_name());
+	ASSERT_EQ(0, last(false));
+	for (i = 0; i < sizeof(ports) / sizeof(*ports); i++) {
+		bool failed = true, is_other = strchr(ports[i].name, '2');
+		long before;
+
+		if (is_other)
+			ASSERT_EQ(0, port_open_as(&master, "nmfail{2"));
+		before = pool_used("buffers");
+		for (n = 1; failed; n++) {
+			struct nmreq_register reg = { .nr_mode = ports[i].mode, .nr_mem_id = ports[i].mem_id, .nr_tx_slots = SLOTS,
+						      .nr_rx_slots = SLOTS, .nr_tx_rings = 1, .nr_rx_rings = 1 };
+			int err, fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
+
+			ASSERT_LE(0, fd);
+			ASSERT_EQ(0, arm(n));
+			err = port_register(fd, ports[i].name, &reg);
+			failed = met();
+			EXPECT_TRUE(is_of_failure(err)) TH_LOG("%s, failure %ld: %d", ports[i].name, n, err);
+			EXPECT_EQ(0, close(fd));
+			EXPECT_EQ(before, pool_used("buffers")) TH_LOG("%s, failure %ld", ports[i].name, n);
+			add_sites(self->sites);
+			ASSERT_GT(2000, n);
+		}
+		total += n - 2;
+		if (is_other)
+			EXPECT_EQ(0, port_close(&master));
+	}
+	TH_LOG("%ld failures", total);
+	EXPECT_LT(30, total);
+	EXPECT_AS_BEFORE(n);
+}
+
 /*
  * The driver's own allocations too: it is restarted, and one of what it needs to open the NIC again fails. Not each of
  * its hundreds of buffers, but every fifth place.

@@ -3,9 +3,10 @@
 //! What every port has, of whatever kind it is: rings, and who uses them.
 
 use crate::{
-    abi,
+    abi::IFNAMSIZ,
     atomic::{AtomicBool, Ordering},
     logic::{
+        name::Text,
         request::{Geometry, Reply},
         ring::Cursors,
         ringset::RingSet,
@@ -19,10 +20,7 @@ use crate::{
     },
     sys::log::{self, Displayed}, //
 };
-use kernel::{
-    str::BStr,
-    sync::{new_mutex, new_spinlock, Mutex, MutexGuard, SpinLock}, //
-};
+use kernel::sync::{new_mutex, new_spinlock, Mutex, MutexGuard, SpinLock};
 
 /// The rings of a port.
 #[pin_data]
@@ -39,7 +37,7 @@ pub(crate) struct Port {
     /// A lock of its own, which nests inside all others: some devices tell of a new name with their own lock held, which is taken
     /// inside the port's mutex otherwise.
     #[pin]
-    name: SpinLock<[u8; abi::IFNAMSIZ]>,
+    name: SpinLock<Text>,
 }
 
 /// What a port's mutex protects: who uses its rings, and how many files are bound. It nests inside the registry's.
@@ -54,13 +52,20 @@ pub(crate) struct RingUses {
 struct RingUse {
     users: u32,
     exclusive: bool,
-    memory: Option<RingMemory>,
+    place: Option<Place>,
 }
 
-/// A port's name for the log.
-pub(crate) fn printable(name: &[u8; abi::IFNAMSIZ]) -> &BStr {
-    let len = name.iter().position(|byte| *byte == 0).unwrap_or(0);
-    BStr::from_bytes(name.get(..len).unwrap_or(&[]))
+/// Where a ring in use is.
+enum Place {
+    /// In memory that goes with its last user.
+    Own(RingMemory),
+    /// At this offset of the region, in memory that its kind of port keeps.
+    Kept(u64),
+}
+
+/// The name of a port that has that of its device, which ends with a NUL.
+pub(crate) fn device_name(name: &[u8; IFNAMSIZ]) -> Text {
+    Text::from_field(name).unwrap_or(Text::EMPTY)
 }
 
 /// The rings of a set.
@@ -109,7 +114,7 @@ fn unused(count: usize) -> Result<KVec<RingUse>> {
 impl Port {
     /// A port of this name, with no ring in use.
     pub(crate) fn new(
-        name: [u8; abi::IFNAMSIZ],
+        name: Text,
         counts: RingCounts,
         slots: (u32, u32),
         region: Arc<Region>,
@@ -178,14 +183,14 @@ impl Port {
         )
     }
 
-    /// The name, NUL terminated.
-    pub(crate) fn name(&self) -> [u8; abi::IFNAMSIZ] {
+    /// The name.
+    pub(crate) fn name(&self) -> Text {
         *self.name.lock()
     }
 
     /// Gives the port another name.
-    pub(super) fn rename(&self, name: &[u8; abi::IFNAMSIZ]) {
-        *self.name.lock() = *name;
+    pub(super) fn rename(&self, name: Text) {
+        *self.name.lock() = name;
     }
 
     /// Whether nothing is bound.
@@ -247,7 +252,7 @@ impl Port {
                 if log::refusal_allowed() {
                     pr_err!(
                         "{}: the {} ring {} is lost until all who have it bound have closed it\n",
-                        printable(&self.name()),
+                        Displayed(self.name()),
                         Displayed(direction),
                         ring
                     );
@@ -268,6 +273,19 @@ impl Port {
         base: Arc<dyn Queue>,
         behind: u32,
     ) -> Result {
+        let memory = self.new_ring((direction, ring), group, base, behind)?;
+        uses.ring_mut(direction, ring).ok_or(EINVAL)?.place = Some(Place::Own(memory));
+        Ok(())
+    }
+
+    /// The memory of a ring that has none, which it is given with `base` to move its packets, as [`Port::attach`] does. It is stopped.
+    pub(super) fn new_ring(
+        &self,
+        (direction, ring): (Direction, u32),
+        group: &Arc<Group>,
+        base: Arc<dyn Queue>,
+        behind: u32,
+    ) -> Result<RingMemory> {
         let kring = self.kring(direction, ring).ok_or(EINVAL)?;
         let (slots, cursors) = match direction {
             Direction::Tx => (self.slots.0, Cursors::transmit(self.slots.0)),
@@ -288,22 +306,25 @@ impl Port {
         kring.stop().replace(Some(Attached { inner, base }));
         // All files that had the ring when it died have closed it.
         kring.revive();
-        uses.ring_mut(direction, ring).ok_or(EINVAL)?.memory = Some(memory);
-        Ok(())
+        Ok(memory)
+    }
+
+    /// The opposite of [`Port::new_ring`]. Whatever its queue leads to is not used any more.
+    pub(super) fn free_ring(&self, (direction, ring): (Direction, u32), memory: RingMemory) {
+        if let Some(kring) = self.kring(direction, ring) {
+            drop(kring.stop().replace(None));
+        }
+        self.region.free_ring(memory);
     }
 
     /// Takes queue and memory from rings that have no user. They are stopped.
     pub(super) fn detach(&self, uses: &mut RingUses, rings: RingSet) {
         for (direction, ring) in each(rings) {
-            let Some(kring) = self.kring(direction, ring) else {
-                continue;
-            };
-            drop(kring.stop().replace(None));
-            if let Some(memory) = uses
+            let place = uses
                 .ring_mut(direction, ring)
-                .and_then(|ring| ring.memory.take())
-            {
-                self.region.free_ring(memory);
+                .and_then(|ring| ring.place.take());
+            if let Some(Place::Own(memory)) = place {
+                self.free_ring((direction, ring), memory);
             }
         }
     }
@@ -363,7 +384,17 @@ impl RingUses {
 
     /// Where in the region the ring's memory is, if it has some.
     pub(super) fn offset(&self, direction: Direction, ring: u32) -> Option<u64> {
-        Some(self.ring(direction, ring)?.memory.as_ref()?.offset)
+        match self.ring(direction, ring)?.place.as_ref()? {
+            Place::Own(memory) => Some(memory.offset),
+            Place::Kept(offset) => Some(*offset),
+        }
+    }
+
+    /// The ring is in memory at this offset that its kind keeps; or it has none any more, if [`None`].
+    pub(super) fn set_offset(&mut self, direction: Direction, ring: u32, offset: Option<u64>) {
+        if let Some(ring) = self.ring_mut(direction, ring) {
+            ring.place = offset.map(Place::Kept);
+        }
     }
 
     /// How many files are bound to the port.

@@ -3,7 +3,7 @@
 //! The events of a port's device.
 
 use super::{
-    super::{port::printable, registry},
+    super::{port::device_name, registry},
     Nic,
     ReleaseReasons, //
 };
@@ -12,7 +12,7 @@ use crate::{
     nic::driver::events::{PortEvents, ReleaseReason, Vector},
     prelude::*,
     ring::kring::Kring,
-    sys::{rtnl::Rtnl, skb::SentSkb, wait}, //
+    sys::{log::Displayed, rtnl::Rtnl, skb::SentSkb, wait}, //
 };
 
 impl PortEvents for Nic {
@@ -64,7 +64,7 @@ impl PortEvents for Nic {
     }
 
     fn renamed(&self, _rtnl: &Rtnl, name: &[u8; abi::IFNAMSIZ]) {
-        self.port.rename(name);
+        self.port.rename(device_name(name));
     }
 
     fn gone(&self, rtnl: &Rtnl) {
@@ -94,7 +94,7 @@ impl Nic {
         if let Err(error) = result {
             pr_err!(
                 "{}: queues were lost and could not be taken again ({:?}): they are dead\n",
-                printable(&self.port.name()),
+                Displayed(self.port.name()),
                 error
             );
             if state.taken.is_empty() {

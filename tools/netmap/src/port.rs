@@ -10,7 +10,7 @@ use core::ptr::{addr_of, addr_of_mut, NonNull};
 use std::any::Any;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,6 +133,12 @@ unsafe impl Sync for Binding {}
 impl AsFd for Binding {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Binding {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }
 
@@ -315,6 +321,37 @@ impl Port {
         &mut self.extra
     }
 
+    /// Takes the rings out of the port, for threads: each may have some, and all of them sync by [`Self::binding`].
+    ///
+    /// Rings that live longer than the port keep the file open.
+    ///
+    /// ```no_run
+    /// use netmap::{Interest, Options, Port};
+    ///
+    /// let mut port = Port::open(&"netmap:eth0".parse()?, &Options::default())?;
+    /// let (_, received) = port.take_rings();
+    /// std::thread::scope(|scope| {
+    ///     for mut ring in received {
+    ///         let binding = port.binding();
+    ///         scope.spawn(move || {
+    ///             while binding.poll(Interest::Rx, None).is_ok_and(|ready| !ready.error) {
+    ///                 ring.drain(u32::MAX, |slot| println!("{} octets", slot.len()));
+    ///             }
+    ///         });
+    ///     }
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn take_rings(&mut self) -> (Vec<TxRing>, Vec<RxRing>) {
+        let (tx, rx) = (&mut self.tx, &mut self.rx);
+        (core::mem::take(tx), core::mem::take(rx))
+    }
+
+    /// The port's file, which may be used by several threads at once.
+    pub fn binding(&self) -> Arc<Binding> {
+        Arc::clone(&self.binding)
+    }
+
     /// File, transmit rings and receive rings at once.
     pub fn split(&mut self) -> (&Binding, &mut [TxRing], &mut [RxRing]) {
         (&self.binding, &mut self.tx, &mut self.rx)
@@ -481,6 +518,12 @@ impl Drop for Port {
 impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.binding.as_fd()
+    }
+}
+
+impl AsRawFd for Port {
+    fn as_raw_fd(&self) -> RawFd {
+        self.binding.as_raw_fd()
     }
 }
 

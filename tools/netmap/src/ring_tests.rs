@@ -347,3 +347,36 @@ fn forwarding_exchanges_buffers_or_copies() {
     larger.put(SECOND + 12, 2 * BUF_SIZE);
     assert!(!to.takes_from(&rx(&larger.region())));
 }
+
+#[cfg(feature = "smoltcp")]
+#[test]
+fn smoltcp_gets_packets_whole_and_fills_slots() {
+    use crate::smoltcp_device::{DeviceRx, DeviceTx};
+    use smoltcp::phy::{RxToken, TxToken};
+
+    let memory = Memory::new();
+    memory.set_indices(0, 0, 7);
+    memory.set_indices(SECOND, 0, 3);
+    describe(&memory, SECOND, 0, 128, abi::NS_MOREFRAG);
+    describe(&memory, SECOND, 1, 3, 0);
+    describe(&memory, SECOND, 2, 2, 0);
+    for (buffer, octets) in [(10, [1u8; 3]), (11, [2; 3]), (12, [3; 3])] {
+        memory.put(BUFS_AT + (buffer * BUF_SIZE) as usize, octets);
+    }
+    let region = memory.region();
+    let (mut to, mut from) = (tx(&region), rx(&region));
+    let slots = from.first_packet().unwrap();
+    let whole = DeviceRx(&mut from, slots).consume(|packet| (packet.len(), packet[0], packet[130]));
+    assert_eq!(whole, (131, 1, 2));
+    assert_eq!(memory.head(SECOND), 2);
+    assert_eq!(DeviceRx(&mut from, 1).consume(<[u8]>::to_vec), [3, 3]);
+    assert_eq!(from.space(), 0);
+
+    let said = DeviceTx(&mut to).consume(60, |packet| {
+        packet.fill(9);
+        packet.len()
+    });
+    assert_eq!((said, to.pending()), (60, 1));
+    assert_eq!(memory.slot(0, 0), (2, 60, 0));
+    assert_eq!(memory.buffer(2)[59..61], [9, 0]);
+}

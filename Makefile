@@ -40,6 +40,14 @@ rust-analyzer:
 tools:
 	@scripts/build tools
 
+libnetmap:
+	@scripts/build libnetmap
+
+# LIBNETMAP is what `make libnetmap` has printed.
+install-libnetmap:
+	@[ -e "$(LIBNETMAP)/libnetmap.a" ] || { echo "LIBNETMAP=DIR is the directory that 'make libnetmap' prints"; exit 1; } >&2
+	@$(MAKE) --no-print-directory -C tools/libnetmap install OUT="$(LIBNETMAP)" PREFIX="$(PREFIX)"
+
 test:
 	@scripts/test -k $(KERNEL) --tier $(TIER) $(TESTS)
 
@@ -78,9 +86,10 @@ help:
 	@echo 'make bench           guest instructions per packet, and per request; OUT=DIR for bench.json and a chart; ROW=NAME for one row'
 	@echo 'make fuzz            random programs against the debug kernel, FUZZ=30 minutes; a report of what they reached'
 	@echo 'make tools           the programs of tools/; prints their directory'
+	@echo 'make libnetmap       the library for C programs; prints its directory, which is LIBNETMAP of make install-libnetmap'
 	@echo 'make clippy, rustfmt-check, shellcheck'
 
-.PHONY: module install clean rust-analyzer tools test soak fuzz demo bench clippy rustfmt-check shellcheck help
+.PHONY: module install clean rust-analyzer tools libnetmap install-libnetmap test soak fuzz demo bench clippy rustfmt-check shellcheck help
 .DEFAULT_GOAL := module
 
 endif

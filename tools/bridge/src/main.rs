@@ -6,7 +6,6 @@
 
 use clap::Parser;
 use core::sync::atomic::{AtomicBool, Ordering};
-use netmap::abi::{NS_BUF_CHANGED, NS_MOREFRAG};
 use netmap::{Options, Port, PortSpec};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -54,6 +53,9 @@ fn run(args: &Args) -> Result<[u64; 2], String> {
         Port::open(spec, &Options::default()).map_err(|error| format!("{}: {error}", spec.name()))
     };
     let mut ports = [open(&args.one)?, open(&args.other)?];
+    let [one, other] = &mut ports;
+    check_fit(&args.other, one, other)?;
+    check_fit(&args.one, other, one)?;
     let mut carried = [0; 2];
     while !stop.load(Ordering::Relaxed) {
         wait(&mut ports)?;
@@ -66,6 +68,20 @@ fn run(args: &Args) -> Result<[u64; 2], String> {
         port.sync_tx().map_err(|error| format!("sync: {error}"))?;
     }
     Ok(carried)
+}
+
+/// Frames that must be copied have to fit.
+fn check_fit(name: &PortSpec, from: &mut Port, to: &mut Port) -> Result<(), String> {
+    let (inputs, outputs) = (from.rx_mut(), to.tx_mut());
+    let fits = |input| outputs.iter().all(|output| output.takes_from(input));
+    match inputs.iter().find(|input| !fits(input)) {
+        Some(input) => Err(format!(
+            "{}: its buffers are smaller than {} octets, which those of the other port have",
+            name.name(),
+            input.buf_size()
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Sleeps until there is something to carry, and room for it; what was handed over is sent on the way.
@@ -104,18 +120,7 @@ fn carry(from: &mut Port, to: &mut Port) -> u64 {
     }
     for (number, input) in from.rx_mut().iter_mut().enumerate() {
         let output = &mut outputs[number % outputs.len()];
-        let count = input.space().min(output.space());
-        carried += u64::from(output.fill(count, |slot| {
-            input.drain(1, |received| {
-                let (len, flags) = (received.len(), received.flags() & NS_MOREFRAG);
-                if slot.swap(received).is_ok() {
-                    slot.set(len, flags | NS_BUF_CHANGED);
-                } else {
-                    slot.write(received.packet());
-                    slot.set(len, flags);
-                }
-            });
-        }));
+        carried += u64::from(output.forward(input, u32::MAX));
     }
     carried
 }

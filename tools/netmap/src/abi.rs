@@ -17,6 +17,13 @@ pub const NETMAP_MAX_API: u16 = 15;
 pub const NETMAP_REQ_IFNAMSIZ: usize = 64;
 /// Bits of `nr_ringid` that hold a ring number.
 pub const NETMAP_RING_MASK: u16 = 0xfff;
+/// Most slots of one packet.
+pub const NETMAP_MAX_FRAGS: u32 = 64;
+
+/// Polling mode: one CPU polls all rings.
+pub const NETMAP_POLLING_MODE_SINGLE_CPU: u32 = 1;
+/// Polling mode: one CPU for each ring.
+pub const NETMAP_POLLING_MODE_MULTI_CPU: u32 = 2;
 
 /// `NIOCCTRL`: control request, its argument a [`ReqHeader`].
 pub const NIOCCTRL: c_ulong = 0xc058_6997;
@@ -29,6 +36,24 @@ pub const NIOCRXSYNC: c_ulong = 0x6995;
 pub const NETMAP_REQ_REGISTER: u16 = 1;
 /// Request type: read a port's configuration.
 pub const NETMAP_REQ_PORT_INFO_GET: u16 = 2;
+/// Request type: plug an interface into a VALE switch.
+pub const NETMAP_REQ_VALE_ATTACH: u16 = 3;
+/// Request type: unplug it.
+pub const NETMAP_REQ_VALE_DETACH: u16 = 4;
+/// Request type: find a port of a VALE switch.
+pub const NETMAP_REQ_VALE_LIST: u16 = 5;
+/// Request type: set the length of a port's virtio-net header.
+pub const NETMAP_REQ_PORT_HDR_SET: u16 = 6;
+/// Request type: read that length.
+pub const NETMAP_REQ_PORT_HDR_GET: u16 = 7;
+/// Request type: make a persistent VALE port.
+pub const NETMAP_REQ_VALE_NEWIF: u16 = 8;
+/// Request type: remove it.
+pub const NETMAP_REQ_VALE_DELIF: u16 = 9;
+/// Request type: kernel threads poll an attached interface.
+pub const NETMAP_REQ_VALE_POLLING_ENABLE: u16 = 10;
+/// Request type: they do not any more.
+pub const NETMAP_REQ_VALE_POLLING_DISABLE: u16 = 11;
 /// Request type: the data of a connection goes through the rings of a stack port.
 pub const NETMAP_REQ_PST_FD_REG: u16 = 18;
 /// Request type: it does not any more.
@@ -278,6 +303,167 @@ pub struct ReqPortInfoGet {
     pub pad: [u16; 3],
 }
 
+/// Body of [`NETMAP_REQ_VALE_ATTACH`] (`struct nmreq_vale_attach`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqValeAttach {
+    /// What to bind, as for [`NETMAP_REQ_REGISTER`].
+    pub reg: ReqRegister,
+    /// Out: number of the port within the switch.
+    pub port_index: u32,
+    /// Zero.
+    pub pad1: u32,
+}
+
+/// Body of [`NETMAP_REQ_VALE_DETACH`] (`struct nmreq_vale_detach`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqValeDetach {
+    /// Out: number that the port had within the switch.
+    pub port_index: u32,
+    /// Zero.
+    pub pad1: u32,
+}
+
+/// Body of [`NETMAP_REQ_VALE_LIST`] (`struct nmreq_vale_list`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqValeList {
+    /// Without a name in the request: where to look from (in). The switch (out).
+    pub nr_bridge_idx: u16,
+    /// Zero.
+    pub pad1: u16,
+    /// The same of the port.
+    pub nr_port_idx: u32,
+}
+
+/// Body of [`NETMAP_REQ_PORT_HDR_SET`] and [`NETMAP_REQ_PORT_HDR_GET`] (`struct nmreq_port_hdr`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqPortHdr {
+    /// Octets of the virtio-net header: 0, 10 or 12.
+    pub nr_hdr_len: u32,
+    /// Zero.
+    pub pad1: u32,
+}
+
+/// Body of [`NETMAP_REQ_VALE_NEWIF`] (`struct nmreq_vale_newif`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqValeNewif {
+    /// In and out: slots per transmit ring; 0 asks for the default.
+    pub nr_tx_slots: u32,
+    /// In and out: slots per receive ring; 0 asks for the default.
+    pub nr_rx_slots: u32,
+    /// In and out: transmit rings; 0 asks for the default.
+    pub nr_tx_rings: u16,
+    /// In and out: receive rings; 0 asks for the default.
+    pub nr_rx_rings: u16,
+    /// In and out: region; 0 asks for one of the port's own.
+    pub nr_mem_id: u16,
+    /// Zero.
+    pub pad1: u16,
+}
+
+/// Body of [`NETMAP_REQ_VALE_POLLING_ENABLE`] and [`NETMAP_REQ_VALE_POLLING_DISABLE`] (`struct nmreq_vale_polling`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqValePolling {
+    /// `NETMAP_POLLING_MODE_*`.
+    pub nr_mode: u32,
+    /// First CPU that polls.
+    pub nr_first_cpu_id: u32,
+    /// How many poll.
+    pub nr_num_polling_cpus: u32,
+    /// Zero.
+    pub pad1: u32,
+}
+
+/// Option type: the program's own memory as region.
+pub const NETMAP_REQ_OPT_EXTMEM: u32 = 1;
+/// Option type: events of the loop that syncs in the kernel.
+pub const NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS: u32 = 2;
+/// Option type: indices in the program's memory.
+pub const NETMAP_REQ_OPT_CSB: u32 = 3;
+/// Option type: how the loop in the kernel syncs.
+pub const NETMAP_REQ_OPT_SYNC_KLOOP_MODE: u32 = 4;
+/// Option type: packets start inside their buffers.
+pub const NETMAP_REQ_OPT_OFFSETS: u32 = 5;
+
+/// Head of each option of a request (`struct nmreq_option`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqOption {
+    /// Address of the next option, or zero.
+    pub nro_next: u64,
+    /// `NETMAP_REQ_OPT_*`.
+    pub nro_reqtype: u32,
+    /// Out: zero, or an error number.
+    pub nro_status: u32,
+    /// Octets of the option, where they vary.
+    pub nro_size: u64,
+}
+
+/// What is where in a region (`struct nmreq_pools_info`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReqPoolsInfo {
+    /// Size of the region, in octets.
+    pub nr_memsize: u64,
+    /// The region.
+    pub nr_mem_id: u16,
+    /// Zero.
+    pub pad1: [u16; 3],
+    /// Where the [`If`]s begin, in octets.
+    pub nr_if_pool_offset: u64,
+    /// How many there are.
+    pub nr_if_pool_objtotal: u32,
+    /// Octets of each.
+    pub nr_if_pool_objsize: u32,
+    /// Where the [`Ring`]s begin, in octets.
+    pub nr_ring_pool_offset: u64,
+    /// How many there are.
+    pub nr_ring_pool_objtotal: u32,
+    /// Octets of each.
+    pub nr_ring_pool_objsize: u32,
+    /// Where the buffers begin, in octets.
+    pub nr_buf_pool_offset: u64,
+    /// How many there are.
+    pub nr_buf_pool_objtotal: u32,
+    /// Octets of each.
+    pub nr_buf_pool_objsize: u32,
+}
+
+/// [`NETMAP_REQ_OPT_EXTMEM`] (`struct nmreq_opt_extmem`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OptExtmem {
+    /// Head.
+    pub nro_opt: ReqOption,
+    /// Address of the memory.
+    pub nro_usrptr: u64,
+    /// What is wanted, and what is there.
+    pub nro_info: ReqPoolsInfo,
+}
+
+/// [`NETMAP_REQ_OPT_OFFSETS`] (`struct nmreq_opt_offsets`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OptOffsets {
+    /// Head.
+    pub nro_opt: ReqOption,
+    /// Largest offset in use, in octets.
+    pub nro_max_offset: u64,
+    /// Offset of all slots at first, in octets.
+    pub nro_initial_offset: u64,
+    /// Low bits of a slot's `ptr` that hold the offset; 0 for all.
+    pub nro_offset_bits: u32,
+    /// Alignment that packets need in transmit buffers, in octets.
+    pub nro_tx_align: u32,
+    /// Zero.
+    pub nro_min_gap: u64,
+}
+
 macro_rules! layout {
     ($type:ty, $size:literal { $($field:ident $offset:literal $len:literal,)* }) => {
         const _: () = {
@@ -373,4 +559,69 @@ layout!(ReqPortInfoGet, 32 {
     nr_host_rx_rings 22 2,
     nr_mem_id 24 2,
     pad 26 6,
+});
+layout!(ReqValeAttach, 64 {
+    reg 0 56,
+    port_index 56 4,
+    pad1 60 4,
+});
+layout!(ReqValeDetach, 8 {
+    port_index 0 4,
+    pad1 4 4,
+});
+layout!(ReqValeList, 8 {
+    nr_bridge_idx 0 2,
+    pad1 2 2,
+    nr_port_idx 4 4,
+});
+layout!(ReqPortHdr, 8 {
+    nr_hdr_len 0 4,
+    pad1 4 4,
+});
+layout!(ReqValeNewif, 16 {
+    nr_tx_slots 0 4,
+    nr_rx_slots 4 4,
+    nr_tx_rings 8 2,
+    nr_rx_rings 10 2,
+    nr_mem_id 12 2,
+    pad1 14 2,
+});
+layout!(ReqValePolling, 16 {
+    nr_mode 0 4,
+    nr_first_cpu_id 4 4,
+    nr_num_polling_cpus 8 4,
+    pad1 12 4,
+});
+layout!(ReqOption, 24 {
+    nro_next 0 8,
+    nro_reqtype 8 4,
+    nro_status 12 4,
+    nro_size 16 8,
+});
+layout!(ReqPoolsInfo, 64 {
+    nr_memsize 0 8,
+    nr_mem_id 8 2,
+    pad1 10 6,
+    nr_if_pool_offset 16 8,
+    nr_if_pool_objtotal 24 4,
+    nr_if_pool_objsize 28 4,
+    nr_ring_pool_offset 32 8,
+    nr_ring_pool_objtotal 40 4,
+    nr_ring_pool_objsize 44 4,
+    nr_buf_pool_offset 48 8,
+    nr_buf_pool_objtotal 56 4,
+    nr_buf_pool_objsize 60 4,
+});
+layout!(OptExtmem, 96 {
+    nro_opt 0 24,
+    nro_usrptr 24 8,
+    nro_info 32 64,
+});
+layout!(OptOffsets, 56 {
+    nro_opt 0 24,
+    nro_max_offset 24 8,
+    nro_initial_offset 32 8,
+    nro_offset_bits 40 4,
+    nro_tx_align 44 4,
+    nro_min_gap 48 8,
 });

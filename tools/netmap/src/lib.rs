@@ -20,6 +20,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A bridge between two ports passes on what one of them receives, without a copy if they share a memory region:
+//!
+//! ```no_run
+//! use netmap::{Interest, Options, Port};
+//!
+//! let mut from = Port::open(&"netmap:eth0".parse()?, &Options::default())?;
+//! let mut to = Port::open(&"netmap:eth1".parse()?, &Options::default())?;
+//! while !from.poll(Interest::Rx, None)?.error {
+//!     for (input, output) in from.rx_mut().iter_mut().zip(to.tx_mut()) {
+//!         output.forward(input, u32::MAX);
+//!     }
+//!     to.sync_tx()?;
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Port::take_rings`] gives each thread rings of its own; [`ExtraBuf`]s keep packets that the rings must not hold;
+//! [`Control`] asks about ports and manages VALE switches.
+//!
+//! # Features
+//!
+//! - `mio`: a [`Port`] is an event source.
+//! - `tokio`: `AsyncPort`, a port that is awaited.
+//! - `smoltcp`: `SmoltcpDevice`, a port below a TCP/IP of the program's own.
+//!
 //! A [`StackPort`] has the data of the kernel's own TCP connections in its slots.
 //!
 //! # What is checked and what is trusted
@@ -33,13 +58,27 @@
 compile_error!("netmap is for 64-bit Linux");
 
 pub mod abi;
+#[cfg(feature = "tokio")]
+mod asynchronous;
+mod control;
+#[cfg(feature = "mio")]
+mod event_source;
 mod port;
 mod region;
 mod ring;
+mod slot;
+#[cfg(feature = "smoltcp")]
+mod smoltcp_device;
 mod spec;
 mod stack;
 
+#[cfg(feature = "tokio")]
+pub use asynchronous::AsyncPort;
+pub use control::{Control, Indices, Polling, Switched};
 pub use port::{Binding, ExtraBuf, Interest, OpenError, Options, Port, PortInfo, Ready};
-pub use ring::{DifferentRegion, RingState, RxRing, RxSlot, TxRing, TxSlot};
-pub use spec::{PortSpec, Rings, SpecError};
+pub use ring::{RingState, RxRing, TxRing};
+pub use slot::{DifferentRegion, RxSlot, TxSlot};
+#[cfg(feature = "smoltcp")]
+pub use smoltcp_device::{DeviceRx, DeviceTx, SmoltcpDevice};
+pub use spec::{PipeEnd, PortSpec, Rings, SpecError};
 pub use stack::{Event, StackPort, StackTx};

@@ -2,6 +2,7 @@
 //! Ports: open files bound to rings.
 
 use crate::abi;
+use crate::control::control;
 use crate::region::Region;
 use crate::ring::{Buffers, RawRing, RingError, RxRing, TxRing};
 use crate::spec::{PortSpec, Rings};
@@ -9,7 +10,7 @@ use core::ptr::{addr_of, addr_of_mut, NonNull};
 use std::any::Any;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +136,12 @@ impl AsFd for Binding {
     }
 }
 
+impl AsRawFd for Binding {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
 impl Binding {
     #[inline]
     fn sync(&self, request: libc::c_ulong) -> io::Result<()> {
@@ -255,11 +262,7 @@ impl Port {
     /// See [`OpenError`].
     pub fn open(spec: &PortSpec, options: &Options) -> Result<Port, OpenError> {
         let port = || spec.to_string();
-        let device = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/netmap");
-        let fd: OwnedFd = device.map_err(OpenError::Device)?.into();
+        let fd = device().map_err(OpenError::Device)?;
         let reg = register(&fd, spec, options).map_err(|error| OpenError::Bind {
             port: port(),
             error,
@@ -318,9 +321,45 @@ impl Port {
         &mut self.extra
     }
 
+    /// Takes the rings out of the port, for threads: each may have some, and all of them sync by [`Self::binding`].
+    ///
+    /// Rings that live longer than the port keep the file open.
+    ///
+    /// ```no_run
+    /// use netmap::{Interest, Options, Port};
+    ///
+    /// let mut port = Port::open(&"netmap:eth0".parse()?, &Options::default())?;
+    /// let (_, received) = port.take_rings();
+    /// std::thread::scope(|scope| {
+    ///     for mut ring in received {
+    ///         let binding = port.binding();
+    ///         scope.spawn(move || {
+    ///             while binding.poll(Interest::Rx, None).is_ok_and(|ready| !ready.error) {
+    ///                 ring.drain(u32::MAX, |slot| println!("{} octets", slot.len()));
+    ///             }
+    ///         });
+    ///     }
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn take_rings(&mut self) -> (Vec<TxRing>, Vec<RxRing>) {
+        let (tx, rx) = (&mut self.tx, &mut self.rx);
+        (core::mem::take(tx), core::mem::take(rx))
+    }
+
+    /// The port's file, which may be used by several threads at once.
+    pub fn binding(&self) -> Arc<Binding> {
+        Arc::clone(&self.binding)
+    }
+
     /// File, transmit rings and receive rings at once.
     pub fn split(&mut self) -> (&Binding, &mut [TxRing], &mut [RxRing]) {
         (&self.binding, &mut self.tx, &mut self.rx)
+    }
+
+    /// Whether this port and `other` can exchange buffers.
+    pub fn shares_region(&self, other: &Port) -> bool {
+        Arc::ptr_eq(&self.binding.region, &other.binding.region)
     }
 
     /// See [`Binding::sync_tx`].
@@ -482,6 +521,12 @@ impl AsFd for Port {
     }
 }
 
+impl AsRawFd for Port {
+    fn as_raw_fd(&self) -> RawFd {
+        self.binding.as_raw_fd()
+    }
+}
+
 /// Positions, within one direction's rings, that a selection binds.
 fn bound(rings: Rings, nic: usize, host: usize) -> core::ops::Range<usize> {
     let (start, end) = match rings {
@@ -492,6 +537,15 @@ fn bound(rings: Rings, nic: usize, host: usize) -> core::ops::Range<usize> {
         Rings::OneHost(ring) => (nic + usize::from(ring), nic + usize::from(ring) + 1),
     };
     start.min(nic + host)..end.min(nic + host)
+}
+
+/// Opens `/dev/netmap`.
+pub(crate) fn device() -> io::Result<OwnedFd> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/netmap")?;
+    Ok(file.into())
 }
 
 /// Binds `fd` with [`abi::NETMAP_REQ_REGISTER`]; the parser of names has left room for the final zero.
@@ -517,36 +571,8 @@ fn register(fd: &OwnedFd, spec: &PortSpec, options: &Options) -> io::Result<abi:
             abi::NETMAP_REQ_REGISTER,
             spec.name(),
             body.cast(),
-        )?
-    };
+        )?;
+    }
     // SAFETY: `reg` is initialized whatever the kernel wrote: its fields are integers.
     Ok(unsafe { body.read_volatile() })
-}
-
-/// Makes a control request about the port `name`, which leaves room for a final zero.
-///
-/// # Safety
-///
-/// `body` must be the body that belongs to the request's type, and live.
-pub(crate) unsafe fn control(
-    fd: BorrowedFd<'_>,
-    request: u16,
-    name: &str,
-    body: *mut u8,
-) -> io::Result<()> {
-    let mut header = abi::ReqHeader {
-        nr_version: abi::NETMAP_API,
-        nr_reqtype: request,
-        nr_reserved: 0,
-        nr_name: [0; abi::NETMAP_REQ_IFNAMSIZ],
-        nr_options: 0,
-        nr_body: body.expose_provenance() as u64,
-    };
-    header.nr_name[..name.len()].copy_from_slice(name.as_bytes());
-    // SAFETY: `header` is the argument that the request takes, and outlives the call; its body is as the caller promises.
-    let failed = unsafe { libc::ioctl(fd.as_raw_fd(), abi::NIOCCTRL, &mut header) } < 0;
-    if failed {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 
 use crate::abi;
 use crate::region::Region;
-use core::marker::PhantomData;
+use crate::slot::{RxSlot, TxSlot};
 use core::ptr::{addr_of, addr_of_mut, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::any::Any;
@@ -36,10 +36,12 @@ impl Buffers {
         unsafe { self.base.as_ptr().add(idx as usize * self.size as usize) }
     }
 
+    #[inline(always)]
     pub(crate) fn count(self) -> u32 {
         self.count
     }
 
+    #[inline(always)]
     pub(crate) fn size(self) -> u32 {
         self.size
     }
@@ -55,11 +57,6 @@ impl Buffers {
 fn no_such_buffer(idx: u32, count: u32) -> ! {
     panic!("a slot names buffer {idx}, but the region has {count}: another program has written to the ring")
 }
-
-/// The error of an exchange of buffers between rings that do not share a region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the rings do not share a memory region")]
-pub struct DifferentRegion;
 
 /// A snapshot of a ring's indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -336,12 +333,31 @@ impl TxRing {
     pub fn fill(&mut self, max: u32, mut f: impl FnMut(&mut TxSlot<'_>)) -> u32 {
         let buffers = self.0.buffers;
         self.0.walk(max, |slot| {
-            f(&mut TxSlot(SlotView {
-                slot,
-                buffers,
-                _ring: PhantomData,
-            }))
+            // SAFETY: `walk` gives each slot of the ring that is the program's once, and the ring is borrowed.
+            f(&mut unsafe { TxSlot::new(slot, buffers) })
         })
+    }
+
+    /// Passes up to `max` received slots on, in order, and returns how many: their buffers change places where the two
+    /// rings share a region, and are copied where not ([`TxSlot::forward`]). The packets leave at the next sync or poll.
+    ///
+    /// # Panics
+    ///
+    /// As [`TxSlot::forward`].
+    #[inline]
+    pub fn forward(&mut self, from: &mut RxRing, max: u32) -> u32 {
+        let count = max.min(from.space()).min(self.space());
+        self.fill(count, |slot| {
+            from.drain(1, |received| {
+                slot.forward(received);
+            });
+        })
+    }
+
+    /// Whether [`Self::forward`] can pass on what `from` receives: the two rings share a region, or the buffers here are no
+    /// smaller than there.
+    pub fn takes_from(&self, from: &RxRing) -> bool {
+        self.0.buffers.same_as(from.0.buffers) || from.buf_size() <= self.buf_size()
     }
 
     /// Slots queued that the kernel has not reported as sent, as of the last sync.
@@ -352,6 +368,34 @@ impl TxRing {
 }
 
 impl RxRing {
+    /// The received slot that `ahead` others are before, if there are so many. It stays the program's.
+    #[inline(always)]
+    pub fn slot(&mut self, ahead: u32) -> Option<RxSlot<'_>> {
+        let (head, available) = self.0.window();
+        if ahead >= available {
+            return None;
+        }
+        let at = head + ahead;
+        let at = if at < self.0.num_slots {
+            at
+        } else {
+            at - self.0.num_slots
+        };
+        // SAFETY: the slot is one of the program's, and the ring is borrowed as long as the value lives.
+        Some(unsafe { RxSlot::new(self.0.slot(at), self.0.buffers) })
+    }
+
+    /// In how many slots the first packet is, if all of it has been received.
+    #[inline]
+    pub fn first_packet(&mut self) -> Option<u32> {
+        for ahead in 0..abi::NETMAP_MAX_FRAGS {
+            if self.slot(ahead)?.flags() & abi::NS_MOREFRAG == 0 {
+                return Some(ahead + 1);
+            }
+        }
+        None
+    }
+
     /// Calls `f` with up to `max` received slots, in order, then gives them back; returns how many.
     ///
     /// The kernel takes them at the next sync or poll.
@@ -359,230 +403,9 @@ impl RxRing {
     pub fn drain(&mut self, max: u32, mut f: impl FnMut(&mut RxSlot<'_>)) -> u32 {
         let buffers = self.0.buffers;
         self.0.walk(max, |slot| {
-            f(&mut RxSlot(SlotView {
-                slot,
-                buffers,
-                _ring: PhantomData,
-            }))
+            // SAFETY: `walk` gives each slot of the ring that is the program's once, and the ring is borrowed.
+            f(&mut unsafe { RxSlot::new(slot, buffers) })
         })
-    }
-}
-
-/// A slot that the program owns.
-///
-/// # Invariants
-///
-/// `slot` is a slot of a ring whose view is borrowed for `'r`; no other value refers to it.
-struct SlotView<'r> {
-    slot: *mut abi::Slot,
-    buffers: Buffers,
-    _ring: PhantomData<&'r mut RawRing>,
-}
-
-impl SlotView<'_> {
-    #[inline(always)]
-    fn buf_idx(&self) -> u32 {
-        // SAFETY: by the invariant.
-        unsafe { addr_of!((*self.slot).buf_idx).read_volatile() }
-    }
-
-    #[inline(always)]
-    fn set_buf_idx(&mut self, idx: u32) {
-        // SAFETY: by the invariant.
-        unsafe {
-            addr_of_mut!((*self.slot).buf_idx).write_volatile(idx);
-            let flags = addr_of_mut!((*self.slot).flags);
-            flags.write_volatile(flags.read_volatile() | abi::NS_BUF_CHANGED);
-        }
-    }
-
-    #[inline(always)]
-    fn len(&self) -> u16 {
-        // SAFETY: by the invariant.
-        unsafe { addr_of!((*self.slot).len).read_volatile() }
-    }
-
-    #[inline(always)]
-    fn flags(&self) -> u16 {
-        // SAFETY: by the invariant.
-        unsafe { addr_of!((*self.slot).flags).read_volatile() }
-    }
-
-    #[inline(always)]
-    fn set_flags(&mut self, flags: u16) {
-        // SAFETY: by the invariant.
-        unsafe { addr_of_mut!((*self.slot).flags).write_volatile(flags) }
-    }
-
-    /// Writes length and flags with one store.
-    #[inline(always)]
-    fn set(&mut self, len: u16, flags: u16) {
-        let both = u32::from(len) | (u32::from(flags) << 16);
-        let both = if cfg!(target_endian = "little") {
-            both
-        } else {
-            both.rotate_left(16)
-        };
-        // SAFETY: by the invariant; the two fields are adjacent and, at offset 4 of a slot, aligned for `u32`.
-        unsafe {
-            addr_of_mut!((*self.slot).len)
-                .cast::<u32>()
-                .write_volatile(both)
-        }
-    }
-
-    #[inline(always)]
-    fn buf_ptr(&self) -> *mut u8 {
-        self.buffers.at(self.buf_idx())
-    }
-
-    fn swap(&mut self, other: &mut SlotView<'_>) -> Result<(), DifferentRegion> {
-        if !self.buffers.same_as(other.buffers) {
-            return Err(DifferentRegion);
-        }
-        let (mine, theirs) = (self.buf_idx(), other.buf_idx());
-        self.set_buf_idx(theirs);
-        other.set_buf_idx(mine);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn exchange(&mut self, idx: &mut u32, buffers: Buffers) -> Result<(), DifferentRegion> {
-        if !self.buffers.same_as(buffers) {
-            return Err(DifferentRegion);
-        }
-        let mine = self.buf_idx();
-        self.set_buf_idx(*idx);
-        *idx = mine;
-        Ok(())
-    }
-}
-
-macro_rules! slot_methods {
-    ($slot:ident) => {
-        impl $slot<'_> {
-            /// Length of the packet or fragment, as the slot states it, in octets.
-            #[inline(always)]
-            pub fn len(&self) -> u16 {
-                self.0.len()
-            }
-
-            /// True if the slot states a length of 0.
-            pub fn is_empty(&self) -> bool {
-                self.len() == 0
-            }
-
-            /// `NS_*` flags.
-            #[inline(always)]
-            pub fn flags(&self) -> u16 {
-                self.0.flags()
-            }
-
-            /// Index of the slot's buffer.
-            #[inline(always)]
-            pub fn buf_idx(&self) -> u32 {
-                self.0.buf_idx()
-            }
-
-            /// Address of the slot's buffer; valid for as many octets as the ring's `buf_size`.
-            ///
-            /// # Panics
-            ///
-            /// If another program has put a buffer index into the slot that is not in the region.
-            #[inline(always)]
-            pub fn buf_ptr(&self) -> *mut u8 {
-                self.0.buf_ptr()
-            }
-
-            /// The whole buffer.
-            ///
-            /// # Panics
-            ///
-            /// As [`Self::buf_ptr`].
-            #[inline(always)]
-            pub fn buf_mut(&mut self) -> &mut [u8] {
-                let size = self.0.buffers.size as usize;
-                // SAFETY: `buf_ptr` is valid for `size` octets. The slot is the program's, its buffer is in no
-                // other slot of this process (indices only ever move by exchange), and `self` is borrowed.
-                unsafe { core::slice::from_raw_parts_mut(self.0.buf_ptr(), size) }
-            }
-
-            /// Exchanges the slot's buffer for an extra one.
-            ///
-            /// # Errors
-            ///
-            /// [`DifferentRegion`]; nothing has changed then.
-            pub fn swap_extra(
-                &mut self,
-                extra: &mut crate::ExtraBuf,
-            ) -> Result<(), DifferentRegion> {
-                let buffers = extra.buffers();
-                self.0.exchange(extra.idx_mut(), buffers)
-            }
-        }
-    };
-}
-
-/// A free slot of a transmit ring.
-pub struct TxSlot<'r>(SlotView<'r>);
-
-/// A slot of a receive ring that holds a packet.
-pub struct RxSlot<'r>(SlotView<'r>);
-
-slot_methods!(TxSlot);
-slot_methods!(RxSlot);
-
-impl TxSlot<'_> {
-    /// Sets the packet's length, in octets, and the slot's flags.
-    #[inline(always)]
-    pub fn set(&mut self, len: u16, flags: u16) {
-        self.0.set(len, flags);
-    }
-
-    /// Copies `packet` to the buffer and sets the slot's length; flags become 0.
-    ///
-    /// # Panics
-    ///
-    /// If the packet is longer than the buffer, and as [`Self::buf_ptr`].
-    #[inline(always)]
-    pub fn write(&mut self, packet: &[u8]) {
-        self.buf_mut()[..packet.len()].copy_from_slice(packet);
-        // A buffer is no longer than 65535 octets, as far as a slot's length can tell.
-        self.set(packet.len() as u16, 0);
-    }
-
-    /// Exchanges buffers with a received slot: the packet goes out without a copy, its length as received.
-    ///
-    /// # Errors
-    ///
-    /// [`DifferentRegion`]; nothing has changed then.
-    #[inline(always)]
-    pub fn swap(&mut self, received: &mut RxSlot<'_>) -> Result<(), DifferentRegion> {
-        self.0.swap(&mut received.0)?;
-        self.set(received.len(), abi::NS_BUF_CHANGED);
-        Ok(())
-    }
-}
-
-impl RxSlot<'_> {
-    /// The packet, or a fragment of it if [`abi::NS_MOREFRAG`] is set.
-    ///
-    /// # Panics
-    ///
-    /// As [`Self::buf_ptr`].
-    #[inline(always)]
-    pub fn packet(&self) -> &[u8] {
-        let len = u32::from(self.len()).min(self.0.buffers.size);
-        // SAFETY: `buf_ptr` is valid for the buffer's size, which `len` does not exceed; see `buf_mut` for aliases.
-        unsafe { core::slice::from_raw_parts(self.0.buf_ptr(), len as usize) }
-    }
-
-    /// Asks to pass the packet on to the other side (NIC or host) when the slot is given back.
-    ///
-    /// The ring needs [`abi::NR_FORWARD`].
-    pub fn forward(&mut self) {
-        let flags = self.0.flags() | abi::NS_FORWARD;
-        self.0.set_flags(flags);
     }
 }
 

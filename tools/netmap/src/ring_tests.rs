@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 use super::*;
+use crate::DifferentRegion;
 use proptest::prelude::*;
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 
@@ -275,4 +276,107 @@ proptest! {
             prop_assert_eq!(ring.pending(), written - sent);
         }
     }
+}
+
+/// Sets length and flags of a slot.
+fn describe(memory: &Memory, ring: usize, slot: u32, len: u16, flags: u16) {
+    let at = ring + 256 + slot as usize * 16;
+    memory.put(at + 4, len);
+    memory.put(at + 6, flags);
+}
+
+#[test]
+fn received_slots_can_be_looked_at() {
+    let memory = Memory::new();
+    memory.set_indices(SECOND, 6, 1);
+    for (slot, len) in [(6, 60), (7, 61), (0, 62)] {
+        describe(&memory, SECOND, slot, len, 0);
+    }
+    let mut ring = rx(&memory.region());
+    let lengths: Vec<_> = (0..4)
+        .map(|i| ring.slot(i).map(|slot| slot.len()))
+        .collect();
+    assert_eq!(lengths, [Some(60), Some(61), Some(62), None]);
+    assert_eq!((ring.space(), memory.head(SECOND)), (3, 6));
+}
+
+#[test]
+fn a_packet_is_whole_when_its_last_slot_is_there() {
+    let memory = Memory::new();
+    let region = memory.region();
+    let mut ring = rx(&region);
+    assert_eq!(ring.first_packet(), None);
+    memory.set_indices(SECOND, 6, 0);
+    describe(&memory, SECOND, 6, 128, abi::NS_MOREFRAG);
+    describe(&memory, SECOND, 7, 128, abi::NS_MOREFRAG);
+    assert_eq!(ring.first_packet(), None);
+    memory.set_indices(SECOND, 6, 2);
+    assert_eq!(ring.first_packet(), Some(3));
+    ring.drain(3, |_| {});
+    assert_eq!(ring.first_packet(), Some(1));
+}
+
+#[test]
+fn forwarding_exchanges_buffers_or_copies() {
+    let memory = Memory::new();
+    memory.set_indices(0, 0, 7);
+    memory.set_indices(SECOND, 0, 2);
+    describe(&memory, SECOND, 0, 100, abi::NS_MOREFRAG | abi::NS_FORWARD);
+    describe(&memory, SECOND, 1, 50, 0);
+    let region = memory.region();
+    let (mut to, mut from) = (tx(&region), rx(&region));
+    assert!(to.takes_from(&from));
+    assert_eq!(to.forward(&mut from, 9), 2);
+    let flags = abi::NS_MOREFRAG | abi::NS_BUF_CHANGED;
+    assert_eq!(memory.slot(0, 0), (10, 100, flags));
+    assert_eq!(memory.slot(0, 1), (11, 50, abi::NS_BUF_CHANGED));
+    assert_eq!(memory.slot(SECOND, 0).0, 2);
+    assert_eq!((to.pending(), from.space()), (2, 0));
+
+    let other = Memory::new();
+    other.set_indices(SECOND, 0, 1);
+    describe(&other, SECOND, 0, 5, 0);
+    other.put(BUFS_AT + (10 * BUF_SIZE) as usize, *b"hello");
+    let mut from = rx(&other.region());
+    assert_eq!(to.forward(&mut from, 9), 1);
+    assert_eq!(memory.slot(0, 2), (4, 5, 0));
+    assert_eq!(&memory.buffer(4)[..5], b"hello");
+    assert_eq!(other.slot(SECOND, 0).0, 10);
+
+    let larger = Memory::new();
+    larger.put(SECOND + 12, 2 * BUF_SIZE);
+    assert!(!to.takes_from(&rx(&larger.region())));
+}
+
+#[cfg(feature = "smoltcp")]
+#[test]
+fn smoltcp_gets_packets_whole_and_fills_slots() {
+    use crate::smoltcp_device::{DeviceRx, DeviceTx};
+    use smoltcp::phy::{RxToken, TxToken};
+
+    let memory = Memory::new();
+    memory.set_indices(0, 0, 7);
+    memory.set_indices(SECOND, 0, 3);
+    describe(&memory, SECOND, 0, 128, abi::NS_MOREFRAG);
+    describe(&memory, SECOND, 1, 3, 0);
+    describe(&memory, SECOND, 2, 2, 0);
+    for (buffer, octets) in [(10, [1u8; 3]), (11, [2; 3]), (12, [3; 3])] {
+        memory.put(BUFS_AT + (buffer * BUF_SIZE) as usize, octets);
+    }
+    let region = memory.region();
+    let (mut to, mut from) = (tx(&region), rx(&region));
+    let slots = from.first_packet().unwrap();
+    let whole = DeviceRx(&mut from, slots).consume(|packet| (packet.len(), packet[0], packet[130]));
+    assert_eq!(whole, (131, 1, 2));
+    assert_eq!(memory.head(SECOND), 2);
+    assert_eq!(DeviceRx(&mut from, 1).consume(<[u8]>::to_vec), [3, 3]);
+    assert_eq!(from.space(), 0);
+
+    let said = DeviceTx(&mut to).consume(60, |packet| {
+        packet.fill(9);
+        packet.len()
+    });
+    assert_eq!((said, to.pending()), (60, 1));
+    assert_eq!(memory.slot(0, 0), (2, 60, 0));
+    assert_eq!(memory.buffer(2)[59..61], [9, 0]);
 }

@@ -33,6 +33,15 @@ impl Rings {
     }
 }
 
+/// One of the two ends of a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PipeEnd {
+    /// `eth0{3`.
+    Master,
+    /// `eth0}3`.
+    Slave,
+}
+
 /// A parsed port name.
 ///
 /// The form is `[netmap:]NAME[RINGS][/FLAGS][@ID]`, where
@@ -114,6 +123,34 @@ impl PortSpec {
             rings,
             ..self.clone()
         }
+    }
+
+    /// The same port in the region `mem_id`; 0 leaves the choice to the kernel.
+    pub fn with_mem_id(&self, mem_id: u16) -> Self {
+        PortSpec {
+            mem_id,
+            ..self.clone()
+        }
+    }
+
+    /// An end of the pipe `id` on this port, with neither the ring selection nor the flags of the port.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError::BadPipe`], also if this is the end of a pipe; [`SpecError::TooLong`].
+    pub fn pipe(&self, end: PipeEnd, id: &str) -> Result<Self, SpecError> {
+        let separator = match end {
+            PipeEnd::Master => '{',
+            PipeEnd::Slave => '}',
+        };
+        let name = format!("{}{separator}{id}", self.name);
+        check_name(&name)?;
+        Ok(PortSpec {
+            name,
+            rings: Rings::Nic,
+            flags: 0,
+            mem_id: self.mem_id,
+        })
     }
 
     /// The same port with `flags` set as well.

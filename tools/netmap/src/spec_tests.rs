@@ -179,3 +179,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn ends_of_pipes() {
+    let port = parse("eth0-1/x@4").unwrap();
+    let master = port.pipe(PipeEnd::Master, "3").unwrap();
+    assert_eq!(master.to_string(), "netmap:eth0{3@4");
+    assert_eq!(parse("netmap:eth0{3@4").unwrap(), master);
+    let slave = parse("vale0:a")
+        .unwrap()
+        .pipe(PipeEnd::Slave, "in")
+        .unwrap();
+    assert_eq!(slave.with_mem_id(7).to_string(), "vale0:a}in@7");
+    assert_eq!(
+        port.pipe(PipeEnd::Master, ""),
+        Err(SpecError::BadPipe("".into()))
+    );
+    assert_eq!(
+        port.pipe(PipeEnd::Master, "a-b"),
+        Err(SpecError::BadPipe("a-b".into()))
+    );
+    assert_eq!(
+        master.pipe(PipeEnd::Slave, "1"),
+        Err(SpecError::BadPipe("3}1".into()))
+    );
+    let long = "x".repeat(abi::NETMAP_REQ_IFNAMSIZ - 1);
+    assert_eq!(port.pipe(PipeEnd::Master, &long), Err(SpecError::TooLong));
+}

@@ -2,7 +2,8 @@
 //! Stack ports: the payload of the kernel's own TCP connections in slots.
 
 use crate::abi;
-use crate::port::{control, Interest, OpenError, Options, Port, Ready};
+use crate::control::control;
+use crate::port::{Interest, OpenError, Options, Port, Ready};
 use crate::ring::RawRing;
 use crate::spec::PortSpec;
 use core::ptr::{addr_of, addr_of_mut};
@@ -101,7 +102,8 @@ impl StackPort {
             fd: connection.as_fd().as_raw_fd(),
         };
         // SAFETY: this is the body of both requests.
-        unsafe { control(self.port.as_fd(), request, "", addr_of_mut!(body).cast()) }
+        unsafe { control(self.port.as_fd(), request, "", addr_of_mut!(body).cast())? };
+        Ok(())
     }
 
     /// The side that sends.

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The grammar of port names, as `libnetmap.h` describes it.
+
+use netmap::abi;
+
+/// Why a text is no name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("it begins with none of netmap:, vale and stack:")]
+    Prefix,
+    #[error("no ':' after vale")]
+    NoColon,
+    #[error("the switch {0:?} is not made of letters, digits and '_'")]
+    Switch(String),
+    #[error("no name before {0:?}")]
+    Empty(String),
+    #[error("the name is longer than {} bytes", abi::NETMAP_REQ_IFNAMSIZ - 1)]
+    TooLong,
+    #[error("a name has no {0:?}")]
+    Character(char),
+    #[error("the pipe {0:?} is not made of letters, digits and '_'")]
+    Pipe(String),
+}
+
+/// Why what is behind a name makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModeError {
+    #[error("{0:?} where -N, ^, ^N, *, /flags or @ was expected")]
+    Unexpected(String),
+    #[error("{0:?} where a number was expected")]
+    NoNumber(String),
+    #[error("ring {0} is not below {max}", max = abi::NETMAP_RING_MASK)]
+    Ring(String),
+    #[error("no flags after '/'")]
+    NoFlags,
+    #[error("unknown flag {0:?}: there are x, R, T, r, t and z")]
+    Flag(char),
+    #[error("region {0} is not in 1..=65535")]
+    Region(String),
+    #[error("region {wanted}, but it is {set} already")]
+    OtherRegion { wanted: u16, set: u16 },
+    #[error("nothing after '@'")]
+    NoRegion,
+}
+
+/// A port's name, and what is behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name<'t> {
+    /// What the kernel wants to see before `name`: nothing, a switch and a colon, or `stack:`.
+    pub scope: &'t [u8],
+    /// The name, which leaves room for the scope and a final zero in a request.
+    pub name: &'t [u8],
+    /// All else.
+    pub rest: &'t [u8],
+}
+
+/// Which rings, how, and in which region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode<'t> {
+    /// `NR_REG_*`.
+    pub mode: u32,
+    /// Ring number.
+    pub ring: u16,
+    /// `NR_*`.
+    pub flags: u64,
+    /// Region; 0 for none.
+    pub mem_id: u16,
+    /// Options.
+    pub rest: &'t [u8],
+}
+
+const STACK: &[u8] = b"stack:";
+
+/// Takes a port's name from the start of a text.
+pub fn name(text: &[u8]) -> Result<Name<'_>, NameError> {
+    let (scope, text) = if let Some(rest) = text.strip_prefix(b"netmap:") {
+        (&[][..], rest)
+    } else if let Some(rest) = text.strip_prefix(STACK) {
+        (STACK, without_number(rest))
+    } else if let Some(rest) = text.strip_prefix(b"vale") {
+        let colon = rest.iter().position(|octet| *octet == b':');
+        let colon = colon.ok_or(NameError::NoColon)?;
+        if !rest[..colon].iter().all(is_identifier) {
+            return Err(NameError::Switch(shown(&rest[..colon])));
+        }
+        text.split_at("vale".len() + colon + 1)
+    } else {
+        return Err(NameError::Prefix);
+    };
+    let end = (0..text.len()).find(|&at| is_suffix(&text[at..]));
+    let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+    check(name, rest)?;
+    if scope.len() + name.len() >= abi::NETMAP_REQ_IFNAMSIZ {
+        return Err(NameError::TooLong);
+    }
+    Ok(Name { scope, name, rest })
+}
+
+/// Removes the number and the plus sign of `N+NAME`.
+fn without_number(text: &[u8]) -> &[u8] {
+    match digits(text) {
+        ([], _) => text,
+        (_, rest) => rest.strip_prefix(b"+").unwrap_or(text),
+    }
+}
+
+/// Whether a name ends before `text`, which is not empty. A dash ends it unless something else than a number follows.
+fn is_suffix(text: &[u8]) -> bool {
+    match text[0] {
+        b'*' | b'^' | b'/' | b'@' => true,
+        b'-' => {
+            let (_, rest) = digits(&text[1..]);
+            matches!(rest.first(), None | Some(b'/' | b'@' | b'*' | b'^'))
+        }
+        _ => false,
+    }
+}
+
+/// A port's name, or that of a pipe on it.
+fn check(name: &[u8], rest: &[u8]) -> Result<(), NameError> {
+    let is_brace = |octet: &u8| matches!(octet, b'{' | b'}');
+    let (port, pipe) = match name.iter().position(is_brace) {
+        Some(at) => (&name[..at], Some(&name[at + 1..])),
+        None => (name, None),
+    };
+    if port.is_empty() {
+        return Err(NameError::Empty(shown(
+            &[&name[port.len()..], rest].concat(),
+        )));
+    }
+    let is_part = |octet: &u8| is_identifier(octet) || matches!(octet, b'.' | b'-' | b'+');
+    if let Some(at) = port.iter().position(|octet| !is_part(octet)) {
+        let other = shown(&port[at..]).chars().next();
+        return Err(NameError::Character(other.unwrap_or_default()));
+    }
+    match pipe {
+        Some(id) if id.is_empty() || !id.iter().all(is_identifier) => {
+            Err(NameError::Pipe(shown(id)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes rings, flags and region from what is behind a name, where `mem_id` may be the region already.
+pub fn mode(text: &[u8], mem_id: u16) -> Result<Mode<'_>, ModeError> {
+    let mut found = Mode {
+        mode: abi::NR_REG_ALL_NIC,
+        ring: 0,
+        flags: 0,
+        mem_id,
+        rest: text,
+    };
+    match text.first() {
+        Some(b'*') => {
+            found.mode = abi::NR_REG_NIC_SW;
+            found.rest = &text[1..];
+        }
+        Some(b'-') => {
+            found.mode = abi::NR_REG_ONE_NIC;
+            (found.ring, found.rest) = ring(&text[1..])?;
+        }
+        Some(b'^') if text.get(1).is_some_and(u8::is_ascii_digit) => {
+            found.mode = abi::NR_REG_ONE_SW;
+            (found.ring, found.rest) = ring(&text[1..])?;
+        }
+        Some(b'^') => {
+            found.mode = abi::NR_REG_SW;
+            found.rest = &text[1..];
+        }
+        _ => {}
+    }
+    loop {
+        found.rest = match found.rest.split_first() {
+            None => return Ok(found),
+            Some((b'/', rest)) => flags(rest, &mut found.flags)?,
+            Some((b'@', [])) => return Err(ModeError::NoRegion),
+            Some((b'@', rest)) if rest[0].is_ascii_digit() => region(rest, &mut found.mem_id)?,
+            Some((b'@', _)) => return Ok(found),
+            Some(_) => return Err(ModeError::Unexpected(shown(found.rest))),
+        };
+    }
+}
+
+fn ring(text: &[u8]) -> Result<(u16, &[u8]), ModeError> {
+    let (number, rest) = digits(text);
+    if number.is_empty() {
+        return Err(ModeError::NoNumber(shown(rest)));
+    }
+    let ring = value(number).filter(|ring| *ring < abi::NETMAP_RING_MASK);
+    let ring = ring.ok_or_else(|| ModeError::Ring(shown(number)))?;
+    Ok((ring, rest))
+}
+
+fn flags<'t>(text: &'t [u8], flags: &mut u64) -> Result<&'t [u8], ModeError> {
+    let end = text.iter().position(|octet| matches!(octet, b'@' | b'/'));
+    let (letters, rest) = text.split_at(end.unwrap_or(text.len()));
+    if letters.is_empty() {
+        return Err(ModeError::NoFlags);
+    }
+    for letter in letters {
+        *flags |= match letter {
+            b'x' => abi::NR_EXCLUSIVE,
+            b'z' => abi::NR_ZCOPY_MON,
+            b't' => abi::NR_MONITOR_TX,
+            b'r' => abi::NR_MONITOR_RX,
+            b'R' => abi::NR_RX_RINGS_ONLY,
+            b'T' => abi::NR_TX_RINGS_ONLY,
+            other => return Err(ModeError::Flag(char::from(*other))),
+        };
+    }
+    Ok(rest)
+}
+
+fn region<'t>(text: &'t [u8], mem_id: &mut u16) -> Result<&'t [u8], ModeError> {
+    let (number, rest) = digits(text);
+    let wanted = value(number).filter(|wanted| *wanted != 0);
+    let wanted = wanted.ok_or_else(|| ModeError::Region(shown(number)))?;
+    match *mem_id {
+        0 => *mem_id = wanted,
+        set if set == wanted => {}
+        set => return Err(ModeError::OtherRegion { wanted, set }),
+    }
+    Ok(rest)
+}
+
+fn is_identifier(octet: &u8) -> bool {
+    octet.is_ascii_alphanumeric() || *octet == b'_'
+}
+
+/// Splits off the digits at the start.
+fn digits(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|octet| !octet.is_ascii_digit());
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+/// A decimal number, if it is one and fits.
+pub fn value<N: core::str::FromStr>(number: &[u8]) -> Option<N> {
+    if !number.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    core::str::from_utf8(number).ok()?.parse().ok()
+}
+
+/// A part of a name as messages have it.
+pub fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+#[cfg(test)]
+#[path = "name_tests.rs"]
+mod tests;

@@ -1,0 +1,678 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `nmport_*`: ports.
+
+use crate::context::{fail, last_error, nmctx_free, nmctx_get, place, set_errno, Context};
+use crate::mapping::{self, MemDesc, Memory};
+use crate::parsers::nmreq_options_decode;
+use crate::port_options;
+use crate::request::{
+    header, name_in, nmreq_header_decode, nmreq_push_option, nmreq_register_decode,
+    nmreq_remove_option, octets, refused_options, DEVICE,
+};
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr::{addr_of, addr_of_mut, null_mut, with_exposed_provenance_mut};
+use netmap::abi::{
+    self, If, OptExtmem, OptOffsets, ReqHeader, ReqOption, ReqPoolsInfo, ReqRegister,
+};
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// `struct nmport_d`.
+#[repr(C)]
+pub struct PortDesc {
+    /// The header of the request that registers the port.
+    pub hdr: ReqHeader,
+    /// The request.
+    pub reg: ReqRegister,
+    /// The region, once mapped.
+    pub mem: *mut MemDesc,
+    /// The context.
+    pub ctx: *mut Context,
+    /// Not 0: registered.
+    pub register_done: c_int,
+    /// Not 0: mapped.
+    pub mmap_done: c_int,
+    /// The option for memory of the program's own.
+    pub extmem: *mut OptExtmem,
+    /// The open file; -1 for none.
+    pub fd: c_int,
+    /// The rings, once mapped.
+    pub nifp: *mut If,
+    /// First transmit ring.
+    pub first_tx_ring: u16,
+    /// Last transmit ring.
+    pub last_tx_ring: u16,
+    /// First receive ring.
+    pub first_rx_ring: u16,
+    /// Last receive ring.
+    pub last_rx_ring: u16,
+    /// Where to look for room first.
+    pub cur_tx_ring: u16,
+    /// The program's.
+    pub cur_rx_ring: u16,
+    /// What parsing the name has made, the last first.
+    clist: *mut Cleanup,
+}
+
+/// `struct nmport_cleanup_d`: something that goes with the name of a port.
+struct Cleanup {
+    next: *mut Cleanup,
+    what: Made,
+}
+
+enum Made {
+    Extmem(*mut OptExtmem),
+    Offsets(*mut OptOffsets),
+    Mapping(*mut c_void, usize),
+}
+
+/// Notes what was made, for [`undo`]; -1 if there is no memory for that.
+///
+/// # Safety
+///
+/// `port` must be a port.
+unsafe fn note(port: *mut PortDesc, what: Made) -> c_int {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let next = (*port).clist;
+        let cleanup = place((*port).ctx, Cleanup { next, what });
+        if cleanup.is_null() {
+            return -1;
+        }
+        (*port).clist = cleanup;
+        0
+    }
+}
+
+/// Undoes what was made after `until`.
+///
+/// # Safety
+///
+/// `port` must be a port, and `until` its list as it was, or null.
+unsafe fn undo(port: *mut PortDesc, until: *mut Cleanup) {
+    // SAFETY: as the caller promises; what is in the list was made and not yet undone.
+    unsafe {
+        let context = (*port).ctx;
+        while (*port).clist != until {
+            let cleanup = (*port).clist;
+            (*port).clist = (*cleanup).next;
+            match (*cleanup).what {
+                Made::Extmem(option) => {
+                    nmreq_remove_option(addr_of_mut!((*port).hdr), option.cast());
+                    nmctx_free(context, option.cast());
+                    (*port).extmem = null_mut();
+                }
+                Made::Offsets(option) => {
+                    nmreq_remove_option(addr_of_mut!((*port).hdr), option.cast());
+                    nmctx_free(context, option.cast());
+                }
+                Made::Mapping(mem, size) => {
+                    libc::munmap(mem, size);
+                }
+            }
+            nmctx_free(context, cleanup.cast());
+        }
+    }
+}
+
+/// Says why a port cannot do something; -1.
+///
+/// # Safety
+///
+/// `port` must be a port.
+unsafe fn refuse(port: *mut PortDesc, errno: c_int, reason: core::fmt::Arguments<'_>) -> c_int {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match name_in(addr_of!((*port).hdr)) {
+            name if name.is_empty() => fail((*port).ctx, errno, reason),
+            name => fail((*port).ctx, errno, format_args!("{name}: {reason}")),
+        }
+    }
+    -1
+}
+
+/// A port without a name, in a context.
+///
+/// # Safety
+///
+/// `context` must be one.
+unsafe fn new(context: *mut Context) -> *mut PortDesc {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let port = place(
+            context,
+            PortDesc {
+                hdr: header(abi::NETMAP_REQ_REGISTER, null_mut()),
+                reg: ReqRegister::default(),
+                mem: null_mut(),
+                ctx: context,
+                register_done: 0,
+                mmap_done: 0,
+                extmem: null_mut(),
+                fd: -1,
+                nifp: null_mut(),
+                first_tx_ring: 0,
+                last_tx_ring: 0,
+                first_rx_ring: 0,
+                last_rx_ring: 0,
+                cur_tx_ring: 0,
+                cur_rx_ring: 0,
+                clist: null_mut(),
+            },
+        );
+        if !port.is_null() {
+            reset(port);
+        }
+        port
+    }
+}
+
+/// Makes the request of a port that of one without a name.
+///
+/// # Safety
+///
+/// `port` must be a port.
+unsafe fn reset(port: *mut PortDesc) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        (*port).reg = ReqRegister::default();
+        let body: *mut ReqRegister = addr_of_mut!((*port).reg);
+        (*port).hdr = header(abi::NETMAP_REQ_REGISTER, body.cast());
+    }
+}
+
+/// A port without a name.
+///
+/// # Safety
+///
+/// The default context must be one.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_new() -> *mut PortDesc {
+    // SAFETY: as the caller promises.
+    unsafe { new(nmctx_get()) }
+}
+
+/// Frees a port of `nmport_new()`.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_delete(port: *mut PortDesc) {
+    // SAFETY: as the caller promises.
+    unsafe { nmctx_free((*port).ctx, port.cast()) };
+}
+
+/// Names a port.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_parse(port: *mut PortDesc, text: *const c_char) -> c_int {
+    // SAFETY: as the caller promises: a port and a text. What fails leaves the port as it was.
+    unsafe {
+        let (before, context) = ((*port).clist, (*port).ctx);
+        let (hdr, reg) = ((*port).hdr, (*port).reg);
+        let mut rest = text;
+        let parsed = nmreq_header_decode(&mut rest, addr_of_mut!((*port).hdr), context) == 0
+            && nmreq_register_decode(&mut rest, addr_of_mut!((*port).reg), context) == 0
+            && nmreq_options_decode(rest, port_options::all(), port.cast(), context) == 0;
+        if !parsed {
+            let (errno, _) = last_error();
+            undo(port, before);
+            ((*port).hdr, (*port).reg) = (hdr, reg);
+            set_errno(errno);
+            return -1;
+        }
+        0
+    }
+}
+
+/// Takes a port's name away.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_undo_parse(port: *mut PortDesc) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        undo(port, null_mut());
+        reset(port);
+    }
+}
+
+/// A port with a name.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_prepare(text: *const c_char) -> *mut PortDesc {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let port = nmport_new();
+        if !port.is_null() && nmport_parse(port, text) < 0 {
+            nmport_delete(port);
+            return null_mut();
+        }
+        port
+    }
+}
+
+/// Undoes `nmport_prepare()`.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_undo_prepare(port: *mut PortDesc) {
+    if port.is_null() {
+        return;
+    }
+    // SAFETY: as the caller promises.
+    unsafe {
+        nmport_undo_parse(port);
+        nmport_delete(port);
+    }
+}
+
+/// Binds a port.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_register(port: *mut PortDesc) -> c_int {
+    // SAFETY: as the caller promises: a port, whose header and options are those of the request.
+    unsafe {
+        if (*port).register_done != 0 {
+            return refuse(port, libc::EINVAL, format_args!("it is registered already"));
+        }
+        let device = OpenOptions::new().read(true).write(true).open(DEVICE);
+        let device = match device {
+            Ok(device) => device,
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                fail((*port).ctx, errno, format_args!("{DEVICE}: {error}"));
+                return -1;
+            }
+        };
+        let reg = (*port).reg;
+        let hdr = addr_of_mut!((*port).hdr);
+        if libc::ioctl(device.as_raw_fd(), abi::NIOCCTRL, hdr) < 0 {
+            let (errno, error) = last_error();
+            let mut told = false;
+            refused_options(hdr, |option, status| {
+                let status = std::io::Error::from_raw_os_error(status);
+                refuse(port, errno, format_args!("option {option}: {status}"));
+                told = true;
+            });
+            if !told {
+                refuse(port, errno, format_args!("{error}"));
+            }
+            (*port).reg = reg;
+            return -1;
+        }
+        (*port).fd = device.into_raw_fd();
+        (*port).register_done = 1;
+        0
+    }
+}
+
+/// Undoes `nmport_register()`.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_undo_register(port: *mut PortDesc) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if (*port).fd >= 0 {
+            libc::close((*port).fd);
+        }
+        (*port).fd = -1;
+        (*port).register_done = 0;
+    }
+}
+
+/// Maps the region of a port.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_mmap(port: *mut PortDesc) -> c_int {
+    // SAFETY: as the caller promises: a port. What the kernel has written to a registered one is true.
+    unsafe {
+        if (*port).mmap_done != 0 {
+            return refuse(port, libc::EINVAL, format_args!("it is mapped already"));
+        }
+        if (*port).register_done == 0 {
+            return refuse(port, libc::EINVAL, format_args!("it is not registered"));
+        }
+        let reg = &(*port).reg;
+        let extmem = (*port).extmem;
+        let memory = if extmem.is_null() {
+            // Sizes are no longer than 64 bits here.
+            Memory::File((*port).fd, reg.nr_memsize as usize)
+        } else {
+            let address = (*extmem).nro_usrptr as usize;
+            let size = (*extmem).nro_info.nr_memsize as usize;
+            Memory::Own(with_exposed_provenance_mut(address), size)
+        };
+        let mem = mapping::get((*port).ctx, reg.nr_mem_id, memory);
+        if mem.is_null() {
+            return -1;
+        }
+        let nifp: *mut If = (*mem).mem.byte_add(reg.nr_offset as usize).cast();
+        let table: *const i64 = nifp.add(1).cast();
+        let tx = usize::from(reg.nr_tx_rings) + (*nifp).ni_host_tx_rings as usize;
+        let rx = usize::from(reg.nr_rx_rings) + (*nifp).ni_host_rx_rings as usize;
+        let is_bound = |at: usize| table.add(at).read_volatile() != 0;
+        (*port).mem = mem;
+        (*port).nifp = nifp;
+        ((*port).first_tx_ring, (*port).last_tx_ring) = bound(tx, is_bound);
+        ((*port).first_rx_ring, (*port).last_rx_ring) = bound(rx, |at| is_bound(tx + at));
+        (*port).cur_tx_ring = (*port).first_tx_ring;
+        (*port).cur_rx_ring = (*port).first_rx_ring;
+        (*port).mmap_done = 1;
+        0
+    }
+}
+
+/// The first and the last of `count` rings that are bound; the first after the last if none is.
+fn bound(count: usize, is_bound: impl Fn(usize) -> bool) -> (u16, u16) {
+    let first = (0..count).find(|&at| is_bound(at));
+    let Some(first) = first else {
+        return (1, 0);
+    };
+    let end = (first..count).find(|&at| !is_bound(at)).unwrap_or(count);
+    // Ring numbers have 16 bits.
+    (first as u16, (end - 1) as u16)
+}
+
+/// Undoes `nmport_mmap()`.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_undo_mmap(port: *mut PortDesc) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if (*port).mem.is_null() {
+            return;
+        }
+        mapping::put((*port).ctx, (*port).mem);
+        (*port).mem = null_mut();
+        (*port).nifp = null_mut();
+        (*port).mmap_done = 0;
+        ((*port).first_tx_ring, (*port).last_tx_ring) = (0, 0);
+        ((*port).first_rx_ring, (*port).last_rx_ring) = (0, 0);
+        ((*port).cur_tx_ring, (*port).cur_rx_ring) = (0, 0);
+    }
+}
+
+/// Registers and maps a port.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_open_desc(port: *mut PortDesc) -> c_int {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if nmport_register(port) < 0 {
+            return -1;
+        }
+        if nmport_mmap(port) < 0 {
+            let (errno, _) = last_error();
+            nmport_undo_register(port);
+            set_errno(errno);
+            return -1;
+        }
+        0
+    }
+}
+
+/// Undoes `nmport_open_desc()`.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_undo_open_desc(port: *mut PortDesc) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        nmport_undo_mmap(port);
+        nmport_undo_register(port);
+    }
+}
+
+/// Opens a port.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_open(text: *const c_char) -> *mut PortDesc {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let port = nmport_prepare(text);
+        if !port.is_null() && nmport_open_desc(port) < 0 {
+            let (errno, _) = last_error();
+            nmport_undo_prepare(port);
+            set_errno(errno);
+            return null_mut();
+        }
+        port
+    }
+}
+
+/// Closes a port.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_close(port: *mut PortDesc) {
+    if port.is_null() {
+        return;
+    }
+    // SAFETY: as the caller promises.
+    unsafe {
+        nmport_undo_open_desc(port);
+        nmport_undo_prepare(port);
+    }
+}
+
+/// A prepared port with the request of another.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_clone(port: *mut PortDesc) -> *mut PortDesc {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if !(*port).extmem.is_null() && (*port).register_done == 0 {
+            let reason = format_args!("its external memory is not registered yet");
+            refuse(port, libc::EINVAL, reason);
+            return null_mut();
+        }
+        let clone = new((*port).ctx);
+        if !clone.is_null() {
+            let body = (*clone).hdr.nr_body;
+            (*clone).hdr = (*port).hdr;
+            (*clone).hdr.nr_body = body;
+            (*clone).hdr.nr_options = 0;
+            (*clone).reg = (*port).reg;
+        }
+        clone
+    }
+}
+
+/// Has the region of a port in memory of the program's own.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_extmem(
+    port: *mut PortDesc,
+    base: *mut c_void,
+    size: usize,
+) -> c_int {
+    let mut option = OptExtmem {
+        nro_opt: ReqOption {
+            nro_reqtype: abi::NETMAP_REQ_OPT_EXTMEM,
+            ..ReqOption::default()
+        },
+        nro_usrptr: base.expose_provenance() as u64,
+        ..OptExtmem::default()
+    };
+    option.nro_info.nr_memsize = size as u64;
+    // SAFETY: as the caller promises.
+    unsafe {
+        if (*port).register_done != 0 {
+            return refuse(port, libc::EINVAL, format_args!("it is registered already"));
+        }
+        if !(*port).extmem.is_null() {
+            return refuse(
+                port,
+                libc::EINVAL,
+                format_args!("it has external memory already"),
+            );
+        }
+        let option = place((*port).ctx, option);
+        if option.is_null() {
+            return -1;
+        }
+        if note(port, Made::Extmem(option)) < 0 {
+            nmctx_free((*port).ctx, option.cast());
+            return -1;
+        }
+        (*port).extmem = option;
+        nmreq_push_option(addr_of_mut!((*port).hdr), option.cast());
+        0
+    }
+}
+
+/// Has the region of a port in the memory of a file.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_extmem_from_file(
+    port: *mut PortDesc,
+    path: *const c_char,
+) -> c_int {
+    // SAFETY: as the caller promises: a port and a string. A new mapping touches no existing memory.
+    unsafe {
+        let path = Path::new(OsStr::from_bytes(octets(path)));
+        let file = OpenOptions::new().read(true).write(true).open(path);
+        let opened = file.and_then(|file| Ok((file.metadata()?.len() as usize, file)));
+        let (size, file) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                let path = path.display();
+                return refuse(port, errno, format_args!("{path}: {error}"));
+            }
+        };
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let fd = file.as_raw_fd();
+        let mem = libc::mmap(null_mut(), size, access, libc::MAP_SHARED, fd, 0);
+        if mem == libc::MAP_FAILED {
+            let (errno, error) = last_error();
+            let path = path.display();
+            return refuse(port, errno, format_args!("{path}: mmap: {error}"));
+        }
+        let before = (*port).clist;
+        if note(port, Made::Mapping(mem, size)) < 0 {
+            libc::munmap(mem, size);
+            return -1;
+        }
+        if nmport_extmem(port, mem, size) < 0 {
+            let (errno, _) = last_error();
+            undo(port, before);
+            set_errno(errno);
+            return -1;
+        }
+        0
+    }
+}
+
+/// What is in the external memory of a port; null if there is none.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_extmem_getinfo(port: *mut PortDesc) -> *mut ReqPoolsInfo {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match (*port).extmem {
+            option if option.is_null() => null_mut(),
+            option => addr_of_mut!((*option).nro_info),
+        }
+    }
+}
+
+/// Has packets start at an offset in their buffers.
+///
+/// # Safety
+///
+/// As `libnetmap.h` says.
+#[no_mangle]
+pub unsafe extern "C" fn nmport_offset(
+    port: *mut PortDesc,
+    initial: u64,
+    most: u64,
+    bits: u64,
+    gap: u64,
+) -> c_int {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if (*port).register_done != 0 {
+            return refuse(port, libc::EINVAL, format_args!("it is registered already"));
+        }
+        let Ok(bits) = u32::try_from(bits) else {
+            return refuse(port, libc::EINVAL, format_args!("offsets of {bits} bits"));
+        };
+        let option = place(
+            (*port).ctx,
+            OptOffsets {
+                nro_opt: ReqOption {
+                    nro_reqtype: abi::NETMAP_REQ_OPT_OFFSETS,
+                    ..ReqOption::default()
+                },
+                nro_max_offset: most,
+                nro_initial_offset: initial,
+                nro_offset_bits: bits,
+                nro_tx_align: 0,
+                nro_min_gap: gap,
+            },
+        );
+        if option.is_null() {
+            return -1;
+        }
+        if note(port, Made::Offsets(option)) < 0 {
+            nmctx_free((*port).ctx, option.cast());
+            return -1;
+        }
+        nmreq_push_option(addr_of_mut!((*port).hdr), option.cast());
+        0
+    }
+}
+
+#[cfg(test)]
+#[path = "port_tests.rs"]
+mod tests;

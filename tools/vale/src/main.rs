@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `nm-vale`: makes and shows VALE switches.
+
+mod args;
+
+use args::Args;
+use clap::Parser;
+use core::fmt::Write as _;
+use netmap::{Control, Options, PortInfo, PortSpec, Rings};
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(text) => {
+            // Whoever has closed standard output does not want to know.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("nm-vale: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what is asked for; what there is to print.
+fn run(args: &Args) -> Result<String, String> {
+    let control = Control::open()
+        .map_err(|error| format!("/dev/netmap: {error}; is the netmap module loaded?"))?;
+    if let Some(port) = &args.info {
+        let info = control.info(port).map_err(failed("look at", port))?;
+        return Ok(describe(&info));
+    }
+    if let Some(port) = &args.attach {
+        return attach(&control, args, port, Rings::Nic);
+    }
+    if let Some(port) = &args.attach_host {
+        return attach(&control, args, port, Rings::NicAndHost);
+    }
+    if let Some(port) = &args.detach {
+        let number = control.detach(port).map_err(failed("detach", port))?;
+        return Ok(port_number(args, number));
+    }
+    if let Some(name) = &args.new {
+        let (options, mem_id) = (args.options()?, memory(&control, args)?);
+        let made = control.create(name, &options, mem_id);
+        let (options, mem_id) = made.map_err(failed("create", name))?;
+        return Ok(match args.verbose {
+            true => rings(&options, mem_id),
+            false => String::new(),
+        });
+    }
+    if let Some(name) = &args.remove {
+        control.remove(name).map_err(failed("remove", name))?;
+        return Ok(String::new());
+    }
+    if let Some(port) = &args.poll {
+        let polling = args.polling()?;
+        let started = control.start_polling(port, polling);
+        started.map_err(failed("start polling", port))?;
+        return Ok(String::new());
+    }
+    if let Some(port) = &args.no_poll {
+        let stopped = control.stop_polling(port);
+        stopped.map_err(failed("stop polling", port))?;
+        return Ok(String::new());
+    }
+    if let Some(port) = &args.header {
+        return header(&control, args, port);
+    }
+    if let Some(port) = &args.list {
+        if !port.starts_with("vale") {
+            return Err(format!(
+                "{port:?} is no port of a VALE switch: vale0:{port}?"
+            ));
+        }
+        let at = control.find(port).map_err(failed("find", port))?;
+        return Ok(format!(
+            "bridge_idx: {}\nport_idx:   {}\n",
+            at.switch, at.port
+        ));
+    }
+    list(&control)
+}
+
+fn list(control: &Control) -> Result<String, String> {
+    let mut text = String::new();
+    for port in control.ports() {
+        let port = port.map_err(|error| format!("cannot list ports: {}", explain(&error)))?;
+        // A string takes whatever is written to it.
+        let _ = writeln!(
+            text,
+            "{} bridge_idx {} port_idx {}",
+            port.name, port.at.switch, port.at.port
+        );
+    }
+    Ok(text)
+}
+
+fn attach(control: &Control, args: &Args, port: &str, rings: Rings) -> Result<String, String> {
+    let (options, mem_id) = (args.options()?, memory(control, args)?);
+    let number = control.attach(port, rings, &options, mem_id);
+    Ok(port_number(args, number.map_err(failed("attach", port))?))
+}
+
+fn port_number(args: &Args, number: u32) -> String {
+    match args.verbose {
+        true => format!("port_index: {number}\n"),
+        false => String::new(),
+    }
+}
+
+fn header(control: &Control, args: &Args, port: &str) -> Result<String, String> {
+    if let Some(octets) = args.header_length {
+        let set = control.set_header(port, octets);
+        set.map_err(failed("set the header of", port))?;
+        return Ok(String::new());
+    }
+    let octets = control.header(port);
+    let octets = octets.map_err(failed("look at the header of", port))?;
+    Ok(format!("hdr_len:    {octets}\n"))
+}
+
+/// The region of `-m`; 0 if there is none.
+fn memory(control: &Control, args: &Args) -> Result<u16, String> {
+    let Some(text) = &args.memory else {
+        return Ok(0);
+    };
+    if text.bytes().all(|octet| octet.is_ascii_digit()) {
+        return text.parse().map_err(|error| format!("-m {text}: {error}"));
+    }
+    let port: PortSpec = text
+        .parse()
+        .map_err(|error| format!("-m {text}: {error}"))?;
+    let info = control.info(port.name());
+    Ok(info.map_err(failed("look at", text))?.mem_id)
+}
+
+fn describe(info: &PortInfo) -> String {
+    let options = Options {
+        tx_slots: info.tx_slots,
+        rx_slots: info.rx_slots,
+        tx_rings: info.tx_rings,
+        rx_rings: info.rx_rings,
+        ..Options::default()
+    };
+    format!(
+        "memsize:    {}\n{}host_tx_rings: {}\nhost_rx_rings: {}\n",
+        info.mem_size,
+        rings(&options, info.mem_id),
+        info.host_tx_rings,
+        info.host_rx_rings
+    )
+}
+
+fn rings(options: &Options, mem_id: u16) -> String {
+    format!(
+        "tx_slots:   {}\nrx_slots:   {}\ntx_rings:   {}\nrx_rings:   {}\nmem_id:     {mem_id}\n",
+        options.tx_slots, options.rx_slots, options.tx_rings, options.rx_rings
+    )
+}
+
+/// Makes the message of a request that has failed.
+fn failed<'a>(action: &'a str, port: &'a str) -> impl Fn(io::Error) -> String + 'a {
+    move |error| format!("cannot {action} {port}: {}", explain(&error))
+}
+
+/// An error, and what it means here.
+fn explain(error: &io::Error) -> String {
+    let meaning = match error.raw_os_error() {
+        Some(libc::ENXIO) => "there is no such interface or port",
+        Some(libc::ENOENT) => "there is no such port on a switch",
+        Some(libc::EBUSY) => "it is in use: bound by a program, attached to a switch, or polled",
+        Some(libc::EEXIST) => "there is one of that name already",
+        Some(libc::ENOMEM) => "no memory, no room in the switch, or too many switches",
+        Some(libc::EOPNOTSUPP) => "this module, or this kind of port, does not do that",
+        Some(libc::EPERM) => "that takes CAP_NET_ADMIN",
+        Some(libc::EINVAL) => "a name or a number is wrong: a port of a switch is named vale0:eth0",
+        _ => return error.to_string(),
+    };
+    format!("{meaning} ({error})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_they_mean_and_what_they_are() {
+        let busy = failed("attach", "vale0:eth0")(io::Error::from_raw_os_error(libc::EBUSY));
+        assert!(
+            busy.starts_with("cannot attach vale0:eth0: it is in use"),
+            "{busy}"
+        );
+        assert!(busy.ends_with("(os error 16))"), "{busy}");
+        let other = explain(&io::Error::from_raw_os_error(libc::EIO));
+        assert!(other.ends_with("(os error 5)"), "{other}");
+    }
+
+    #[test]
+    fn a_port_is_described_in_the_lines_that_scripts_read() {
+        let info = PortInfo {
+            mem_size: 4096,
+            mem_id: 3,
+            tx_slots: 1,
+            rx_slots: 2,
+            tx_rings: 3,
+            rx_rings: 4,
+            host_tx_rings: 5,
+            host_rx_rings: 6,
+        };
+        let text = describe(&info);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "memsize:    4096");
+        assert_eq!(lines[1..3], ["tx_slots:   1", "rx_slots:   2"]);
+        assert_eq!(
+            lines[3..6],
+            ["tx_rings:   3", "rx_rings:   4", "mem_id:     3"]
+        );
+        assert_eq!(lines[6..], ["host_tx_rings: 5", "host_rx_rings: 6"]);
+    }
+}

@@ -35,6 +35,11 @@ struct net_device *netmap_dev_get(const char *name)
 	return dev_get_by_name(current->nsproxy->net_ns, name);
 }
 
+u64 netmap_net_cookie(void)
+{
+	return current->nsproxy->net_ns->net_cookie;
+}
+
 bool netmap_dev_running(struct net_device *dev)
 {
 	return netif_running(dev);

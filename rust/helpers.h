@@ -25,6 +25,7 @@ void netmap_moment(void);
 void netmap_dev_hold(struct net_device *dev);
 void netmap_dev_put(struct net_device *dev);
 struct net_device *netmap_dev_get(const char *name);
+u64 netmap_net_cookie(void);
 bool netmap_dev_running(struct net_device *dev);
 
 struct page *netmap_pages_alloc(unsigned int order);
@@ -300,6 +301,7 @@ void netmap_get_page(struct page *page);
 
 /* Whether the parameters, or its capabilities, let the current task bind a device. */
 bool netmap_may_bind(struct net_device *dev);
+bool netmap_may_share(void);
 
 /* Module parameters, as the C netmap names them. */
 extern unsigned int netmap_if_size;
@@ -308,6 +310,12 @@ extern unsigned int netmap_ring_size;
 extern unsigned int netmap_ring_num;
 extern unsigned int netmap_buf_size;
 extern unsigned int netmap_buf_num;
+extern unsigned int netmap_priv_if_size;
+extern unsigned int netmap_priv_if_num;
+extern unsigned int netmap_priv_ring_size;
+extern unsigned int netmap_priv_ring_num;
+extern unsigned int netmap_priv_buf_size;
+extern unsigned int netmap_priv_buf_num;
 extern unsigned int netmap_no_timestamp;
 extern unsigned int netmap_fwd;
 extern unsigned int netmap_admode;

@@ -16,7 +16,7 @@
 //!
 //! Outermost first:
 //!
-//! 1. `rtnl_mutex`: everything that binds, unbinds or changes a NIC port;
+//! 1. `rtnl_mutex`: everything that binds, unbinds or changes a port of a network device; not that of others;
 //! 2. the registry's mutex ([`port::registry`]): the tables of ports and regions;
 //! 3. the mutex of a port ([`port`]), which of its rings are in use; in it that of what it is of, as a NIC with its device;
 //! 4. the mutex of the redirected functions, and that of a NIC's taken queues and, in it, of its RSS table ([`nic`]);

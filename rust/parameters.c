@@ -38,6 +38,31 @@ unsigned int netmap_buf_num = 163840;
 module_param_named(buf_num, netmap_buf_num, uint, 0644);
 MODULE_PARM_DESC(buf_num, "Most buffers of the global region; memory is taken as they are used");
 
+/* At least; a private region is made for what its port needs. */
+unsigned int netmap_priv_if_size = 1024;
+module_param_named(priv_if_size, netmap_priv_if_size, uint, 0644);
+MODULE_PARM_DESC(priv_if_size, "Least size of a netmap_if of a private region in bytes");
+
+unsigned int netmap_priv_if_num = 2;
+module_param_named(priv_if_num, netmap_priv_if_num, uint, 0644);
+MODULE_PARM_DESC(priv_if_num, "Least number of netmap_if objects of a private region");
+
+unsigned int netmap_priv_ring_size = 5 * 4096;
+module_param_named(priv_ring_size, netmap_priv_ring_size, uint, 0644);
+MODULE_PARM_DESC(priv_ring_size, "Least size of a netmap_ring of a private region in bytes");
+
+unsigned int netmap_priv_ring_num = 4;
+module_param_named(priv_ring_num, netmap_priv_ring_num, uint, 0644);
+MODULE_PARM_DESC(priv_ring_num, "Least number of rings of that size of a private region");
+
+unsigned int netmap_priv_buf_size = 2048;
+module_param_named(priv_buf_size, netmap_priv_buf_size, uint, 0644);
+MODULE_PARM_DESC(priv_buf_size, "Size of a buffer of a private region in bytes, rounded up to a power of two");
+
+unsigned int netmap_priv_buf_num = 4098;
+module_param_named(priv_buf_num, netmap_priv_buf_num, uint, 0644);
+MODULE_PARM_DESC(priv_buf_num, "Least number of buffers of a private region");
+
 unsigned int netmap_no_timestamp;
 module_param_named(no_timestamp, netmap_no_timestamp, uint, 0644);
 MODULE_PARM_DESC(no_timestamp, "Stamp receive rings only where NR_TIMESTAMP asks for it");
@@ -99,6 +124,11 @@ MODULE_PARM_DESC(trust_file, "Whoever may open /dev/netmap may bind any interfac
 bool netmap_may_bind(struct net_device *dev)
 {
 	return READ_ONCE(netmap_trust_file) || ns_capable(dev_net(dev)->user_ns, CAP_NET_ADMIN);
+}
+
+bool netmap_may_share(void)
+{
+	return READ_ONCE(netmap_trust_file) || ns_capable(current->nsproxy->net_ns->user_ns, CAP_NET_ADMIN);
 }
 
 unsigned int netmap_takeover;

@@ -46,9 +46,7 @@ fn describe_ports(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let registry = registry::lock();
     for kind in registry.ports() {
         let port = kind.port();
-        let name = port.name();
-        let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-        write!(f, "{}: ", name.escape_ascii())?;
+        write!(f, "{}: ", port.name())?;
         kind.describe(f)?;
         f.write_str(if port.is_dead() { " dead\n" } else { "\n" })?;
         for direction in [Direction::Tx, Direction::Rx] {

@@ -26,6 +26,9 @@ const SWITCH_PREFIX: &[u8] = b"vale";
 /// What the name of the stack port of a network device begins with.
 const STACK_PREFIX: &[u8] = b"stack:";
 
+/// What the names of null ports begin with.
+const NULL_PREFIX: &[u8] = b"null:";
+
 /// A bounded piece of text.
 ///
 /// # Invariants
@@ -70,6 +73,17 @@ impl Text {
             *to = from;
         }
         Ok(self)
+    }
+
+    /// The name of the null port of a file: "null:", and as much of what the request has for a name as there is room for.
+    pub fn of_null_port(label: &Text) -> Self {
+        let mut text = Self::EMPTY;
+        let bytes = NULL_PREFIX.iter().chain(label.as_bytes());
+        // INVARIANT: None of the bytes is NUL, and the last one of the text is left.
+        for (to, from) in text.0.iter_mut().take(CAPACITY - 1).zip(bytes) {
+            *to = *from;
+        }
+        text
     }
 
     /// The text without its NUL.

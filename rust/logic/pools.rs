@@ -6,6 +6,7 @@
 //! which is where a program's mapping begins.
 
 use super::ring::{MAX_SLOTS, MIN_SLOTS};
+use super::slot::RESERVED_BUFFERS;
 use crate::abi;
 use core::fmt;
 
@@ -59,6 +60,25 @@ const _: () = {
     assert!(size_of::<i64>() == RING_OFFSET_BYTES as usize);
 };
 
+/// The identifier of the global region.
+pub const GLOBAL_REGION: u16 = 1;
+
+/// The identifier of the next private region: the first one that is not taken after `last`, which was given to the one before, so
+/// that a program that knows an old one does not meet another region soon. [`None`] if all are taken.
+pub fn next_region(last: u16, is_taken: impl Fn(u16) -> bool) -> Option<u16> {
+    let mut id = last;
+    loop {
+        id = id.wrapping_add(1);
+        // 0 stands for no wish in requests.
+        if id != 0 && id != GLOBAL_REGION && !is_taken(id) {
+            return Some(id);
+        }
+        if id == last {
+            return None;
+        }
+    }
+}
+
 /// The module parameters that size a region. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
@@ -98,6 +118,51 @@ impl Parameters {
             buf_num: self.buf_num.max(demand.buffers),
         }
     }
+
+    /// The same, with each value raised to what a port needs, as C netmap does for ports that have a region of their own: its rings
+    /// and one host ring in each direction, and as many again for each end of its pipes.
+    pub fn of_port(&self, port: &PortDemand) -> Self {
+        let count = |rings: u16| u32::from(rings).saturating_add(1);
+        let (tx, rx) = (count(port.tx_rings), count(port.rx_rings));
+        let pipes = port.pipes.saturating_mul(4);
+        let buffers = |rings: u32, slots: u32| pipes.saturating_add(rings).saturating_mul(slots);
+        let rings = tx.saturating_add(rx);
+        let demand = Demand {
+            rings,
+            slots: port.tx_slots.max(port.rx_slots),
+            buffers: buffers(tx, port.tx_slots)
+                .saturating_add(buffers(rx, port.rx_slots))
+                .saturating_add(RESERVED_BUFFERS)
+                .saturating_add(port.extra_buffers),
+            buf_size: 0,
+        };
+        let covering = self.covering(&demand);
+        Parameters {
+            if_num: covering.if_num.max(pipes.saturating_add(2)),
+            ring_num: covering
+                .ring_num
+                .max(pipes.saturating_mul(2).saturating_add(rings)),
+            buf_num: covering.buf_num.min(BUF_NUM.1),
+            ..covering
+        }
+    }
+}
+
+/// What a port with a region of its own will need of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortDemand {
+    /// Transmit rings.
+    pub tx_rings: u16,
+    /// Receive rings.
+    pub rx_rings: u16,
+    /// Slots of each transmit ring.
+    pub tx_slots: u32,
+    /// Slots of each receive ring.
+    pub rx_slots: u32,
+    /// Buffers that are in no slot.
+    pub extra_buffers: u32,
+    /// Pipes on it, with rings as its own.
+    pub pipes: u32,
 }
 
 /// What a binding takes from a region.

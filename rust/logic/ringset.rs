@@ -2,8 +2,8 @@
 
 //! A set of rings of a port that needs no memory of its own, for paths that must not fail.
 
-/// Most rings of a direction that a port may have.
-pub const MAX_RINGS: u32 = 192;
+/// Most rings of a direction that a port may have: those of a pipe.
+pub const MAX_RINGS: u32 = 256;
 
 const WORDS: usize = (MAX_RINGS / u64::BITS) as usize;
 

@@ -18,5 +18,5 @@ mod shared_ring;
 pub(crate) use dma::DmaMap;
 pub(crate) use group::Group;
 pub(crate) use region::{InterfaceMemory, Region, Reserve, RingMemory};
-pub(crate) use regions::{is_region, Regions};
+pub(crate) use regions::Regions;
 pub(crate) use shared_ring::SharedRing;

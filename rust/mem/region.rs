@@ -16,10 +16,11 @@ use crate::{
     bindings,
     logic::{
         groups::NOBODY,
-        pools::{Layout, Parameters},
+        pools::{Layout, Parameters, GLOBAL_REGION},
         slot::RESERVED_BUFFERS, //
     },
-    prelude::*, //
+    prelude::*,
+    sys::log::Displayed, //
 };
 use core::ptr::NonNull;
 use kernel::sync::{new_mutex, Mutex};
@@ -105,6 +106,15 @@ pub(crate) struct Usage {
     pub(crate) lost: u32,
 }
 
+/// What the names of the parameters for a region begin with.
+fn prefix_of(id: u16) -> &'static str {
+    if id == GLOBAL_REGION {
+        ""
+    } else {
+        "priv_"
+    }
+}
+
 impl Region {
     /// A region laid out by `parameters`, without memory yet.
     pub(crate) fn new(id: u16, parameters: &Parameters) -> Result<Arc<Self>> {
@@ -118,7 +128,7 @@ impl Region {
             ..*parameters
         };
         let layout = Layout::new(&parameters, page).map_err(|fault| {
-            pr_err!("{}\n", core::format_args!("{fault}"));
+            pr_err!("{}{}\n", prefix_of(id), Displayed(fault));
             EINVAL
         })?;
         let pages = |bytes: u64| u32::try_from(bytes / PAGE_SIZE as u64).map_err(|_| EINVAL);
@@ -157,6 +167,15 @@ impl Region {
     /// The identifier that programs use; 1 is the global region.
     pub(crate) fn id(&self) -> u16 {
         self.id
+    }
+
+    /// Whether it is that of one port and its pipes, and not the global one.
+    pub(crate) fn is_private(&self) -> bool {
+        self.id != GLOBAL_REGION
+    }
+
+    fn prefix(&self) -> &'static str {
+        prefix_of(self.id)
     }
 
     /// Bytes that can be mapped.
@@ -325,7 +344,8 @@ impl Region {
                 if *error == ENOSPC {
                     let need = buffers.used_count() + count + RESERVED_BUFFERS;
                     pr_err!(
-                        "buf_num={} is too small, {} would do\n",
+                        "{}buf_num={} is too small, {} would do\n",
+                        self.prefix(),
                         self.buffers.table.total(),
                         need
                     );
@@ -411,7 +431,8 @@ impl Region {
                     .unwrap_or(0)
                     .saturating_add(1);
                 pr_err!(
-                    "ring_num={} is too small, {} would do\n",
+                    "{}ring_num={} is too small, {} would do\n",
+                    self.prefix(),
                     have,
                     have.saturating_add(per_ring)
                 );
@@ -501,7 +522,8 @@ impl Region {
                 if error == ENOSPC {
                     let have = self.layout.interfaces().objects();
                     pr_err!(
-                        "if_num={} is too small, {} would do\n",
+                        "{}if_num={} is too small, {} would do\n",
+                        self.prefix(),
                         have,
                         have.saturating_add(1)
                     );

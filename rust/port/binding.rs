@@ -4,11 +4,11 @@
 
 use super::{
     host::HostTx,
-    kind::Kind,
-    port::{each, printable, Port, RingUses}, //
+    kind::{Kind, LockedSteps},
+    port::{each, Port, RingUses}, //
 };
 use crate::{
-    abi,
+    abi::{self, interface_flags::NI_PRIV_MEM},
     logic::{
         name::Text,
         request::{BindFlags, BindRequest, Reply},
@@ -21,13 +21,10 @@ use crate::{
         listeners::{Listeners, Subscription},
         queue::Direction, //
     },
-    sys::{log::Displayed, rtnl::Rtnl, wait::WaitQueue}, //
+    sys::{log::Displayed, wait::WaitQueue}, //
 };
 use core::fmt;
-use kernel::{
-    str::{BStr, CString},
-    sync::UniqueArc, //
-};
+use kernel::{str::CString, sync::UniqueArc};
 
 /// What a successful register made. It does not change; [`unbind`] undoes it.
 pub(crate) struct Binding {
@@ -79,7 +76,7 @@ pub(super) fn bind(
     kind: &Arc<dyn Kind>,
     request: &BindRequest,
     file: &Arc<WaitQueue>,
-    rtnl: &Rtnl,
+    steps: LockedSteps<'_>,
 ) -> Result<Arc<Binding>> {
     let port = kind.port();
     let selection = Selection::new(request.select, request.flags, port.counts())
@@ -89,15 +86,15 @@ pub(super) fn bind(
     let exclusive = request.flags.exclusive();
     let fresh = port.fresh(uses, &selection, exclusive)?;
     let group = port.region().new_group()?;
-    let made = kind
-        .admit(fresh, rtnl)
+    let made = steps
+        .admit(fresh)
         .and_then(|()| {
             for (direction, ring) in each(fresh) {
                 let kring = port.kring(direction, ring).ok_or(EINVAL)?;
                 let behind = kind.behind(kring);
                 port.attach(uses, (direction, ring), &group, kind.queue(kring)?, behind)?;
             }
-            kind.prepare(fresh, rtnl)
+            steps.prepare(fresh)
         })
         .and_then(|()| finish(kind, uses, request, &selection, file, &group));
     match made {
@@ -107,7 +104,7 @@ pub(super) fn bind(
             Ok(binding)
         }
         Err(error) => {
-            kind.retire(uses, fresh, rtnl);
+            steps.retire(uses, fresh);
             port.detach(uses, fresh);
             port.region().leave(&group, 0);
             Err(error)
@@ -142,13 +139,7 @@ fn finish(
         }
     }
     let subscription = Subscription::new(file, tx.len() + rx.len())?;
-    let interface = new_interface(
-        region,
-        uses,
-        printable(&port.name()),
-        port.counts(),
-        selection,
-    )?;
+    let interface = new_interface(region, uses, &port.name(), port.counts(), selection)?;
     let (head, extra) = match request.extra_bufs {
         0 => (0, 0),
         count => region
@@ -187,7 +178,7 @@ fn finish(
         let description = CString::try_from_fmt(fmt!("{}", Displayed(Described(&**kind))));
         pr_info!(
             "{}: {}, {} tx + {} rx queues, {} slots, buffers of {}\n",
-            printable(&port.name()),
+            Displayed(port.name()),
             description.as_deref().unwrap_or(c"?"),
             port.counts().tx,
             port.counts().rx,
@@ -199,7 +190,7 @@ fn finish(
 }
 
 /// Undoes a binding. The registry's mutex is held.
-pub(super) fn unbind(binding: &Binding, rtnl: &Rtnl) {
+pub(super) fn unbind(binding: &Binding, steps: LockedSteps<'_>) {
     let (port, kind) = (&binding.port, &binding.kind);
     let mut guard = port.uses();
     let uses = &mut *guard;
@@ -209,7 +200,7 @@ pub(super) fn unbind(binding: &Binding, rtnl: &Rtnl) {
     // period.
     kind.uses_changed(uses);
     binding.subscription.end(binding.listeners());
-    kind.retire(uses, last, rtnl);
+    steps.retire(uses, last);
     port.detach(uses, last);
     port.region().leave(&binding.group, binding.extra);
     port.region().free_interface(&binding.interface);
@@ -240,7 +231,7 @@ impl fmt::Display for Slots {
 fn new_interface(
     region: &Region,
     uses: &RingUses,
-    name: &BStr,
+    name: &Text,
     counts: &RingCounts,
     selection: &Selection,
 ) -> Result<InterfaceMemory> {
@@ -251,8 +242,13 @@ fn new_interface(
     // SAFETY: The interface is zeroed, mapped, has room for an offset per ring, and nobody else sees it yet.
     unsafe {
         let to = (&raw mut (*header).ni_name).cast::<u8>();
+        // A longer name is cut, as C netmap does.
+        let name = name.as_bytes();
         let len = name.len().min(abi::IFNAMSIZ - 1);
         core::ptr::copy_nonoverlapping(name.as_ptr(), to, len);
+        if region.is_private() {
+            (&raw mut (*header).ni_flags).write(NI_PRIV_MEM);
+        }
         (&raw mut (*header).ni_version).write(u32::from(abi::NETMAP_API));
         (&raw mut (*header).ni_tx_rings).write(u32::from(counts.tx));
         (&raw mut (*header).ni_rx_rings).write(u32::from(counts.rx));

@@ -8,6 +8,7 @@ pub(crate) mod forward;
 mod host;
 mod kind;
 mod nic;
+mod null;
 #[expect(
     clippy::module_inception,
     reason = "what every port has is a port, and so is the folder of all kinds"

@@ -3,9 +3,10 @@
 //! What every port has, of whatever kind it is: rings, and who uses them.
 
 use crate::{
-    abi,
+    abi::IFNAMSIZ,
     atomic::{AtomicBool, Ordering},
     logic::{
+        name::Text,
         request::{Geometry, Reply},
         ring::Cursors,
         ringset::RingSet,
@@ -19,10 +20,7 @@ use crate::{
     },
     sys::log::{self, Displayed}, //
 };
-use kernel::{
-    str::BStr,
-    sync::{new_mutex, new_spinlock, Mutex, MutexGuard, SpinLock}, //
-};
+use kernel::sync::{new_mutex, new_spinlock, Mutex, MutexGuard, SpinLock};
 
 /// The rings of a port.
 #[pin_data]
@@ -39,7 +37,7 @@ pub(crate) struct Port {
     /// A lock of its own, which nests inside all others: some devices tell of a new name with their own lock held, which is taken
     /// inside the port's mutex otherwise.
     #[pin]
-    name: SpinLock<[u8; abi::IFNAMSIZ]>,
+    name: SpinLock<Text>,
 }
 
 /// What a port's mutex protects: who uses its rings, and how many files are bound. It nests inside the registry's.
@@ -57,10 +55,9 @@ struct RingUse {
     memory: Option<RingMemory>,
 }
 
-/// A port's name for the log.
-pub(crate) fn printable(name: &[u8; abi::IFNAMSIZ]) -> &BStr {
-    let len = name.iter().position(|byte| *byte == 0).unwrap_or(0);
-    BStr::from_bytes(name.get(..len).unwrap_or(&[]))
+/// The name of a port that has that of its device, which ends with a NUL.
+pub(crate) fn device_name(name: &[u8; IFNAMSIZ]) -> Text {
+    Text::from_field(name).unwrap_or(Text::EMPTY)
 }
 
 /// The rings of a set.
@@ -109,7 +106,7 @@ fn unused(count: usize) -> Result<KVec<RingUse>> {
 impl Port {
     /// A port of this name, with no ring in use.
     pub(crate) fn new(
-        name: [u8; abi::IFNAMSIZ],
+        name: Text,
         counts: RingCounts,
         slots: (u32, u32),
         region: Arc<Region>,
@@ -178,14 +175,14 @@ impl Port {
         )
     }
 
-    /// The name, NUL terminated.
-    pub(crate) fn name(&self) -> [u8; abi::IFNAMSIZ] {
+    /// The name.
+    pub(crate) fn name(&self) -> Text {
         *self.name.lock()
     }
 
-    /// Gives the port another name.
-    pub(super) fn rename(&self, name: &[u8; abi::IFNAMSIZ]) {
-        *self.name.lock() = *name;
+    /// Gives the port the other name of its device.
+    pub(super) fn rename(&self, name: &[u8; IFNAMSIZ]) {
+        *self.name.lock() = device_name(name);
     }
 
     /// Whether nothing is bound.
@@ -247,7 +244,7 @@ impl Port {
                 if log::refusal_allowed() {
                     pr_err!(
                         "{}: the {} ring {} is lost until all who have it bound have closed it\n",
-                        printable(&self.name()),
+                        Displayed(self.name()),
                         Displayed(direction),
                         ring
                     );

@@ -7,9 +7,10 @@
 
 use super::{kind::Kind, port::Port};
 use crate::{
+    logic::name::Text,
     mem::{Region, Regions},
     prelude::*,
-    sys::netdev::NetDev, //
+    sys::{net_ns::NetNs, netdev::NetDev}, //
 };
 use kernel::sync::{global_lock, GlobalGuard};
 
@@ -63,6 +64,14 @@ impl Registry {
         self.ports.iter().find(is_of).cloned()
     }
 
+    /// The port of this name in a network namespace that is no device's.
+    pub(super) fn find_named(&self, name: &Text, net: NetNs) -> Option<Arc<dyn Kind>> {
+        self.ports
+            .iter()
+            .find(|kind| kind.is_named(name, net))
+            .cloned()
+    }
+
     /// Makes room for a port.
     pub(super) fn reserve(&mut self) -> Result {
         Ok(self.ports.reserve(1, GFP_CHARGED)?)
@@ -79,10 +88,13 @@ impl Registry {
         self.trim();
     }
 
-    /// Drops regions that no binding uses.
+    /// Drops regions that no binding and no port uses.
     pub(super) fn trim(&mut self) {
-        if self.ports.is_empty() {
-            self.regions.trim();
-        }
+        let ports = &self.ports;
+        self.regions.trim(|region| {
+            ports
+                .iter()
+                .any(|kind| Arc::ptr_eq(kind.port().region(), region))
+        });
     }
 }

@@ -5,22 +5,32 @@
 use super::{
     binding::{self, Binding},
     emulated,
-    kind::Kind,
+    kind::{Kind, LockedSteps, Steps},
     nic,
+    null,
     registry::{self, Registry},
     stack, //
 };
 use crate::{
     abi,
     logic::{
-        name::{Base, PortName},
-        request::{BindRequest, Geometry, InfoRequest, PoolsRequest, Reply, RingSelect}, //
+        name::{Base, PortName, Text},
+        request::{
+            BindFlags,
+            BindRequest,
+            Geometry,
+            InfoRequest,
+            PoolsRequest,
+            Reply,
+            RingSelect, //
+        },
     },
-    mem::{is_region, Region},
+    mem::Region,
     nic::Awake,
     prelude::*,
     sys::{
         log,
+        net_ns::NetNs,
         netdev::NetDev,
         param::{self, Admode},
         rtnl::{Rtnl, RtnlGuard},
@@ -28,15 +38,32 @@ use crate::{
     }, //
 };
 
-/// `EINVAL` if there is no region of this identifier; 0 stands for the port's own.
+/// What is at the root of a name.
+enum Root {
+    /// A network device.
+    Device(NetDev),
+    /// Nothing outside of netmap.
+    Bare,
+}
+
+/// `EINVAL` if there is no region of this identifier in the network namespace of the caller; 0 stands for the port's own.
 ///
 /// All requests check this before they look for the port, as those of C netmap do: the answer does not depend on whether the
 /// port exists or is bound.
-fn check_region(id: u16) -> Result {
-    if id != 0 && !is_region(id) {
+fn check_region(id: u16, net: NetNs) -> Result {
+    if !registry::lock().regions.knows(id, net) {
         return Err(EINVAL);
     }
     Ok(())
+}
+
+/// A region that a request names is one in which others have memory: `EPERM` if the caller may not have that, when no device is there of
+/// which the same is asked.
+fn check_sharing(id: u16) -> Result {
+    if id == 0 {
+        return Ok(());
+    }
+    NetNs::check_admin()
 }
 
 /// The port of a device, made if there is none; of a stack port always another one.
@@ -44,29 +71,63 @@ fn port_of(
     registry: &mut Registry,
     dev: &NetDev,
     request: &BindRequest,
+    net: NetNs,
     rtnl: &Rtnl,
 ) -> Result<Arc<dyn Kind>> {
-    if request.port.is_some_and(|port| port.kind == Base::Stack) {
-        registry.reserve()?;
-        let region = registry.regions.global()?;
-        let kind =
-            stack::open(dev, &request.geometry, region, rtnl).inspect_err(|_| registry.trim())?;
-        registry.insert(kind.clone())?;
-        return Ok(kind);
-    }
-    if let Some(kind) = registry.find(dev) {
+    let is_stack = request.port.is_some_and(|port| port.kind == Base::Stack);
+    if let Some(kind) = registry.find(dev).filter(|_| !is_stack) {
         if !kind.port().is_dead() {
             return Ok(kind);
         }
         // Its users have been told, and keep it until they close it; the device is free for a new port.
-        kind.end(rtnl);
+        kind.steps().with(rtnl).end();
         registry.remove(kind.port());
     }
     registry.reserve()?;
-    let region = registry.regions.global()?;
-    let kind = open(dev, &request.geometry, region, true, rtnl).inspect_err(|_| registry.trim())?;
+    let region = region_of(registry, request.mem_id, net)?;
+    let opened = if is_stack {
+        stack::open(dev, &request.geometry, region, rtnl)
+    } else {
+        open(dev, &request.geometry, region, true, rtnl)
+    };
+    let kind = opened.inspect_err(|_| registry.trim())?;
     registry.insert(kind.clone())?;
     Ok(kind)
+}
+
+/// The region for the port of a device: the one that the request names, or the global one.
+fn region_of(registry: &mut Registry, id: u16, net: NetNs) -> Result<Arc<Region>> {
+    match registry.regions.named(id, net)? {
+        Some(region) => Ok(region),
+        None => registry.regions.global(),
+    }
+}
+
+/// The port of a name without a device, made if there is none.
+fn bare_port_of(
+    registry: &mut Registry,
+    request: &BindRequest,
+    net: NetNs,
+) -> Result<Arc<dyn Kind>> {
+    if let Some(port) = &request.port {
+        let name = port.text().map_err(|_| ENXIO)?;
+        if let Some(kind) = registry.find_named(&name, net) {
+            return Ok(kind);
+        }
+    }
+    registry.reserve()?;
+    let kind = open_bare(registry, request, net).inspect_err(|_| registry.trim())?;
+    registry.insert(kind.clone())?;
+    Ok(kind)
+}
+
+/// A port without a device that does not exist, with no ring in use. A null port is in a region that there is already.
+fn open_bare(registry: &mut Registry, request: &BindRequest, net: NetNs) -> Result<Arc<dyn Kind>> {
+    let region = registry.regions.named(request.mem_id, net)?;
+    match &request.port {
+        None => null::open(request, region.ok_or(EINVAL)?),
+        Some(_) => Err(EOPNOTSUPP),
+    }
 }
 
 /// A port of a device that has none, with no ring in use: of the kind that the parameter `admode` says. If it is emulated because
@@ -94,12 +155,18 @@ fn open(
     emulated::open(dev, wish, region, rtnl)
 }
 
-/// The device of a name, in the network namespace of the caller; ports of other kinds are not supported yet.
-fn device(port: &PortName) -> Result<NetDev> {
-    if !matches!(port.kind, Base::Nic | Base::Stack) || port.pipe.is_some() {
-        return Err(EOPNOTSUPP);
+/// The root of a name, in the network namespace of the caller. `ENXIO` if it is to be a device that does not exist.
+fn root_of(port: Option<&PortName>) -> Result<Root> {
+    match port {
+        Some(port) if port.pipe.is_some() => Err(EOPNOTSUPP),
+        Some(port) if port.switch().is_none() => Ok(Root::Device(device(&port.base)?)),
+        _ => Ok(Root::Bare),
     }
-    let bytes = port.base.as_bytes();
+}
+
+/// The device of this name, in the network namespace of the caller.
+fn device(base: &Text) -> Result<NetDev> {
+    let bytes = base.as_bytes();
     let mut name = [0; abi::IFNAMSIZ];
     // The name must leave room for the terminating NUL.
     let field = name
@@ -151,20 +218,47 @@ pub(crate) fn bind(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<B
 
 /// [`bind`], as far as it takes the mutexes.
 fn bind_locked(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Binding>> {
-    check_region(request.mem_id)?;
-    if request.select == RingSelect::Null || request.flags.monitor() {
+    let net = NetNs::current();
+    check_region(request.mem_id, net)?;
+    if request.flags.monitor() {
         return Err(EOPNOTSUPP);
     }
-    let dev = device(request.port.as_ref().ok_or(EOPNOTSUPP)?)?;
-    let _awake = keep_awake(&dev)?;
-    let rtnl = lock_for(&dev)?;
-    let mut registry = registry::lock();
-    let kind = port_of(&mut registry, &dev, request, &rtnl)?;
-    let result = binding::bind(&kind, request, file, &rtnl);
+    match root_of(request.port.as_ref())? {
+        Root::Device(dev) => {
+            let _awake = keep_awake(&dev)?;
+            let rtnl = lock_for(&dev)?;
+            let mut registry = registry::lock();
+            let kind = port_of(&mut registry, &dev, request, net, &rtnl)?;
+            bind_rings(
+                &mut registry,
+                &kind,
+                kind.steps().with(&rtnl),
+                request,
+                file,
+            )
+        }
+        Root::Bare => {
+            check_sharing(request.mem_id)?;
+            let mut registry = registry::lock();
+            let kind = bare_port_of(&mut registry, request, net)?;
+            bind_rings(&mut registry, &kind, kind.steps().bare()?, request, file)
+        }
+    }
+}
+
+/// Binds rings of a port that was found or made. One that stays without a binding goes.
+fn bind_rings(
+    registry: &mut Registry,
+    kind: &Arc<dyn Kind>,
+    steps: LockedSteps<'_>,
+    request: &BindRequest,
+    file: &Arc<WaitQueue>,
+) -> Result<Arc<Binding>> {
+    let result = binding::bind(kind, request, file, steps);
     match &result {
         Ok(binding) => registry.regions.join(&binding.region),
         Err(_) if kind.port().is_unused() => {
-            kind.close(&rtnl);
+            steps.close();
             registry.remove(kind.port());
         }
         Err(_) => (),
@@ -174,70 +268,124 @@ fn bind_locked(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Bindi
 
 /// Undoes a binding, when its file is released.
 pub(crate) fn unbind(binding: &Binding) {
-    binding.kind().leaving();
-    unbind_locked(binding);
+    let kind = binding.kind();
+    kind.leaving();
+    match kind.steps() {
+        Steps::Device(steps) => {
+            unbind_locked(binding, LockedSteps::Device(steps, &Rtnl::lock()));
+        }
+        Steps::Bare(steps) => unbind_locked(binding, LockedSteps::Bare(steps)),
+    }
     // What could not be undone under the mutexes: the caller finds the device as it was.
     emulated::settle();
 }
 
-/// [`unbind`], as far as it takes the mutexes.
-fn unbind_locked(binding: &Binding) {
-    let rtnl = Rtnl::lock();
+/// [`unbind`], as far as it takes the registry's mutex.
+fn unbind_locked(binding: &Binding, steps: LockedSteps<'_>) {
     let mut registry = registry::lock();
     let kind = binding.kind();
-    binding::unbind(binding, &rtnl);
+    binding::unbind(binding, steps);
     registry.regions.leave(&binding.region);
     if kind.port().is_unused() {
-        kind.close(&rtnl);
+        steps.close();
         registry.remove(kind.port());
+    }
+}
+
+/// What is answered about a region alone.
+fn describe(region: &Region) -> Reply {
+    Reply {
+        memsize: region.size(),
+        mem_id: region.id(),
+        ..Reply::default()
     }
 }
 
 /// Describes a port or, without a port, a region. Errors as [`bind`]: the NIC is looked at for it.
 pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
-    check_region(request.mem_id)?;
+    let net = NetNs::current();
+    check_region(request.mem_id, net)?;
     let Some(port) = &request.port else {
         let mut registry = registry::lock();
-        let region = registry.regions.global()?;
+        let region = region_of(&mut registry, request.mem_id, net)?;
         registry.trim();
-        return Ok(Reply {
-            memsize: region.size(),
-            mem_id: region.id(),
-            ..Reply::default()
-        });
+        return Ok(describe(&region));
     };
-    let dev = device(port)?;
-    let _awake = keep_awake(&dev)?;
-    let rtnl = lock_for(&dev)?;
-    let mut registry = registry::lock();
-    let stack = port.kind == Base::Stack;
-    if let Some(kind) = registry
-        .find(&dev)
-        .filter(|kind| !stack && !kind.port().is_dead())
-    {
-        return Ok(kind.port().reply());
+    match root_of(Some(port))? {
+        Root::Device(dev) => {
+            let _awake = keep_awake(&dev)?;
+            let rtnl = lock_for(&dev)?;
+            let mut registry = registry::lock();
+            let stack = port.kind == Base::Stack;
+            if let Some(kind) = registry
+                .find(&dev)
+                .filter(|kind| !stack && !kind.port().is_dead())
+            {
+                return Ok(kind.port().reply());
+            }
+            let region = region_of(&mut registry, request.mem_id, net)?;
+            let opened = if stack {
+                stack::open(&dev, &request.geometry, region, &rtnl)
+            } else {
+                open(&dev, &request.geometry, region, false, &rtnl)
+            };
+            let reply = opened.map(|kind| {
+                kind.steps().with(&rtnl).close();
+                kind.port().reply()
+            });
+            registry.trim();
+            reply
+        }
+        Root::Bare => Ok(look(&bind_request(port, request.geometry, request.mem_id), net)?.0),
     }
-    let region = registry.regions.global()?;
-    let opened = if stack {
-        stack::open(&dev, &request.geometry, region, &rtnl)
-    } else {
-        open(&dev, &request.geometry, region, false, &rtnl)
-    };
-    let reply = opened.map(|kind| {
-        kind.close(&rtnl);
-        kind.port().reply()
-    });
-    registry.trim();
-    reply
 }
 
 /// Describes the pools of a port's region. Errors as [`bind`].
 pub(crate) fn pools_info(request: &PoolsRequest) -> Result<abi::PoolsInfo> {
-    check_region(request.mem_id)?;
-    device(&request.port)?.check_admin(&Rtnl::lock())?;
+    let net = NetNs::current();
+    check_region(request.mem_id, net)?;
+    let region = match root_of(Some(&request.port))? {
+        Root::Device(dev) => {
+            dev.check_admin(&Rtnl::lock())?;
+            let mut registry = registry::lock();
+            let region = match registry.find(&dev) {
+                Some(kind) => kind.port().region().clone(),
+                None => region_of(&mut registry, request.mem_id, net)?,
+            };
+            registry.trim();
+            region
+        }
+        Root::Bare => {
+            let request = bind_request(&request.port, Geometry::default(), request.mem_id);
+            look(&request, net)?.1
+        }
+    };
+    Ok(region.layout().to_pools_info(region.id()))
+}
+
+/// A bind that is not made, but would find or make the port that is to be described.
+fn bind_request(port: &PortName, geometry: Geometry, mem_id: u16) -> BindRequest {
+    BindRequest {
+        port: Some(*port),
+        label: port.text().unwrap_or(Text::EMPTY),
+        select: RingSelect::AllNic,
+        flags: BindFlags::default(),
+        geometry,
+        mem_id,
+        extra_bufs: 0,
+    }
+}
+
+/// Looks at the port without a device that a bind would get, which is made for it if there is none.
+fn look(request: &BindRequest, net: NetNs) -> Result<(Reply, Arc<Region>)> {
+    check_sharing(request.mem_id)?;
     let mut registry = registry::lock();
-    let region = registry.regions.global()?;
-    let info = region.layout().to_pools_info(region.id());
-    registry.trim();
-    Ok(info)
+    let kind = bare_port_of(&mut registry, request, net)?;
+    let port = kind.port();
+    let found = (port.reply(), port.region().clone());
+    if port.is_unused() {
+        kind.steps().bare()?.close();
+        registry.remove(port);
+    }
+    Ok(found)
 }

@@ -11,7 +11,7 @@
 //! | state | who |
 //! |---|---|
 //! | cursors, ring memory, queue (`Inner`) | the holder of the busy flag ([`HeldKring`]) |
-//! | attach, detach of ring memory and queue | the same, who has stopped the kring for it, with the RTNL mutex held |
+//! | attach, detach of ring memory and queue | the same, who has stopped the kring for it, with the registry's mutex held or the RTNL mutex |
 //! | list of the files to wake | readers under RCU, writers with the registry's mutex |
 //! | counters | anyone reads them; who writes is said at each ([`Counters`]) |
 
@@ -105,7 +105,8 @@ impl Kring {
     /// Keeps syncs out until [`Self::start`] and takes the busy flag, for attach, detach and reprogramming; waits for a sync
     /// under way. Of a kring that is stopped already it takes the flag alone.
     ///
-    /// There is only one caller at a time: it holds the RTNL mutex, or is the one that ends a stack port's use of its rings.
+    /// There is only one caller at a time: it holds the RTNL mutex, of a port without a device the registry's, or is the one that ends a
+    /// stack port's use of its rings.
     pub fn stop(&self) -> HeldKring<'_> {
         /// Rounds of waiting without sleep.
         const YIELDS: u32 = 100;
@@ -141,8 +142,8 @@ impl Kring {
         }
     }
 
-    /// Makes a dead kring one that is stopped, for its next user. The caller holds the RTNL mutex, under which krings die, and
-    /// nobody has the ring bound.
+    /// Makes a dead kring one that is stopped, for its next user. The caller holds the mutex under which the krings of its port die,
+    /// RTNL or the registry's, and nobody has the ring bound.
     pub fn revive(&self) {
         self.busy.revive();
     }

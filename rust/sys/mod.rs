@@ -7,6 +7,7 @@ pub(crate) mod copy;
 pub(crate) mod device_queue;
 pub(crate) mod frame;
 pub(crate) mod log;
+pub(crate) mod net_ns;
 pub(crate) mod netdev;
 pub(crate) mod netfilter;
 pub(crate) mod notifier;

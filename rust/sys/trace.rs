@@ -5,8 +5,7 @@
 //! A tracepoint that is off is a no-op instruction, which the kernel rewrites into a jump when it is switched on, the
 //! same as in C: the static key is tested here, and only then is the function called that `trace.c` makes of it.
 
-use crate::{abi::IFNAMSIZ, bindings, logic::name::Text};
-use core::ffi::CStr;
+use crate::{bindings, logic::name::Text};
 use kernel::{jump_label::static_branch_unlikely, prelude::*};
 
 /// Whether a tracepoint is on.
@@ -15,11 +14,6 @@ macro_rules! enabled {
         // SAFETY: Every tracepoint has such a key.
         unsafe { static_branch_unlikely!(bindings::$name, kernel::bindings::tracepoint, key) }
     };
-}
-
-/// A device's name, as far as it goes.
-fn c_name(name: &[u8; IFNAMSIZ]) -> &CStr {
-    CStr::from_bytes_until_nul(name).unwrap_or(c"?")
 }
 
 /// A file was bound; `offset` is that of its interface in the region.
@@ -40,21 +34,21 @@ pub(crate) fn unbind(port: &Text) {
 }
 
 /// A hardware queue was taken.
-pub(crate) fn takeover(dev: &[u8; IFNAMSIZ], transmit: bool, queue: u16) {
+pub(crate) fn takeover(dev: &Text, transmit: bool, queue: u16) {
     if enabled!(__tracepoint_takeover) {
         // SAFETY: The name ends with NUL.
         unsafe {
-            bindings::rust_do_trace_takeover(c_name(dev).as_char_ptr(), transmit, queue.into())
+            bindings::rust_do_trace_takeover(dev.as_cstr().as_char_ptr(), transmit, queue.into())
         };
     }
 }
 
 /// A hardware queue was given back.
-pub(crate) fn release(dev: &[u8; IFNAMSIZ], transmit: bool, queue: u16) {
+pub(crate) fn release(dev: &Text, transmit: bool, queue: u16) {
     if enabled!(__tracepoint_release) {
         // SAFETY: The name ends with NUL.
         unsafe {
-            bindings::rust_do_trace_release(c_name(dev).as_char_ptr(), transmit, queue.into())
+            bindings::rust_do_trace_release(dev.as_cstr().as_char_ptr(), transmit, queue.into())
         };
     }
 }

@@ -169,3 +169,13 @@ fn stack_ports() {
     assert!(PortName::parse(b"vale0:a").unwrap().to_stack().is_err());
     assert!(PortName::parse(b"eth0}1").unwrap().to_stack().is_err());
 }
+
+#[test]
+fn null_ports_have_what_fits_of_the_given_name() {
+    let text = |bytes: &[u8]| Text::of_null_port(&Text::from_bytes(bytes).unwrap());
+    assert_eq!(text(b"").as_bytes(), b"null:");
+    assert_eq!(text(b"eth0 {x").as_bytes(), b"null:eth0 {x");
+    let long = text(&[b'x'; 63]);
+    assert_eq!(long.as_bytes().len(), 63);
+    assert_eq!(long.as_bytes().get(..6), Some(&b"null:x"[..]));
+}

@@ -255,3 +255,52 @@ fn what_is_taken_counts() {
         );
     }
 }
+
+proptest! {
+    #[test]
+    fn a_private_region_serves_its_port_and_its_pipes(
+        rings in (1u16..=256, 1u16..=256),
+        slots in (2u32..=4096, 2u32..=4096),
+        extra in 0u32..1000,
+        pipes in 0u32..8,
+    ) {
+        let least = Parameters { if_num: 2, ring_size: 5 * 4096, ring_num: 4, buf_num: 4098, ..Parameters::DEFAULT };
+        let p = least.of_port(&PortDemand {
+            tx_rings: rings.0,
+            rx_rings: rings.1,
+            tx_slots: slots.0,
+            rx_slots: slots.1,
+            extra_buffers: extra,
+            pipes,
+        });
+        let layout = Layout::new(&p, 4096).unwrap();
+        // The port, and a file for each end of each pipe.
+        prop_assert!(p.if_num > 2 * pipes);
+        let (tx, rx) = (u32::from(rings.0), u32::from(rings.1));
+        let own = Demand { rings: tx + rx, slots: slots.0.max(slots.1), buffers: tx * slots.0 + rx * slots.1 + extra, buf_size: 0 };
+        let reserved = Usage { buffers: 2, ..Usage::default() };
+        prop_assert_eq!(layout.admit(&own, &reserved), Ok(()));
+        // Each end of a pipe of one ring in each direction.
+        let ends = 2 * pipes;
+        let all = Demand { rings: tx + rx + 2 * ends, buffers: own.buffers + ends * (slots.0 + slots.1), ..own };
+        prop_assert!(p.ring_num >= all.rings);
+        prop_assert!(p.buf_num >= all.buffers + 2);
+    }
+
+    #[test]
+    fn identifiers_of_regions_go_up_and_around(last in any::<u16>(), taken in prop::collection::hash_set(any::<u16>(), 0..64)) {
+        let id = next_region(last, |id| taken.contains(&id)).unwrap();
+        prop_assert!(id > GLOBAL_REGION && !taken.contains(&id));
+        let passed = id.wrapping_sub(last).wrapping_sub(1);
+        for back in 1..=passed {
+            let skipped = id.wrapping_sub(back);
+            prop_assert!(skipped <= GLOBAL_REGION || taken.contains(&skipped));
+        }
+    }
+}
+
+#[test]
+fn there_may_be_no_identifier_left() {
+    assert_eq!(None, next_region(7, |_| true));
+    assert_eq!(Some(7), next_region(7, |id| id != 7));
+}

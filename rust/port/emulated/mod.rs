@@ -20,9 +20,9 @@ mod xdp;
 
 use super::{
     host::{HostRings, HostTx},
-    kind::Kind,
+    kind::{DeviceSteps, Kind, Steps},
     nic::refused,
-    port::{Port, RingUses}, //
+    port::{device_name, Port, RingUses}, //
 };
 use crate::{
     logic::{
@@ -146,7 +146,7 @@ impl Emulated {
             round_slots(wish.clamp(MIN_SLOTS, MAX_SLOTS), 0, 1)
         };
         let slots = (slots(wish.tx_slots), slots(wish.rx_slots));
-        let port = Port::new(dev.name(rtnl), counts, slots, region)?;
+        let port = Port::new(device_name(&dev.name(rtnl)), counts, slots, region)?;
         let own = |direction| port.krings(direction).iter().filter(|kring| !kring.host);
         let mut inboxes = KVec::with_capacity(usize::from(counts.rx), GFP_CHARGED)?;
         for kring in own(Direction::Rx) {
@@ -380,8 +380,8 @@ impl Kind for EmulatedKind {
         state.opened.as_ref().map(|opened| opened.dev.clone())
     }
 
-    fn admit(&self, _fresh: RingSet, _rtnl: &Rtnl) -> Result {
-        Ok(())
+    fn steps(&self) -> Steps<'_> {
+        Steps::Device(self)
     }
 
     fn queue(&self, kring: &Kring) -> Result<Arc<dyn Queue>> {
@@ -394,14 +394,6 @@ impl Kind for EmulatedKind {
         })
     }
 
-    fn prepare(&self, fresh: RingSet, rtnl: &Rtnl) -> Result {
-        Emulated::prepare(&self.0, fresh, rtnl)
-    }
-
-    fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {
-        self.0.retire(uses, rings, rtnl);
-    }
-
     fn uses_changed(&self, uses: &RingUses) {
         let emulated = &self.0;
         emulated.capture.follow(uses, emulated.port.counts().rx);
@@ -409,14 +401,6 @@ impl Kind for EmulatedKind {
 
     fn bound(&self) {
         self.0.attach();
-    }
-
-    fn close(&self, rtnl: &Rtnl) {
-        self.0.close(rtnl);
-    }
-
-    fn end(&self, rtnl: &Rtnl) {
-        self.0.end(rtnl);
     }
 
     fn host(&self) -> Option<Arc<HostTx>> {
@@ -434,9 +418,26 @@ impl Kind for EmulatedKind {
             Some(_) => "emulated (skb)",
         })
     }
+}
 
-    fn is_taken(&self, _transmit: bool, _ring: u32) -> bool {
-        // The driver has its queues.
-        false
+impl DeviceSteps for EmulatedKind {
+    fn admit(&self, _fresh: RingSet, _rtnl: &Rtnl) -> Result {
+        Ok(())
+    }
+
+    fn prepare(&self, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        Emulated::prepare(&self.0, fresh, rtnl)
+    }
+
+    fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {
+        self.0.retire(uses, rings, rtnl);
+    }
+
+    fn close(&self, rtnl: &Rtnl) {
+        self.0.close(rtnl);
+    }
+
+    fn end(&self, rtnl: &Rtnl) {
+        self.0.end(rtnl);
     }
 }

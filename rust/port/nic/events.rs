@@ -3,7 +3,7 @@
 //! The events of a port's device.
 
 use super::{
-    super::{port::printable, registry},
+    super::registry,
     Nic,
     ReleaseReasons, //
 };
@@ -12,7 +12,7 @@ use crate::{
     nic::driver::events::{PortEvents, ReleaseReason, Vector},
     prelude::*,
     ring::kring::Kring,
-    sys::{rtnl::Rtnl, skb::SentSkb, wait}, //
+    sys::{log::Displayed, rtnl::Rtnl, skb::SentSkb, wait}, //
 };
 
 impl PortEvents for Nic {
@@ -94,7 +94,7 @@ impl Nic {
         if let Err(error) = result {
             pr_err!(
                 "{}: queues were lost and could not be taken again ({:?}): they are dead\n",
-                printable(&self.port.name()),
+                Displayed(self.port.name()),
                 error
             );
             if state.taken.is_empty() {

@@ -11,8 +11,8 @@ mod takeover;
 
 use super::{
     host::{HostRings, HostTx},
-    kind::Kind,
-    port::{each, printable, Port, RingUses}, //
+    kind::{DeviceSteps, Kind, Steps},
+    port::{device_name, each, Port, RingUses}, //
 };
 use crate::{
     bindings,
@@ -124,7 +124,7 @@ fn initial_reasons(dev: &NetDev, rtnl: &Rtnl) -> ReleaseReasons {
 /// caller.
 pub(super) fn refused(dev: &NetDev, refusal: Refusal, rtnl: &Rtnl) -> Error {
     if log::refusal_allowed() {
-        pr_err!("{}: {}\n", printable(&dev.name(rtnl)), refusal.reason);
+        pr_err!("{}: {}\n", dev.label(rtnl), refusal.reason);
     }
     refusal.errno
 }
@@ -183,7 +183,7 @@ impl Nic {
             slots(wish.tx_slots, limits.tx_slots),
             slots(wish.rx_slots, limits.rx_slots),
         );
-        let port = Port::new(dev.name(rtnl), counts, slots, region)?;
+        let port = Port::new(device_name(&dev.name(rtnl)), counts, slots, region)?;
         let (tx, rx) = (port.krings(Direction::Tx), port.krings(Direction::Rx));
         let host = HostRings::new(&port, dev, false)?;
         let idle = Idle::new()?;
@@ -299,8 +299,8 @@ impl Kind for NicKind {
         state.opened.as_ref().map(|opened| opened.dev.clone())
     }
 
-    fn admit(&self, fresh: RingSet, rtnl: &Rtnl) -> Result {
-        self.0.admit(&mut self.0.state.lock(), fresh, rtnl)
+    fn steps(&self) -> Steps<'_> {
+        Steps::Device(self)
     }
 
     fn queue(&self, kring: &Kring) -> Result<Arc<dyn Queue>> {
@@ -312,24 +312,8 @@ impl Kind for NicKind {
         }
     }
 
-    fn prepare(&self, fresh: RingSet, rtnl: &Rtnl) -> Result {
-        self.0.prepare(&self.0, fresh, rtnl)
-    }
-
-    fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {
-        self.0.retire(uses, rings, rtnl);
-    }
-
     fn uses_changed(&self, uses: &RingUses) {
         self.0.set_hosted(uses);
-    }
-
-    fn close(&self, rtnl: &Rtnl) {
-        self.0.close(rtnl);
-    }
-
-    fn end(&self, rtnl: &Rtnl) {
-        self.0.end(true, rtnl);
     }
 
     fn host(&self) -> Option<Arc<HostTx>> {
@@ -347,5 +331,27 @@ impl Kind for NicKind {
 
     fn is_taken(&self, transmit: bool, ring: u32) -> bool {
         self.0.state.lock().taken.contains(transmit, ring)
+    }
+}
+
+impl DeviceSteps for NicKind {
+    fn admit(&self, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        self.0.admit(&mut self.0.state.lock(), fresh, rtnl)
+    }
+
+    fn prepare(&self, fresh: RingSet, rtnl: &Rtnl) -> Result {
+        self.0.prepare(&self.0, fresh, rtnl)
+    }
+
+    fn retire(&self, uses: &RingUses, rings: RingSet, rtnl: &Rtnl) {
+        self.0.retire(uses, rings, rtnl);
+    }
+
+    fn close(&self, rtnl: &Rtnl) {
+        self.0.close(rtnl);
+    }
+
+    fn end(&self, rtnl: &Rtnl) {
+        self.0.end(true, rtnl);
     }
 }

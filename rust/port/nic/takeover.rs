@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Nic {
-    /// See [`Kind::admit`](crate::port::kind::Kind::admit).
+    /// See [`DeviceSteps::admit`](crate::port::kind::DeviceSteps::admit).
     pub(super) fn admit(&self, state: &mut NicState, fresh: RingSet, rtnl: &Rtnl) -> Result {
         let opened = state.opened.as_mut().ok_or(ENXIO)?;
         // Before anything is touched: a bind that is impossible must not cost anybody the link.

@@ -14,10 +14,9 @@ mod sockets;
 mod transmit;
 
 use super::{
-    host::HostTx,
-    kind::Kind,
+    kind::{DeviceSteps, Kind, Steps},
     nic::refused,
-    port::{Port, RingUses}, //
+    port::{device_name, Port, RingUses}, //
 };
 use crate::{
     logic::{
@@ -116,7 +115,7 @@ pub(super) fn open(
     };
     let slots = (slots(wish.tx_slots), slots(wish.rx_slots));
     let room = ROOM.min(region.buf_size() / 4) as u16;
-    let port = Port::new(dev.name(rtnl), counts, slots, region)?;
+    let port = Port::new(device_name(&dev.name(rtnl)), counts, slots, region)?;
     let state = State {
         dev: Some(dev.clone()),
         stack: None,
@@ -288,16 +287,8 @@ impl Kind for StackKind {
         &self.0.port
     }
 
-    fn device(&self) -> Option<NetDev> {
-        None
-    }
-
-    fn admit(&self, fresh: RingSet, _rtnl: &Rtnl) -> Result {
-        // What a connection receives goes to one ring, what it sends comes from the other.
-        if fresh.iter().count() != 2 {
-            return Err(EINVAL);
-        }
-        Ok(())
+    fn steps(&self) -> Steps<'_> {
+        Steps::Device(self)
     }
 
     fn behind(&self, kring: &Kring) -> u32 {
@@ -314,16 +305,6 @@ impl Kind for StackKind {
         })
     }
 
-    fn prepare(&self, _fresh: RingSet, rtnl: &Rtnl) -> Result {
-        StackPort::prepare(&self.0, rtnl)
-    }
-
-    fn retire(&self, _uses: &RingUses, _rings: RingSet, _rtnl: &Rtnl) {
-        self.0.retire();
-    }
-
-    fn uses_changed(&self, _uses: &RingUses) {}
-
     fn leaving(&self) {
         // The device may have gone at this moment, and somebody else be at it.
         self.0.disband.cancel();
@@ -336,18 +317,6 @@ impl Kind for StackKind {
 
     fn unregister(&self, fd: i32) -> Result {
         self.0.rings.stack()?.unregister(fd)
-    }
-
-    fn close(&self, rtnl: &Rtnl) {
-        self.0.close(rtnl);
-    }
-
-    fn end(&self, rtnl: &Rtnl) {
-        self.0.end(rtnl);
-    }
-
-    fn host(&self) -> Option<Arc<HostTx>> {
-        None
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -366,9 +335,30 @@ impl Kind for StackKind {
             ),
         }
     }
+}
 
-    fn is_taken(&self, _transmit: bool, _ring: u32) -> bool {
-        // The driver has its queues.
-        false
+impl DeviceSteps for StackKind {
+    fn admit(&self, fresh: RingSet, _rtnl: &Rtnl) -> Result {
+        // What a connection receives goes to one ring, what it sends comes from the other.
+        if fresh.iter().count() != 2 {
+            return Err(EINVAL);
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, _fresh: RingSet, rtnl: &Rtnl) -> Result {
+        StackPort::prepare(&self.0, rtnl)
+    }
+
+    fn retire(&self, _uses: &RingUses, _rings: RingSet, _rtnl: &Rtnl) {
+        self.0.retire();
+    }
+
+    fn close(&self, rtnl: &Rtnl) {
+        self.0.close(rtnl);
+    }
+
+    fn end(&self, rtnl: &Rtnl) {
+        self.0.end(rtnl);
     }
 }

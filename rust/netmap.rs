@@ -78,6 +78,7 @@ struct Netmap {
     _notifiers: nic::driver::events::Notifiers,
     _emulated: port::emulated::events::Notifier,
     _stack: port::stack::events::Notifier,
+    _pipes: port::pipe::events::Notifier,
 }
 
 impl kernel::InPlaceModule for Netmap {
@@ -93,6 +94,7 @@ impl kernel::InPlaceModule for Netmap {
             _emulated: unsafe { port::emulated::events::Notifier::register() }?,
             // SAFETY: As above.
             _stack: unsafe { port::stack::events::Notifier::register() }?,
+            _pipes: port::pipe::events::Notifier::register()?,
             device <- dev::CharDevice::register(),
         })
     }

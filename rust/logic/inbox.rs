@@ -53,6 +53,25 @@ impl Halves {
         }
     }
 
+    /// The producer's half of a ring that is filled from a transmit ring of the same size, slot by slot: what the latter has sent says
+    /// where the producer stands, and what its program was told is free what was released when it was told. There is no other producer.
+    #[inline]
+    pub fn resume(&self, transmit: &Cursors) -> Producer {
+        let num_slots = transmit.num_slots();
+        // INVARIANT: These are cursors of a ring of that size.
+        Producer {
+            num_slots,
+            hwtail: transmit.hwcur(),
+            released: next(transmit.hwtail(), num_slots),
+        }
+    }
+
+    /// How far slots are released, at a glance.
+    #[inline]
+    pub fn released(&self) -> u32 {
+        self.released.load(Ordering::Acquire)
+    }
+
     /// The consumer has taken back what the program released: the slots before `hwcur` are the producer's, all but one.
     #[inline]
     pub fn release(&self, hwcur: u32) {

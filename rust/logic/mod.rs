@@ -25,6 +25,7 @@ pub mod options;
 pub mod owner;
 pub mod packets;
 pub mod payload;
+pub mod pipe;
 pub mod pools;
 pub mod request;
 pub mod rewind;
@@ -34,5 +35,5 @@ pub mod runs;
 pub mod selection;
 pub mod slot;
 
-// What `busy` and `inbox` are made of; their tests have a model checker's in place of these.
+// What `busy`, `inbox` and `pipe` are made of; their tests have a model checker's in place of these.
 use crate::atomic;

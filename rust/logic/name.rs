@@ -56,7 +56,7 @@ impl Text {
     }
 
     /// The text followed by `bytes`.
-    fn with(mut self, bytes: &[u8]) -> Result<Self, NameFault> {
+    pub fn with(mut self, bytes: &[u8]) -> Result<Self, NameFault> {
         let used = self.as_bytes().len();
         let room = match self.0.get_mut(used..) {
             Some([room @ .., _]) => room,

@@ -72,7 +72,6 @@ impl Regions {
         self.make(GLOBAL_REGION, &global_parameters(), None)
     }
 
-    #[expect(dead_code, reason = "for ports that are still to come")]
     /// A new region for a port of a network namespace, large enough for it. `EINVAL` if a parameter is impossible; `ENOMEM`.
     pub(crate) fn private(&mut self, port: &PortDemand, net: NetNs) -> Result<Arc<Region>> {
         let id = next_region(self.last, |id| self.find(id).is_some()).ok_or(ENOMEM)?;

@@ -90,9 +90,7 @@ pub(super) fn bind(
         .admit(fresh)
         .and_then(|()| {
             for (direction, ring) in each(fresh) {
-                let kring = port.kring(direction, ring).ok_or(EINVAL)?;
-                let behind = kind.behind(kring);
-                port.attach(uses, (direction, ring), &group, kind.queue(kring)?, behind)?;
+                kind.attach(uses, (direction, ring), &group)?;
             }
             steps.prepare(fresh)
         })
@@ -105,7 +103,7 @@ pub(super) fn bind(
         }
         Err(error) => {
             steps.retire(uses, fresh);
-            port.detach(uses, fresh);
+            kind.detach(uses, fresh);
             port.region().leave(&group, 0);
             Err(error)
         }
@@ -201,7 +199,7 @@ pub(super) fn unbind(binding: &Binding, steps: LockedSteps<'_>) {
     kind.uses_changed(uses);
     binding.subscription.end(binding.listeners());
     steps.retire(uses, last);
-    port.detach(uses, last);
+    kind.detach(uses, last);
     port.region().leave(&binding.group, binding.extra);
     port.region().free_interface(&binding.interface);
 }

@@ -4,12 +4,17 @@
 
 use super::{
     host::HostTx,
+    pipe::Pipe,
     port::{Port, RingUses}, //
 };
 use crate::{
     logic::{name::Text, ringset::RingSet},
+    mem::Group,
     prelude::*,
-    ring::{kring::Kring, queue::Queue},
+    ring::{
+        kring::Kring,
+        queue::{Direction, Queue}, //
+    },
     sys::{net_ns::NetNs, netdev::NetDev, rtnl::Rtnl}, //
 };
 use core::fmt;
@@ -32,6 +37,11 @@ pub(crate) trait Kind: Send + Sync {
         false
     }
 
+    /// What it is an end of, if it is one of a pipe.
+    fn pipe(&self) -> Option<&Arc<Pipe>> {
+        None
+    }
+
     /// What is done as bindings come and go.
     fn steps(&self) -> Steps<'_>;
 
@@ -40,8 +50,28 @@ pub(crate) trait Kind: Send + Sync {
         0
     }
 
-    /// What stands behind a ring when its memory is there.
-    fn queue(&self, kring: &Kring) -> Result<Arc<dyn Queue>>;
+    /// What stands behind a ring when its memory is there. `EOPNOTSUPP` if it has another way to [`Kind::attach`] rings.
+    fn queue(&self, _kring: &Kring) -> Result<Arc<dyn Queue>> {
+        Err(EOPNOTSUPP)
+    }
+
+    /// Gives a ring that has no user memory, whose owner `group` is, and a queue. It is stopped.
+    fn attach(
+        &self,
+        uses: &mut RingUses,
+        (direction, ring): (Direction, u32),
+        group: &Arc<Group>,
+    ) -> Result {
+        let port = self.port();
+        let kring = port.kring(direction, ring).ok_or(EINVAL)?;
+        let (queue, behind) = (self.queue(kring)?, self.behind(kring));
+        port.attach(uses, (direction, ring), group, queue, behind)
+    }
+
+    /// The opposite of [`Kind::attach`]: the rings have no user, and are stopped.
+    fn detach(&self, uses: &mut RingUses, rings: RingSet) {
+        self.port().detach(uses, rings);
+    }
 
     /// A file has bound rings, or is about to let go of some; `uses` is up to date already.
     fn uses_changed(&self, _uses: &RingUses) {}

@@ -9,6 +9,7 @@ mod host;
 mod kind;
 mod nic;
 mod null;
+pub(crate) mod pipe;
 #[expect(
     clippy::module_inception,
     reason = "what every port has is a port, and so is the folder of all kinds"

@@ -52,7 +52,15 @@ pub(crate) struct RingUses {
 struct RingUse {
     users: u32,
     exclusive: bool,
-    memory: Option<RingMemory>,
+    place: Option<Place>,
+}
+
+/// Where a ring in use is.
+enum Place {
+    /// In memory that goes with its last user.
+    Own(RingMemory),
+    /// At this offset of the region, in memory that its kind of port keeps.
+    Kept(u64),
 }
 
 /// The name of a port that has that of its device, which ends with a NUL.
@@ -180,9 +188,9 @@ impl Port {
         *self.name.lock()
     }
 
-    /// Gives the port the other name of its device.
-    pub(super) fn rename(&self, name: &[u8; IFNAMSIZ]) {
-        *self.name.lock() = device_name(name);
+    /// Gives the port another name.
+    pub(super) fn rename(&self, name: Text) {
+        *self.name.lock() = name;
     }
 
     /// Whether nothing is bound.
@@ -265,6 +273,19 @@ impl Port {
         base: Arc<dyn Queue>,
         behind: u32,
     ) -> Result {
+        let memory = self.new_ring((direction, ring), group, base, behind)?;
+        uses.ring_mut(direction, ring).ok_or(EINVAL)?.place = Some(Place::Own(memory));
+        Ok(())
+    }
+
+    /// The memory of a ring that has none, which it is given with `base` to move its packets, as [`Port::attach`] does. It is stopped.
+    pub(super) fn new_ring(
+        &self,
+        (direction, ring): (Direction, u32),
+        group: &Arc<Group>,
+        base: Arc<dyn Queue>,
+        behind: u32,
+    ) -> Result<RingMemory> {
         let kring = self.kring(direction, ring).ok_or(EINVAL)?;
         let (slots, cursors) = match direction {
             Direction::Tx => (self.slots.0, Cursors::transmit(self.slots.0)),
@@ -285,22 +306,25 @@ impl Port {
         kring.stop().replace(Some(Attached { inner, base }));
         // All files that had the ring when it died have closed it.
         kring.revive();
-        uses.ring_mut(direction, ring).ok_or(EINVAL)?.memory = Some(memory);
-        Ok(())
+        Ok(memory)
+    }
+
+    /// The opposite of [`Port::new_ring`]. Whatever its queue leads to is not used any more.
+    pub(super) fn free_ring(&self, (direction, ring): (Direction, u32), memory: RingMemory) {
+        if let Some(kring) = self.kring(direction, ring) {
+            drop(kring.stop().replace(None));
+        }
+        self.region.free_ring(memory);
     }
 
     /// Takes queue and memory from rings that have no user. They are stopped.
     pub(super) fn detach(&self, uses: &mut RingUses, rings: RingSet) {
         for (direction, ring) in each(rings) {
-            let Some(kring) = self.kring(direction, ring) else {
-                continue;
-            };
-            drop(kring.stop().replace(None));
-            if let Some(memory) = uses
+            let place = uses
                 .ring_mut(direction, ring)
-                .and_then(|ring| ring.memory.take())
-            {
-                self.region.free_ring(memory);
+                .and_then(|ring| ring.place.take());
+            if let Some(Place::Own(memory)) = place {
+                self.free_ring((direction, ring), memory);
             }
         }
     }
@@ -360,7 +384,17 @@ impl RingUses {
 
     /// Where in the region the ring's memory is, if it has some.
     pub(super) fn offset(&self, direction: Direction, ring: u32) -> Option<u64> {
-        Some(self.ring(direction, ring)?.memory.as_ref()?.offset)
+        match self.ring(direction, ring)?.place.as_ref()? {
+            Place::Own(memory) => Some(memory.offset),
+            Place::Kept(offset) => Some(*offset),
+        }
+    }
+
+    /// The ring is in memory at this offset that its kind keeps; or it has none any more, if [`None`].
+    pub(super) fn set_offset(&mut self, direction: Direction, ring: u32, offset: Option<u64>) {
+        if let Some(ring) = self.ring_mut(direction, ring) {
+            ring.place = offset.map(Place::Kept);
+        }
     }
 
     /// How many files are bound to the port.

@@ -5,9 +5,13 @@
 //! The registry's mutex is held while ports come and go, and while anything is bound or unbound. Outside of it is the
 //! RTNL mutex, see the lock order in the crate's description.
 
-use super::{kind::Kind, port::Port};
+use super::{
+    kind::Kind,
+    pipe::{self, Parent, Pipe},
+    port::Port, //
+};
 use crate::{
-    logic::name::Text,
+    logic::name::{Pipe as PipeName, PipeEnd, Text},
     mem::{Region, Regions},
     prelude::*,
     sys::{net_ns::NetNs, netdev::NetDev}, //
@@ -70,6 +74,45 @@ impl Registry {
             .iter()
             .find(|kind| kind.is_named(name, net))
             .cloned()
+    }
+
+    /// The pipes on `parent` of which an end is bound, each of them once for such an end.
+    pub(super) fn pipes(&self, parent: Parent) -> impl Iterator<Item = &Arc<Pipe>> {
+        self.ports
+            .iter()
+            .filter_map(|kind| kind.pipe())
+            .filter(move |pipe| pipe.parent() == parent)
+    }
+
+    /// One of these.
+    pub(super) fn first_pipe(&self, parent: Parent) -> Option<Arc<Pipe>> {
+        self.pipes(parent).next().cloned()
+    }
+
+    /// Their region.
+    pub(super) fn pipes_region(&self, parent: Parent) -> Option<Arc<Region>> {
+        let pipe = self.first_pipe(parent)?;
+        Some(pipe.port(PipeEnd::Master).region().clone())
+    }
+
+    /// The end of this name of a pipe on `parent`, if the pipe is there. If the end is not bound it is entered.
+    pub(super) fn find_end(
+        &mut self,
+        parent: Parent,
+        name: &PipeName,
+    ) -> Result<Option<Arc<dyn Kind>>> {
+        let pipe = self.pipes(parent).find(|pipe| pipe.is(parent, &name.id));
+        let Some(pipe) = pipe.cloned() else {
+            return Ok(None);
+        };
+        let port = pipe.port(name.end);
+        let is_end = |kind: &&Arc<dyn Kind>| Arc::ptr_eq(kind.port(), port);
+        if let Some(kind) = self.ports.iter().find(is_end) {
+            return Ok(Some(kind.clone()));
+        }
+        let kind = pipe::end_of(&pipe, name.end)?;
+        self.insert(kind.clone())?;
+        Ok(Some(kind))
     }
 
     /// Makes room for a port.

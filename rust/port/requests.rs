@@ -8,6 +8,8 @@ use super::{
     kind::{Kind, LockedSteps, Steps},
     nic,
     null,
+    pipe::{self, Parent},
+    port::device_name,
     registry::{self, Registry},
     stack, //
 };
@@ -66,41 +68,101 @@ fn check_sharing(id: u16) -> Result {
     NetNs::check_admin()
 }
 
-/// The port of a device, made if there is none; of a stack port always another one.
+/// The port of a device, or the end of a pipe on it, made if there is none; of a stack port always another one. With `tell`, the log says
+/// why a port is not native.
 fn port_of(
     registry: &mut Registry,
     dev: &NetDev,
     request: &BindRequest,
     net: NetNs,
+    tell: bool,
     rtnl: &Rtnl,
 ) -> Result<Arc<dyn Kind>> {
-    let is_stack = request.port.is_some_and(|port| port.kind == Base::Stack);
-    if let Some(kind) = registry.find(dev).filter(|_| !is_stack) {
-        if !kind.port().is_dead() {
-            return Ok(kind);
-        }
-        // Its users have been told, and keep it until they close it; the device is free for a new port.
-        kind.steps().with(rtnl).end();
-        registry.remove(kind.port());
-    }
     registry.reserve()?;
-    let region = region_of(registry, request.mem_id, net)?;
-    let opened = if is_stack {
-        stack::open(dev, &request.geometry, region, rtnl)
-    } else {
-        open(dev, &request.geometry, region, true, rtnl)
+    let kind = match request.port {
+        Some(port) if port.kind == Base::Stack => {
+            let region = region_of(registry, request.mem_id, net)?;
+            stack::open(dev, &request.geometry, region, rtnl)
+        }
+        Some(PortName {
+            pipe: Some(name), ..
+        }) => {
+            let parent = Parent::device(dev);
+            if let Some(kind) = registry.find_end(parent, &name)? {
+                return Ok(kind);
+            }
+            let base = pipe_base(registry, dev, request, net, rtnl);
+            base.and_then(|base| pipe::open(base, &name, &request.geometry))
+        }
+        _ => {
+            if let Some(kind) = registry.find(dev) {
+                if !kind.port().is_dead() {
+                    return Ok(kind);
+                }
+                // Its users have been told, and keep it until they close it; the device is free for a new port.
+                kind.steps().with(rtnl).end();
+                registry.remove(kind.port());
+            }
+            let region = device_region(registry, dev, request.mem_id, net)?;
+            open(dev, &request.geometry, region, tell, rtnl)
+        }
     };
-    let kind = opened.inspect_err(|_| registry.trim())?;
+    let kind = kind.inspect_err(|_| registry.trim())?;
     registry.insert(kind.clone())?;
     Ok(kind)
 }
 
-/// The region for the port of a device: the one that the request names, or the global one.
+/// The region that a request names, or the global one.
 fn region_of(registry: &mut Registry, id: u16, net: NetNs) -> Result<Arc<Region>> {
     match registry.regions.named(id, net)? {
         Some(region) => Ok(region),
         None => registry.regions.global(),
     }
+}
+
+/// The region for the port of a device: the one that a request names or, so that buffers can be exchanged, that of pipes on the device; or
+/// the global one.
+fn device_region(
+    registry: &mut Registry,
+    dev: &NetDev,
+    id: u16,
+    net: NetNs,
+) -> Result<Arc<Region>> {
+    let of_pipes = registry.pipes_region(Parent::device(dev));
+    match (registry.regions.named(id, net)?, of_pipes) {
+        (Some(region), _) | (None, Some(region)) => Ok(region),
+        (None, None) => registry.regions.global(),
+    }
+}
+
+/// What a new pipe on a device takes from its port: the region, and the slots of its rings. If it has none, the latter are those that one
+/// would have.
+fn pipe_base(
+    registry: &mut Registry,
+    dev: &NetDev,
+    request: &BindRequest,
+    net: NetNs,
+    rtnl: &Rtnl,
+) -> Result<pipe::Base> {
+    let bound = registry.find(dev).filter(|kind| !kind.port().is_dead());
+    let port = match bound {
+        Some(kind) => kind.port().clone(),
+        None => {
+            let region = device_region(registry, dev, request.mem_id, net)?;
+            let kind = open(dev, &Geometry::default(), region, false, rtnl)?;
+            kind.steps().with(rtnl).close();
+            kind.port().clone()
+        }
+    };
+    let region = registry
+        .pipes_region(Parent::device(dev))
+        .unwrap_or_else(|| port.region().clone());
+    Ok(pipe::Base {
+        parent: Parent::device(dev),
+        name: device_name(&dev.name(rtnl)),
+        slots: port.slots(),
+        region,
+    })
 }
 
 /// The port of a name without a device, made if there is none.
@@ -109,25 +171,51 @@ fn bare_port_of(
     request: &BindRequest,
     net: NetNs,
 ) -> Result<Arc<dyn Kind>> {
-    if let Some(port) = &request.port {
-        let name = port.text().map_err(|_| ENXIO)?;
-        if let Some(kind) = registry.find_named(&name, net) {
-            return Ok(kind);
-        }
-    }
     registry.reserve()?;
-    let kind = open_bare(registry, request, net).inspect_err(|_| registry.trim())?;
+    let kind = match &request.port {
+        None => {
+            // A null port is in a region that there is already.
+            let region = registry.regions.named(request.mem_id, net)?;
+            null::open(request, region.ok_or(EINVAL)?)
+        }
+        Some(PortName {
+            kind: Base::Nic,
+            base,
+            pipe: Some(name),
+        }) => {
+            let parent = Parent::Named(net, *base);
+            if let Some(kind) = registry.find_end(parent, name)? {
+                return Ok(kind);
+            }
+            let region = match registry.pipes_region(parent) {
+                Some(region) => Ok(region),
+                None => match registry.regions.named(request.mem_id, net)? {
+                    Some(region) => Ok(region),
+                    None => {
+                        let demand = pipe::demand(&request.geometry, request.extra_bufs);
+                        registry.regions.private(&demand, net)
+                    }
+                },
+            };
+            let base = region.map(|region| pipe::Base {
+                parent,
+                name: *base,
+                slots: pipe::usual_slots(),
+                region,
+            });
+            base.and_then(|base| pipe::open(base, name, &request.geometry))
+        }
+        Some(port) => {
+            let name = port.text().map_err(|_| ENXIO)?;
+            match registry.find_named(&name, net) {
+                Some(kind) => return Ok(kind),
+                None => Err(EOPNOTSUPP),
+            }
+        }
+    };
+    let kind = kind.inspect_err(|_| registry.trim())?;
     registry.insert(kind.clone())?;
     Ok(kind)
-}
-
-/// A port without a device that does not exist, with no ring in use. A null port is in a region that there is already.
-fn open_bare(registry: &mut Registry, request: &BindRequest, net: NetNs) -> Result<Arc<dyn Kind>> {
-    let region = registry.regions.named(request.mem_id, net)?;
-    match &request.port {
-        None => null::open(request, region.ok_or(EINVAL)?),
-        Some(_) => Err(EOPNOTSUPP),
-    }
 }
 
 /// A port of a device that has none, with no ring in use: of the kind that the parameter `admode` says. If it is emulated because
@@ -155,11 +243,14 @@ fn open(
     emulated::open(dev, wish, region, rtnl)
 }
 
-/// The root of a name, in the network namespace of the caller. `ENXIO` if it is to be a device that does not exist.
+/// The root of a name, in the network namespace of the caller. `ENXIO` if it is to be a device that does not exist; pipes need none.
 fn root_of(port: Option<&PortName>) -> Result<Root> {
     match port {
-        Some(port) if port.pipe.is_some() => Err(EOPNOTSUPP),
-        Some(port) if port.switch().is_none() => Ok(Root::Device(device(&port.base)?)),
+        Some(port) if port.switch().is_none() => match device(&port.base) {
+            Ok(dev) => Ok(Root::Device(dev)),
+            Err(_) if port.pipe.is_some() => Ok(Root::Bare),
+            Err(error) => Err(error),
+        },
         _ => Ok(Root::Bare),
     }
 }
@@ -228,7 +319,7 @@ fn bind_locked(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Bindi
             let _awake = keep_awake(&dev)?;
             let rtnl = lock_for(&dev)?;
             let mut registry = registry::lock();
-            let kind = port_of(&mut registry, &dev, request, net, &rtnl)?;
+            let kind = port_of(&mut registry, &dev, request, net, true, &rtnl)?;
             bind_rings(
                 &mut registry,
                 &kind,
@@ -311,55 +402,15 @@ pub(crate) fn port_info(request: &InfoRequest) -> Result<Reply> {
         registry.trim();
         return Ok(describe(&region));
     };
-    match root_of(Some(port))? {
-        Root::Device(dev) => {
-            let _awake = keep_awake(&dev)?;
-            let rtnl = lock_for(&dev)?;
-            let mut registry = registry::lock();
-            let stack = port.kind == Base::Stack;
-            if let Some(kind) = registry
-                .find(&dev)
-                .filter(|kind| !stack && !kind.port().is_dead())
-            {
-                return Ok(kind.port().reply());
-            }
-            let region = region_of(&mut registry, request.mem_id, net)?;
-            let opened = if stack {
-                stack::open(&dev, &request.geometry, region, &rtnl)
-            } else {
-                open(&dev, &request.geometry, region, false, &rtnl)
-            };
-            let reply = opened.map(|kind| {
-                kind.steps().with(&rtnl).close();
-                kind.port().reply()
-            });
-            registry.trim();
-            reply
-        }
-        Root::Bare => Ok(look(&bind_request(port, request.geometry, request.mem_id), net)?.0),
-    }
+    Ok(look(&bind_request(port, request.geometry, request.mem_id), net)?.0)
 }
 
 /// Describes the pools of a port's region. Errors as [`bind`].
 pub(crate) fn pools_info(request: &PoolsRequest) -> Result<abi::PoolsInfo> {
     let net = NetNs::current();
     check_region(request.mem_id, net)?;
-    let region = match root_of(Some(&request.port))? {
-        Root::Device(dev) => {
-            dev.check_admin(&Rtnl::lock())?;
-            let mut registry = registry::lock();
-            let region = match registry.find(&dev) {
-                Some(kind) => kind.port().region().clone(),
-                None => region_of(&mut registry, request.mem_id, net)?,
-            };
-            registry.trim();
-            region
-        }
-        Root::Bare => {
-            let request = bind_request(&request.port, Geometry::default(), request.mem_id);
-            look(&request, net)?.1
-        }
-    };
+    let request = bind_request(&request.port, Geometry::default(), request.mem_id);
+    let (_, region) = look(&request, net)?;
     Ok(region.layout().to_pools_info(region.id()))
 }
 
@@ -376,16 +427,36 @@ fn bind_request(port: &PortName, geometry: Geometry, mem_id: u16) -> BindRequest
     }
 }
 
-/// Looks at the port without a device that a bind would get, which is made for it if there is none.
+/// Looks at the port that a bind would get, which is made for it if there is none.
 fn look(request: &BindRequest, net: NetNs) -> Result<(Reply, Arc<Region>)> {
-    check_sharing(request.mem_id)?;
-    let mut registry = registry::lock();
-    let kind = bare_port_of(&mut registry, request, net)?;
+    match root_of(request.port.as_ref())? {
+        Root::Device(dev) => {
+            let _awake = keep_awake(&dev)?;
+            let rtnl = lock_for(&dev)?;
+            let mut registry = registry::lock();
+            let kind = port_of(&mut registry, &dev, request, net, false, &rtnl)?;
+            Ok(see(&mut registry, &kind, kind.steps().with(&rtnl)))
+        }
+        Root::Bare => {
+            check_sharing(request.mem_id)?;
+            let mut registry = registry::lock();
+            let kind = bare_port_of(&mut registry, request, net)?;
+            Ok(see(&mut registry, &kind, kind.steps().bare()?))
+        }
+    }
+}
+
+/// What there is to say of a port, which goes if nothing is bound.
+fn see(
+    registry: &mut Registry,
+    kind: &Arc<dyn Kind>,
+    steps: LockedSteps<'_>,
+) -> (Reply, Arc<Region>) {
     let port = kind.port();
     let found = (port.reply(), port.region().clone());
     if port.is_unused() {
-        kind.steps().bare()?.close();
+        steps.close();
         registry.remove(port);
     }
-    Ok(found)
+    found
 }

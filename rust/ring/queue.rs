@@ -72,6 +72,13 @@ pub trait Queue: Send + Sync {
     fn has_news(&self, _held: &Inner) -> bool {
         true
     }
+
+    /// The buffer that the kernel last saw or put in the slot `index`, which it has again after the program wrote one that nobody has.
+    ///
+    /// Runs with the kring's busy flag held.
+    fn known(&self, held: &Inner, index: u32) -> Option<u32> {
+        held.shadow.get(index as usize).copied()
+    }
 }
 
 /// What the holder of the busy flag owns of a kring.

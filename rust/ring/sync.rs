@@ -138,7 +138,7 @@ fn run<const TX: bool>(
         }
         Err(fault) => {
             let fault = Impossible::Cursor(fault);
-            return Err(reinit::<TX>(label, kring, inner, (head, cur), fault));
+            return Err(reinit::<TX>(label, kring, attached, (head, cur), fault));
         }
     };
     released.before_sync(kring, inner, &span);
@@ -165,7 +165,7 @@ fn run<const TX: bool>(
         }
         Err(SyncError::BadRing { at }) => {
             let fault = Impossible::Slot(at);
-            Err(reinit::<TX>(label, kring, inner, (head, cur), fault))
+            Err(reinit::<TX>(label, kring, attached, (head, cur), fault))
         }
         Err(SyncError::Gone) => Err(Failure::Gone),
     }
@@ -246,13 +246,17 @@ impl fmt::Display for Impossible {
 fn reinit<const TX: bool>(
     label: &Text,
     kring: &Kring,
-    inner: &mut Inner,
+    attached: &mut Attached,
     seen: (u32, u32),
     fault: Impossible,
 ) -> Failure {
+    let Attached { inner, base } = attached;
     kring.counters.reinits.fetch_add(1, Ordering::Relaxed);
     let region = &inner.region;
-    for (index, &known) in (0u32..inner.ring.num_slots()).zip(inner.shadow.iter()) {
+    for index in 0..inner.ring.num_slots() {
+        let Some(known) = base.known(inner, index) else {
+            continue;
+        };
         // SAFETY: The index is below the number of slots.
         let raw = unsafe { inner.ring.read(index) };
         let mut slot = Slot::from_raw(raw);

@@ -5,7 +5,11 @@
 //! Each comes with the RTNL mutex held, and some while a port is bound, whose mutexes are held then: so ports are found by a table
 //! of its own, and only a device that goes away takes the registry's mutex.
 
-use super::{super::registry, xdp, Emulated};
+use super::{
+    super::{port::device_name, registry},
+    xdp,
+    Emulated, //
+};
 use crate::{
     bindings,
     prelude::*,
@@ -60,7 +64,7 @@ fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
             emulated.port.own_krings().for_each(|kring| kring.wake());
         }
         NetdevEvent::GoingDown => emulated.port.own_krings().for_each(|kring| kring.wake()),
-        NetdevEvent::ChangeName => emulated.port.rename(&dev.name(rtnl)),
+        NetdevEvent::ChangeName => emulated.port.rename(device_name(&dev.name(rtnl))),
         NetdevEvent::Features => {
             emulated.offloads.changed(&dev, rtnl);
             emulated.tags.changed(&dev, rtnl);

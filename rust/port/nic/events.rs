@@ -3,7 +3,7 @@
 //! The events of a port's device.
 
 use super::{
-    super::registry,
+    super::{port::device_name, registry},
     Nic,
     ReleaseReasons, //
 };
@@ -64,7 +64,7 @@ impl PortEvents for Nic {
     }
 
     fn renamed(&self, _rtnl: &Rtnl, name: &[u8; abi::IFNAMSIZ]) {
-        self.port.rename(name);
+        self.port.rename(device_name(name));
     }
 
     fn gone(&self, rtnl: &Rtnl) {

@@ -4,7 +4,10 @@
 //!
 //! Each comes with the RTNL mutex held, and only a device that goes away takes the registry's mutex.
 
-use super::{super::registry, StackPort};
+use super::{
+    super::{port::device_name, registry},
+    StackPort, //
+};
 use crate::{
     bindings,
     prelude::*,
@@ -56,7 +59,7 @@ fn on_netdev(event: NetdevEvent, dev: *mut bindings::net_device, rtnl: &Rtnl) {
         NetdevEvent::ChangeName => {
             let mut skip = 0;
             while let Some((dev, stack)) = find(dev, skip) {
-                stack.port.rename(&dev.name(rtnl));
+                stack.port.rename(device_name(&dev.name(rtnl)));
                 skip += 1;
             }
         }

@@ -19,6 +19,8 @@ const DRAIN_LIMIT: u64 = 5_000_000_000;
 pub struct Rings {
     ports: Vec<Port>,
     turns: Turns,
+    /// Whether a frame that was synced has left though its slot is not free: the other end of a pipe has it.
+    leaves_at_once: bool,
 }
 
 /// Whose turn it is.
@@ -64,7 +66,11 @@ impl Rings {
             queues: queues.into(),
             batch: batch.into(),
         };
-        Ok(Rings { ports, turns })
+        Ok(Rings {
+            ports,
+            turns,
+            leaves_at_once: name.contains(['{', '}']),
+        })
     }
 }
 
@@ -123,6 +129,9 @@ impl Sender for Rings {
     }
 
     fn finish(&mut self) -> io::Result<()> {
+        if self.leaves_at_once {
+            return Ok(());
+        }
         let start = clock::now();
         for port in &mut self.ports {
             let (binding, tx, _) = port.split();

@@ -8,7 +8,7 @@ macro_rules! seeds {
 }
 
 /// Their names and texts; all of `corpus/`.
-pub const SEEDS: [(&str, &str); 18] = seeds! {
-    "bad_cursors" "emulated" "exchange" "extra" "forward" "fragments" "host" "legacy" "one_ring" "options" "requests" "scribble"
-    "shared_file" "small_pools" "stack" "stack_ends" "stack_scribble" "two_threads"
+pub const SEEDS: [(&str, &str); 20] = seeds! {
+    "bad_cursors" "emulated" "exchange" "extra" "forward" "fragments" "host" "legacy" "one_ring" "options" "pipe" "pipe_scribble" "requests"
+    "scribble" "shared_file" "small_pools" "stack" "stack_ends" "stack_scribble" "two_threads"
 };

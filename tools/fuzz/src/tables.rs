@@ -13,7 +13,7 @@ pub enum Name {
 }
 
 /// The kinds of ports.
-pub static PORTS: [Row<Name>; 19] = [
+pub static PORTS: [Row<Name>; 21] = [
     row("nic", Name::Text("%")),
     row("stack", Name::Text("stack:nmfuzz0")),
     row("stack_numbered", Name::Text("stack:0+%")),
@@ -23,6 +23,8 @@ pub static PORTS: [Row<Name>; 19] = [
     row("pipe_slave", Name::Text("%}1")),
     row("pipe_named", Name::Text("%{a")),
     row("pipe_of_nothing", Name::Text("{")),
+    row("pipe_on_nothing", Name::Text("nmfuzz{1")),
+    row("pipe_on_nothing_slave", Name::Text("nmfuzz}1")),
     row("vale", Name::Text("vale0:p")),
     row("vale_nic", Name::Text("vale0:%")),
     row("vale_pipe", Name::Text("vale1:p{3")),

@@ -10,6 +10,7 @@ use super::{
     atomic::{AtomicU32, AtomicU64, Ordering},
     errno, //
 };
+use core::ops::Deref;
 
 /// Bytes of the two addresses, with which a frame begins.
 pub const ADDRESSES: u32 = 12;
@@ -119,10 +120,10 @@ pub const fn table_size(addresses: u32) -> u32 {
     clamped.next_power_of_two()
 }
 
-impl<E: AsRef<[Entry]>> ForwardingTable<E> {
+impl<E: Deref<Target = [Entry]>> ForwardingTable<E> {
     /// An empty table. [`None`] if the number of entries is not one of [`table_size`].
     pub fn new(entries: E, ageing: u32) -> Option<Self> {
-        let count = entries.as_ref().len();
+        let count = entries.len();
         if !count.is_power_of_two() || count < MIN_ADDRESSES as usize {
             return None;
         }
@@ -143,7 +144,6 @@ impl<E: AsRef<[Entry]>> ForwardingTable<E> {
         let first = number.wrapping_mul(WAYS);
         // By the type's invariant they are there.
         self.entries
-            .as_ref()
             .get(first..first.wrapping_add(WAYS))
             .unwrap_or(&[])
     }
@@ -209,7 +209,7 @@ impl<E: AsRef<[Entry]>> ForwardingTable<E> {
 
     /// Forgets what was seen at a port. Nobody sends from it any more.
     pub fn forget(&self, port: u8) {
-        for entry in self.entries.as_ref() {
+        for entry in self.entries.iter() {
             let word = entry.word.load(Ordering::Relaxed);
             if port_of(word) == Some(port) {
                 // It may have been learnt at another port meanwhile.

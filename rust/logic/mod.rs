@@ -34,6 +34,7 @@ pub mod ringset;
 pub mod runs;
 pub mod selection;
 pub mod slot;
+pub mod switching;
 
 // What `busy`, `inbox` and `pipe` are made of; their tests have a model checker's in place of these.
 use crate::atomic;

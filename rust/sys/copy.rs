@@ -2,6 +2,7 @@
 
 //! Copies of frames between buffers and the stack's packets.
 
+use crate::bindings;
 use core::arch::asm;
 
 /// Up to this many bytes are copied word by word.
@@ -114,4 +115,11 @@ unsafe fn copy_one<T: Copy>(from: *const u8, to: *mut u8) {
         to.cast::<T>()
             .write_unaligned(from.cast::<T>().read_unaligned())
     };
+}
+
+/// Waits until memory of the calling program can be read, which may take as long as the program likes; false if it cannot. With no lock
+/// held.
+pub(crate) fn wait_for(address: u64, len: u16) -> bool {
+    // SAFETY: The function takes any address, and may sleep here.
+    unsafe { bindings::netmap_fault_in(address, len.into()) }
 }

@@ -140,8 +140,11 @@ impl<E: Deref<Target = [Entry]>> ForwardingTable<E> {
     #[inline]
     fn set(&self, address: u64) -> &[Entry] {
         let hash = address.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let number = hash.wrapping_shr(u64::BITS.wrapping_sub(self.bits)) as usize;
-        let first = number.wrapping_mul(WAYS);
+        // The high half is the better one.
+        let [.., a, b, c, d] = hash.to_le_bytes();
+        let high = u32::from_le_bytes([a, b, c, d]);
+        let number = high.wrapping_shr(u32::BITS.wrapping_sub(self.bits));
+        let first = (number as usize).wrapping_mul(WAYS);
         // By the type's invariant they are there.
         self.entries
             .get(first..first.wrapping_add(WAYS))

@@ -99,10 +99,10 @@ fn ageing() {
 fn collisions_are_rare() {
     let table = table(300);
     for number in 0..128u64 {
-        table.learn(2 | number << 40, number as u8, 0);
+        table.learn(2 | (number << 40), number as u8, 0);
     }
     for number in 0..128u64 {
-        assert_eq!(table.find(2 | number << 40, 0), Some(number as u8));
+        assert_eq!(table.find(2 | (number << 40), 0), Some(number as u8));
     }
 }
 

@@ -11,7 +11,7 @@ fn book(parts: &[&[u8]]) -> u16 {
     let all: Vec<u8> = parts.concat();
     let mut sum = 0u32;
     for word in all.chunks(2) {
-        sum += u32::from(word[0]) << 8 | u32::from(*word.get(1).unwrap_or(&0));
+        sum += (u32::from(word[0]) << 8) | u32::from(*word.get(1).unwrap_or(&0));
         sum = (sum & 0xffff) + (sum >> 16);
     }
     !(sum as u16)
@@ -152,7 +152,7 @@ impl Sent {
         assert!(segment.len() <= FRAME as usize + 4 * self.tags);
         let packet = &segment[self.ip()..];
         let rest = &packet[self.ip_header()..];
-        let length = |at: usize| usize::from(packet[at]) << 8 | usize::from(packet[at + 1]);
+        let length = |at: usize| (usize::from(packet[at]) << 8) | usize::from(packet[at + 1]);
         if self.v6 {
             assert_eq!(length(4), rest.len());
         } else {
@@ -205,11 +205,11 @@ impl Sent {
             if self.v6 && last > 0 {
                 assert_eq!((packet[6], part[0], part[1]), (44, 17, 0));
                 assert_eq!(part[4..8], [1, 2, 3, 4]);
-                let word = usize::from(part[2]) << 8 | usize::from(part[3]);
+                let word = (usize::from(part[2]) << 8) | usize::from(part[3]);
                 (place, more) = (word & !7, word & 1 != 0);
                 part = &part[8..];
             } else if !self.v6 {
-                let word = usize::from(packet[6]) << 8 | usize::from(packet[7]);
+                let word = (usize::from(packet[6]) << 8) | usize::from(packet[7]);
                 (place, more) = ((word & 0x1fff) * 8, word & 0x2000 != 0);
                 assert_eq!(packet[4..6], [0xff, 0xfe]);
             }
@@ -220,7 +220,7 @@ impl Sent {
                 first = packet.to_vec();
             }
         }
-        let length = usize::from(datagram[4]) << 8 | usize::from(datagram[5]);
+        let length = (usize::from(datagram[4]) << 8) | usize::from(datagram[5]);
         assert_eq!(length, datagram.len());
         assert_eq!(book(&[&self.pseudo(&first, length), &datagram]), 0);
         assert_ne!(datagram[6..8], [0, 0]);

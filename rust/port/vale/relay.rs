@@ -43,7 +43,7 @@ use crate::{
 use kernel::sync::{global_lock, new_mutex, Mutex};
 
 /// Most slots of a packet.
-const MOST: u32 = NETMAP_MAX_FRAGS as u32;
+const MOST: u32 = NETMAP_MAX_FRAGS;
 
 global_lock! {
     // SAFETY: Initialised in `init` before anything else runs.

@@ -230,6 +230,28 @@ fn many_at_once() {
     });
 }
 
+/// What was leased and not filled is free for the next.
+#[test]
+fn the_first_of_many() {
+    loom::model(|| {
+        let (ring, mut consumer) = open(8);
+        {
+            let mut producer = ring.producer.lock().unwrap();
+            let lease = producer.lease_most(&ring.halves, 5).unwrap();
+            assert_eq!(lease.slots().len(), 5);
+            for slot in lease.slots().first(2) {
+                // SAFETY: The lease says so; loom checks it.
+                ring.slots[slot as usize].with_mut(|cell| unsafe { *cell = 1 });
+            }
+            lease.fill_first(2);
+            let _ = producer.publish(&ring.halves);
+        }
+        assert_eq!(ring.deliver_many(&[2, 3, 4, 5, 6, 7]), 5);
+        let seen: Vec<u32> = consumer.sync(|slot| slot).iter().map(|it| it.0).collect();
+        assert_eq!(seen, [1, 1, 2, 3, 4, 5, 6]);
+    });
+}
+
 /// One wake-up is enough for all that comes before the next look.
 #[test]
 fn one_wake_for_many() {

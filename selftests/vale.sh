@@ -59,14 +59,19 @@ detached() {
 	./switch detach "$nic" && listed "" && wait "$going"
 }
 check_that "it is detached while packets go, which then go on without it" detached
+as_empty() {
+	[ -z "$(cat "$regions")" ]
+}
 as_before() {
-	[ -z "$(cat "$regions")" ] && [ "$(state)" = "$before" ] || { cat "$regions"; diff <(state) - <<<"$before"; return 1; }
+	as_empty && [ "$(state)" = "$before" ] && return
+	cat "$regions"
+	diff <(state) - <<<"$before"
+	return 1
 }
 check_that "afterwards the device is as it was" as_before
 
 again() {
-	local i
-	for i in 1 2 3 4 5 6 7 8; do
+	for _ in 1 2 3 4 5 6 7 8; do
 		./switch attach-host "$nic" && ./switch detach "$nic" || return 1
 	done
 	talk
@@ -79,9 +84,10 @@ goes_round() {
 	[ "$(sed -n "/^$nic:/,/^[^ ]/s/.* rx 0: packets \([0-9]*\) .*/\1/p" "$ports")" -gt 100 ]
 }
 loop() {
+	# It was left down by its move from the other namespace.
+	ip link set "$TEST_PEER" up
 	wait_for carrier_is "$TEST_IF" 1
 	./switch attach "$nic" && ./switch attach "vale0:$TEST_PEER" || return 1
-	ip link set "$TEST_PEER" up
 	ip addr add 192.0.2.1/24 dev "$TEST_IF"
 	# Somebody is looked for whom nobody knows.
 	ping -c 1 -W 1 192.0.2.77
@@ -102,9 +108,6 @@ removed() {
 		./switch detach "$nic"
 	fi
 	wait_for listed "" && wait_for as_empty
-}
-as_empty() {
-	[ -z "$(cat "$regions")" ]
 }
 check_that "an interface that goes leaves the switch" removed
 check_that "persistent ports are not supported" refused EOPNOTSUPP new v0

@@ -73,10 +73,10 @@ struct Relay {
     name: Text,
     net: NetNs,
     number: u8,
-    /// Before the bindings, whose rings it works on. [`None`] once it has ended.
+    /// Before the bindings, whose rings it works on. [`None`] before it has begun, and once it has ended.
     #[pin]
     thread: Mutex<Option<Running>>,
-    bindings: KVec<Arc<Binding>>,
+    _bindings: Bindings,
 }
 
 struct Running {
@@ -294,13 +294,10 @@ impl Relay {
         running.is_some_and(|it| it.thread.pass().is_over.load(Ordering::Relaxed))
     }
 
-    /// Ends the thread, and lets go of the rings.
+    /// Ends the thread. The rings are let go of with the last reference.
     fn end(&self) {
         let running = self.thread.lock().take();
         drop(running);
-        for binding in &self.bindings {
-            ports::unbind(binding);
-        }
     }
 }
 
@@ -359,7 +356,7 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
     } else {
         RingSelect::AllNic
     };
-    let mut bindings = Undone(KVec::with_capacity(3, GFP_CHARGED)?);
+    let mut bindings = Bindings(KVec::with_capacity(3, GFP_CHARGED)?);
     let nic = ports::bind(&request(device, select, Geometry::default(), mem_id), &wait)?;
     bindings.keep(nic.clone());
     let counts = *nic.kind().port().counts();
@@ -388,39 +385,39 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
     };
     let number = switch::with_member(name, net, |member| member.number()).ok_or(ENXIO)?;
     let pump = Arc::new(pump(&nic, &port, host.as_deref())?, GFP_CHARGED)?;
-    let mut relays = RELAYS.lock();
-    relays.reserve(1, GFP_CHARGED)?;
-    let thread = Thread::start(&wait, pump, interface.as_cstr())?;
     let relay = Arc::pin_init(
         pin_init!(Relay {
             name: name.base,
             net,
             number,
-            thread <- new_mutex!(Some(Running { thread, polls: false }), "netmap_relay"),
-            bindings: bindings.done(),
+            thread <- new_mutex!(None, "netmap_relay"),
+            _bindings: bindings,
         }),
         GFP_CHARGED,
     )?;
+    let mut relays = RELAYS.lock();
+    relays.reserve(1, GFP_CHARGED)?;
+    let thread = Thread::start(&wait, pump, interface.as_cstr())?;
+    *relay.thread.lock() = Some(Running {
+        thread,
+        polls: false,
+    });
     // There is room for it.
     let _ = relays.push_within_capacity(relay);
     Ok(number.into())
 }
 
-/// Bindings that are undone unless all is done.
-struct Undone(KVec<Arc<Binding>>);
+/// Bindings that are undone when they are dropped, with no mutex held.
+struct Bindings(KVec<Arc<Binding>>);
 
-impl Undone {
+impl Bindings {
     fn keep(&mut self, binding: Arc<Binding>) {
         // There is room for as many as there can be.
         let _ = self.0.push_within_capacity(binding);
     }
-
-    fn done(mut self) -> KVec<Arc<Binding>> {
-        core::mem::replace(&mut self.0, KVec::new())
-    }
 }
 
-impl Drop for Undone {
+impl Drop for Bindings {
     fn drop(&mut self) {
         // The newest first: it may depend on the older ones.
         for binding in self.0.iter().rev() {

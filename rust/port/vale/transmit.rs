@@ -167,6 +167,7 @@ impl Sender<'_> {
         span: Span,
     ) -> Result<u32, (u32, SyncError)> {
         let at_once = param::bridge_batch();
+        let most = MOST.min(held.cursors.num_slots() as usize - 1);
         let (mut packets, mut bytes) = (0, 0);
         let mut last = Addresses::default();
         // What the addresses of `last` came to, if they count.
@@ -192,10 +193,6 @@ impl Sender<'_> {
             // SAFETY: A buffer has room for the length, as was checked, and stays as long as the region, which `held` has.
             let mut fragment = unsafe { Fragment::new(from, slot.len, ALONE) };
             if slot.has(UNUSUAL) || self.header != 0 || self.whole != self.fragments.len() {
-                if self.fragments.len() - self.whole >= MOST {
-                    end = bad(Untaken::alone(first));
-                    break;
-                }
                 fragment.set_flags(slot.flags);
                 if slot.has(NS_INDIRECT) {
                     // SAFETY: As above.
@@ -210,6 +207,11 @@ impl Sender<'_> {
                 }
                 self.push(fragment);
                 if slot.has(NS_MOREFRAG) {
+                    // It would have no end in a packet's slots, or in the ring's.
+                    if self.fragments.len() - self.whole >= most {
+                        end = bad(Untaken::alone(first));
+                        break;
+                    }
                     continue;
                 }
                 let verdict = self.judge();

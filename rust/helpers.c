@@ -7,10 +7,12 @@
 #include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/nsproxy.h>
+#include <linux/pagemap.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/signal.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 #include <net/netdev_lock.h>
@@ -242,6 +244,22 @@ bool netmap_refusal_allowed(void)
 bool netmap_killed(void)
 {
 	return fatal_signal_pending(current);
+}
+
+u32 netmap_checksum(const void *bytes, u32 len)
+{
+	return (__force u32)csum_partial(bytes, len, 0);
+}
+
+/* Of the calling program; a thread of the kernel's has none, and the memory that it happens to have is not to be read. */
+bool netmap_copy_present(void *to, u64 from, u32 len)
+{
+	return current->mm && !copy_from_user_nofault(to, u64_to_user_ptr(from), len);
+}
+
+bool netmap_fault_in(u64 address, u32 len)
+{
+	return current->mm && !fault_in_readable(u64_to_user_ptr(address), len);
 }
 
 void netmap_get_page(struct page *page)

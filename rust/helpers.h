@@ -299,6 +299,16 @@ bool netmap_refusal_allowed(void);
 bool netmap_killed(void);
 void netmap_get_page(struct page *page);
 
+u32 netmap_checksum(const void *bytes, u32 len);
+bool netmap_copy_present(void *to, u64 from, u32 len);
+bool netmap_fault_in(u64 address, u32 len);
+
+struct netmap_thread;
+struct netmap_thread *netmap_thread_start(struct wait_queue_head *queue, bool (*pass)(void *data), void *data,
+					  const char *name);
+void netmap_thread_stop(struct netmap_thread *thread);
+int netmap_thread_spin(struct netmap_thread *thread, bool spin, unsigned int cpu);
+
 /* Whether the parameters, or its capabilities, let the current task bind a device. */
 bool netmap_may_bind(struct net_device *dev);
 bool netmap_may_share(void);
@@ -316,6 +326,10 @@ extern unsigned int netmap_priv_ring_size;
 extern unsigned int netmap_priv_ring_num;
 extern unsigned int netmap_priv_buf_size;
 extern unsigned int netmap_priv_buf_num;
+extern unsigned int netmap_max_bridges;
+extern unsigned int netmap_bridge_batch;
+extern unsigned int netmap_bridge_addresses;
+extern unsigned int netmap_bridge_ageing;
 extern unsigned int netmap_no_timestamp;
 extern unsigned int netmap_fwd;
 extern unsigned int netmap_admode;

@@ -22,7 +22,7 @@
 //! 4. the mutex of the redirected functions, and that of a NIC's taken queues and, in it, of its RSS table ([`nic`]);
 //! 5. a kring, stopped ([`ring::kring::Kring::stop`]) or held for a sync;
 //! 6. the mutex of a stack port's connections, and in it the locks of sockets ([`port::stack`]);
-//! 7. the mutex of a region ([`mem`]);
+//! 7. the mutex of a region ([`mem`]), and that of the switches ([`port::vale`]);
 //! 8. `netif_addr_lock`, `netif_tx_lock`, the queue lock and the device lock of host rings, the lock of an inbox's senders, and
 //!    the mutexes of the tables of emulated and of stack ports, and the spin lock of what has arrived on a stack port's connections.
 //!
@@ -35,6 +35,10 @@
 //! transmit path take the queue lock of a host ring, wake wait queues, and find ports under RCU. An interrupt takes a
 //! kring's busy flag only if it is free, and never waits for it. What delivers to an inbox, in a softirq, takes the lock of its
 //! senders, and no flag; nothing faults, sleeps or takes another lock under it. User memory is never copied under a lock.
+//!
+//! A sync of a port of a switch takes the locks of other ports' inboxes, one at a time, and no other kring. The mutex of the interfaces on
+//! switches is held by none of the above, and while none of these is taken but by starting a thread. That thread syncs the krings of the
+//! interface and of its ports as a program does, one at a time; whoever ends it holds no mutex.
 //!
 //! What an emulated port's driver did not take is sent by a work item, which holds the kring for it, as a sync does, and takes no
 //! mutex but the region's. Whoever has stopped a kring may wait for it, with the RTNL mutex and the registry's held.
@@ -72,6 +76,8 @@ module! {
 
 #[pin_data]
 struct Netmap {
+    // First: the interfaces on switches are bound as by a file.
+    _attached: port::vale::Attached,
     #[pin]
     device: dev::CharDevice,
     // Dropped after the device: without that no port is left that has to be notified.
@@ -87,8 +93,10 @@ impl kernel::InPlaceModule for Netmap {
         unsafe {
             nic::init();
             port::registry::init();
+            port::vale::init();
         }
         try_pin_init!(Self {
+            _attached: port::vale::Attached::new()?,
             _notifiers: nic::driver::events::Notifiers::register()?,
             // SAFETY: As above.
             _emulated: unsafe { port::emulated::events::Notifier::register() }?,

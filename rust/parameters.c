@@ -63,6 +63,22 @@ unsigned int netmap_priv_buf_num = 4098;
 module_param_named(priv_buf_num, netmap_priv_buf_num, uint, 0644);
 MODULE_PARM_DESC(priv_buf_num, "Least number of buffers of a private region");
 
+unsigned int netmap_max_bridges = 8;
+module_param_named(max_bridges, netmap_max_bridges, uint, 0644);
+MODULE_PARM_DESC(max_bridges, "Most VALE switches of a network namespace");
+
+unsigned int netmap_bridge_batch = 256;
+module_param_named(bridge_batch, netmap_bridge_batch, uint, 0644);
+MODULE_PARM_DESC(bridge_batch, "Slots that a port of a VALE switch sends at once, with softirqs off on its processor; 1 to 1024");
+
+unsigned int netmap_bridge_addresses = 1024;
+module_param_named(bridge_addresses, netmap_bridge_addresses, uint, 0644);
+MODULE_PARM_DESC(bridge_addresses, "Addresses that a new VALE switch remembers, rounded up to a power of two; 1024 to 1048576");
+
+unsigned int netmap_bridge_ageing = 300;
+module_param_named(bridge_ageing, netmap_bridge_ageing, uint, 0644);
+MODULE_PARM_DESC(bridge_ageing, "Seconds after which a new VALE switch forgets an address that sends nothing; 0, never");
+
 unsigned int netmap_no_timestamp;
 module_param_named(no_timestamp, netmap_no_timestamp, uint, 0644);
 MODULE_PARM_DESC(no_timestamp, "Stamp receive rings only where NR_TIMESTAMP asks for it");

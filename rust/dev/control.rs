@@ -6,6 +6,7 @@ use super::{user, OpenFile};
 use crate::{
     abi,
     logic::{
+        name::Text,
         options::{OptionFault, OptionWalk},
         request::{
             decode_header,
@@ -14,9 +15,10 @@ use crate::{
             decode_register,
             RequestFault,
             RequestType, //
-        }, //
+        },
+        switching::{SwitchBody, SwitchReply}, //
     },
-    port::requests,
+    port::{requests, vale::requests as switches},
     prelude::*, //
 };
 
@@ -67,8 +69,48 @@ pub(super) fn serve(file: &OpenFile, argument: usize) -> Result {
             }
             file.connection(body.fd, request == RequestType::StackRegister)
         }
-        _ => Err(EOPNOTSUPP),
+        _ => serve_switch(&header, request, argument),
     }
+}
+
+/// Serves what is about VALE switches; `EOPNOTSUPP` for all else.
+fn serve_switch(header: &abi::Header, request: RequestType, argument: usize) -> Result {
+    let mut body = SwitchBody::empty(request).ok_or(EOPNOTSUPP)?;
+    let at = header.nr_body;
+    match &mut body {
+        SwitchBody::Attach(body) => *body = user::read(at)?,
+        SwitchBody::Detach(body) => *body = user::read(at)?,
+        SwitchBody::List(body) => *body = user::read(at)?,
+        SwitchBody::SetHeader(body) | SwitchBody::GetHeader(body) => *body = user::read(at)?,
+        SwitchBody::NewInterface(body) => *body = user::read(at)?,
+        SwitchBody::StartPolling(body) | SwitchBody::StopPolling(body) => *body = user::read(at)?,
+        SwitchBody::DeleteInterface => {}
+    }
+    refuse_options(header, request)?;
+    let name = Text::from_field(&header.nr_name).map_err(|fault| to_error(fault.into()))?;
+    let wanted = body.decode(&name).map_err(to_error)?;
+    let reply = switches::serve(&wanted)?;
+    body.answer(&reply);
+    match &body {
+        SwitchBody::Attach(body) => user::write(at, body)?,
+        SwitchBody::Detach(body) => user::write(at, body)?,
+        SwitchBody::List(body) => user::write(at, body)?,
+        SwitchBody::SetHeader(body) | SwitchBody::GetHeader(body) => user::write(at, body)?,
+        SwitchBody::NewInterface(body) => user::write(at, body)?,
+        SwitchBody::StartPolling(body) | SwitchBody::StopPolling(body) => user::write(at, body)?,
+        SwitchBody::DeleteInterface => {}
+    }
+    if let SwitchReply::Place {
+        name: Some(name), ..
+    } = reply
+    {
+        let header = abi::Header {
+            nr_name: name.to_field(),
+            ..*header
+        };
+        user::write(argument as u64, &header)?;
+    }
+    Ok(())
 }
 
 /// The errno of a fault.

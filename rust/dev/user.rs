@@ -38,8 +38,14 @@ plain!(
     LegacyRequest,
     OptionHeader,
     PoolsInfo,
+    PortHeader,
     PortInfo,
     Register,
     StackSocket,
-    SwitchConfig
+    SwitchConfig,
+    ValeAttach,
+    ValeDetach,
+    ValeList,
+    ValeNewInterface,
+    ValePolling
 );

@@ -2,6 +2,8 @@
 
 //! The error numbers that this code hands out, as positive numbers of Linux.
 
+/// No such file or directory.
+pub const ENOENT: i32 = 2;
 /// No such device or address.
 pub const ENXIO: i32 = 6;
 /// Invalid argument.

@@ -166,6 +166,21 @@ impl Producer {
         })
     }
 
+    /// The next slots, `count` of them or as many as are free; maybe none.
+    #[inline]
+    pub fn lease_most(&mut self, halves: &Halves, count: u32) -> Option<Lease<'_>> {
+        if count > self.free() {
+            // INVARIANT: The consumer tells a `hwcur` of its cursors.
+            self.released = halves.released.load(Ordering::Acquire);
+        }
+        let end = add(self.hwtail, count.min(self.free()), self.num_slots);
+        let slots = Span::new(self.hwtail, end, self.num_slots)?;
+        Some(Lease {
+            producer: self,
+            slots,
+        })
+    }
+
     /// Shows the consumer all that was filled. True if it is to be woken: it may have looked before this, and is not going to look
     /// again.
     #[inline]
@@ -200,5 +215,12 @@ impl Lease<'_> {
     pub fn fill(self) {
         // INVARIANT: The end of a span of the ring.
         self.producer.hwtail = self.slots.end();
+    }
+
+    /// As [`Self::fill`], of the first `count` slots, or all if there are fewer; the others stay free.
+    #[inline]
+    pub fn fill_first(self, count: u32) {
+        // INVARIANT: The end of a span of the ring.
+        self.producer.hwtail = self.slots.first(count).end();
     }
 }

@@ -23,7 +23,7 @@
 pub mod abi;
 /// What the module has in `atomic.rs`.
 mod atomic {
-    pub(crate) use core::sync::atomic::{fence, AtomicU32, Ordering};
+    pub(crate) use core::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
 }
 #[path = "mod.rs"]
 pub mod logic;

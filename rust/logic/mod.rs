@@ -11,13 +11,16 @@ pub mod arrivals;
 pub mod backlog;
 pub mod bitmap;
 pub mod busy;
+pub mod checksum;
 pub mod desc;
 pub mod errno;
+pub mod forwarding;
 pub mod gate;
 pub mod groups;
 pub mod inbox;
 pub mod name;
 pub mod numbers;
+pub mod offload;
 pub mod options;
 pub mod owner;
 pub mod packets;
@@ -31,6 +34,7 @@ pub mod ringset;
 pub mod runs;
 pub mod selection;
 pub mod slot;
+pub mod switching;
 
 // What `busy`, `inbox` and `pipe` are made of; their tests have a model checker's in place of these.
 use crate::atomic;

@@ -75,6 +75,11 @@ impl Text {
         Ok(self)
     }
 
+    /// The bytes of a request's field, NULs behind the text included.
+    pub const fn to_field(&self) -> [u8; CAPACITY] {
+        self.0
+    }
+
     /// The name of the null port of a file: "null:", and as much of what the request has for a name as there is room for.
     pub fn of_null_port(label: &Text) -> Self {
         let mut text = Self::EMPTY;

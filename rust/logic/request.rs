@@ -275,6 +275,16 @@ pub enum RequestFault {
     PipeMode,
     /// The name.
     Name(NameFault),
+    /// The name is not one of a port of a switch.
+    NotOfSwitch,
+    /// No switch can have this name.
+    NoSuchSwitch,
+    /// No interface can be made, or removed, of this name.
+    NotAnInterface,
+    /// No header before packets has this length.
+    HeaderLength(u32),
+    /// No such mode of polling, or not with so many processors.
+    Polling,
     /// A value does not fit into the legacy structure.
     TooLargeForLegacy(u64),
 }
@@ -290,7 +300,12 @@ impl RequestFault {
             | RequestFault::Body
             | RequestFault::Mode(_)
             | RequestFault::NoRings
-            | RequestFault::PipeMode => errno::EINVAL,
+            | RequestFault::PipeMode
+            | RequestFault::NotOfSwitch
+            | RequestFault::NotAnInterface
+            | RequestFault::HeaderLength(_)
+            | RequestFault::Polling => errno::EINVAL,
+            RequestFault::NoSuchSwitch => errno::ENOENT,
             RequestFault::NotServed => errno::EOPNOTSUPP,
             RequestFault::Name(fault) => fault.errno(),
             RequestFault::TooLargeForLegacy(_) => errno::EOVERFLOW,
@@ -317,6 +332,11 @@ impl fmt::Display for RequestFault {
             RequestFault::NoRings => f.write_str("both rx rings only and tx rings only"),
             RequestFault::PipeMode => f.write_str("a pipe has NIC rings only"),
             RequestFault::Name(fault) => fault.fmt(f),
+            RequestFault::NotOfSwitch => f.write_str("not the name of a port of a switch"),
+            RequestFault::NoSuchSwitch => f.write_str("no switch can have this name"),
+            RequestFault::NotAnInterface => f.write_str("no such interface can be made"),
+            RequestFault::HeaderLength(len) => write!(f, "no header has {} bytes", len),
+            RequestFault::Polling => f.write_str("no such mode of polling"),
             RequestFault::TooLargeForLegacy(value) => {
                 write!(f, "{} does not fit into 32 bits of struct nmreq", value)
             }
@@ -597,7 +617,7 @@ fn legacy_geometry(request: &abi::LegacyRequest) -> Geometry {
 }
 
 /// Versions beyond our own are served as our own, as C netmap does: the structure has not changed since the first.
-fn check_legacy_version(request: &abi::LegacyRequest) -> Result<(), RequestFault> {
+pub fn check_legacy_version(request: &abi::LegacyRequest) -> Result<(), RequestFault> {
     if request.nr_version >= abi::LEGACY_MIN_API {
         return Ok(());
     }

@@ -114,6 +114,18 @@ impl SharedRing {
         unsafe { self.at(index).add(1).write_volatile(raw) }
     }
 
+    /// Moves `head` and `cur`, where the program of the ring is the kernel itself.
+    pub fn advance(self, to: u32) {
+        // The slots that were written are seen before.
+        fence(Ordering::Release);
+        let header = self.header();
+        // SAFETY: By the type's invariant the header is valid.
+        unsafe {
+            (&raw mut (*header).cur).write_volatile(to);
+            (&raw mut (*header).head).write_volatile(to);
+        }
+    }
+
     /// Moves the program's `head` from what it was when it was read, unless the program has moved it since. Says whether it did.
     pub fn move_head(self, from: u32, to: u32) -> bool {
         // SAFETY: By the type's invariant the header is valid.

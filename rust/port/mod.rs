@@ -18,3 +18,4 @@ mod port;
 pub(crate) mod registry;
 pub(crate) mod requests;
 pub(crate) mod stack;
+pub(crate) mod vale;

@@ -11,7 +11,8 @@ use super::{
     pipe::{self, Parent},
     port::device_name,
     registry::{self, Registry},
-    stack, //
+    stack,
+    vale, //
 };
 use crate::{
     abi,
@@ -179,7 +180,7 @@ fn bare_port_of(
             null::open(request, region.ok_or(EINVAL)?)
         }
         Some(PortName {
-            kind: Base::Nic,
+            kind: Base::Nic | Base::Vale { .. },
             base,
             pipe: Some(name),
         }) => {
@@ -187,7 +188,11 @@ fn bare_port_of(
             if let Some(kind) = registry.find_end(parent, name)? {
                 return Ok(kind);
             }
-            let region = match registry.pipes_region(parent) {
+            // On a port of a switch it is as on that of a device.
+            let port = registry.find_named(base, net);
+            let port = port.as_ref().map(|kind| kind.port());
+            let of_port = port.map(|port| port.region().clone());
+            let region = match registry.pipes_region(parent).or(of_port) {
                 Some(region) => Ok(region),
                 None => match registry.regions.named(request.mem_id, net)? {
                     Some(region) => Ok(region),
@@ -200,17 +205,28 @@ fn bare_port_of(
             let base = region.map(|region| pipe::Base {
                 parent,
                 name: *base,
-                slots: pipe::usual_slots(),
+                slots: port.map_or(pipe::usual_slots(), |port| port.slots()),
                 region,
             });
             base.and_then(|base| pipe::open(base, name, &request.geometry))
         }
         Some(port) => {
             let name = port.text().map_err(|_| ENXIO)?;
-            match registry.find_named(&name, net) {
-                Some(kind) => return Ok(kind),
-                None => Err(EOPNOTSUPP),
+            if let Some(kind) = registry.find_named(&name, net) {
+                return Ok(kind);
             }
+            if port.switch().is_none() {
+                return Err(EOPNOTSUPP);
+            }
+            let region = match registry.regions.named(request.mem_id, net)? {
+                Some(region) => Ok(region),
+                // As on a device, buffers can be exchanged with the pipes on it.
+                None => match registry.pipes_region(Parent::Named(net, name)) {
+                    Some(region) => Ok(region),
+                    None => registry.regions.private(&vale::demand(request), net),
+                },
+            };
+            region.and_then(|region| vale::open(port, &request.geometry, region, net))
         }
     };
     let kind = kind.inspect_err(|_| registry.trim())?;
@@ -256,7 +272,7 @@ fn root_of(port: Option<&PortName>) -> Result<Root> {
 }
 
 /// The device of this name, in the network namespace of the caller.
-fn device(base: &Text) -> Result<NetDev> {
+pub(super) fn device(base: &Text) -> Result<NetDev> {
     let bytes = base.as_bytes();
     let mut name = [0; abi::IFNAMSIZ];
     // The name must leave room for the terminating NUL.
@@ -335,6 +351,19 @@ fn bind_locked(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Bindi
             bind_rings(&mut registry, &kind, kind.steps().bare()?, request, file)
         }
     }
+}
+
+/// Binds rings of a port without a device that does not exist, and which `open` makes.
+pub(super) fn bind_new(
+    open: impl FnOnce() -> Result<Arc<dyn Kind>>,
+    request: &BindRequest,
+    file: &Arc<WaitQueue>,
+) -> Result<Arc<Binding>> {
+    let mut registry = registry::lock();
+    registry.reserve()?;
+    let kind = open()?;
+    registry.insert(kind.clone())?;
+    bind_rings(&mut registry, &kind, kind.steps().bare()?, request, file)
 }
 
 /// Binds rings of a port that was found or made. One that stays without a binding goes.

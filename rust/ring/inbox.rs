@@ -9,13 +9,15 @@
 //! Nothing that a program can write decides where a sender writes: not the cursors in the ring, which a sync has checked before
 //! it released slots, and not the slots, whose buffers a sender takes from a table of the kernel's own.
 
+mod run;
+
 use super::{
     counters::Counters,
     kring::Kring,
     queue::{Inner, Queue, SyncError},
 };
 use crate::{
-    abi::slot_flags::NS_MOREFRAG,
+    abi::slot_flags::{NS_MOREFRAG, NS_PORT_SHIFT},
     atomic::{AtomicBool, AtomicU32, Ordering},
     logic::{
         inbox::{Halves, Producer},
@@ -28,6 +30,7 @@ use crate::{
 };
 use core::ptr::NonNull;
 use kernel::sync::{new_spinlock, SpinLock, SpinLockGuard};
+pub(crate) use run::{packets_in, Fragment, NotDelivered};
 
 /// The queue of a receive kring, open for senders while the ring is in use.
 #[pin_data]
@@ -133,7 +136,7 @@ impl Inbox {
             self.put(opened, packet)
         } else {
             // SAFETY: It is asked for bytes at an address that is valid for writes.
-            self.put_in_parts(opened, len, &mut |offset, to, len| unsafe {
+            self.put_in_parts(opened, len, false, &mut |offset, to, len| unsafe {
                 packet.copy(offset, to, len)
             })
         };
@@ -159,12 +162,27 @@ impl Inbox {
         let Some(opened) = &mut *producer else {
             return false;
         };
-        let wake = self.put_in_parts(opened, len, copy) && self.show(opened, len);
+        let wake = self.put_in_parts(opened, len, false, copy) && self.show(opened, len);
         drop(producer);
         if wake {
             self.wake();
         }
         true
+    }
+
+    /// [`Self::deliver_parts`] for a sender that tells by the flags of each slot how many the packet has, and calls [`Self::wake`]
+    /// itself, if this returns true. Errors are not counted.
+    pub(crate) fn deliver_counted(
+        &self,
+        softirq: &Softirq,
+        len: u32,
+        copy: &mut dyn FnMut(u32, NonNull<u8>, u32) -> bool,
+    ) -> Result<bool, NotDelivered> {
+        let mut producer = self.lock(softirq);
+        let Some(opened) = &mut *producer else {
+            return Err(NotDelivered::Closed);
+        };
+        Ok(self.put_in_parts(opened, len, true, copy) && self.show(opened, len))
     }
 
     /// Counts a packet that was put into the ring, and shows it. True if a sleeper is to be woken: once for all that comes until the
@@ -177,10 +195,16 @@ impl Inbox {
         opened.half.publish(&self.halves)
     }
 
+    /// Wakes whoever waits for the ring.
     #[cold]
     #[inline(never)]
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.kring.wake();
+    }
+
+    /// Counts a packet that was not delivered because it makes no sense.
+    pub(crate) fn damaged(&self) {
+        self.impossible();
     }
 
     /// Counts a packet that can never be delivered.
@@ -221,12 +245,13 @@ impl Inbox {
         true
     }
 
-    /// Puts a packet into as many slots as it needs.
+    /// Puts a packet into as many slots as it needs, and says in each how many they are if they are `counted`.
     #[inline(never)]
     fn put_in_parts(
         &self,
         opened: &mut Opened,
         len: u32,
+        counted: bool,
         copy: &mut dyn FnMut(u32, NonNull<u8>, u32) -> bool,
     ) -> bool {
         let size = opened.longest;
@@ -236,6 +261,12 @@ impl Inbox {
         }
         let Some(lease) = opened.half.lease(&self.halves, count) else {
             return self.full();
+        };
+        // As C netmap, of which a byte of the flags has no more than the low bits.
+        let number = if counted {
+            (count as u16) << NS_PORT_SHIFT
+        } else {
+            0
         };
         let mut offset = 0;
         for index in lease.slots() {
@@ -250,7 +281,7 @@ impl Inbox {
             let slot = Slot {
                 buf_idx,
                 len: part as u16,
-                flags: if offset < len { NS_MOREFRAG } else { 0 },
+                flags: number | if offset < len { NS_MOREFRAG } else { 0 },
             };
             // SAFETY: As in `put`.
             unsafe { opened.ring.write(index, slot.to_raw()) };

@@ -43,6 +43,17 @@ pub enum SyncError {
     },
     /// The port behind the ring is gone for good.
     Gone,
+    /// The packet behind what was taken is in memory of the program that has to be waited for, which is not done here.
+    Absent(Absent),
+}
+
+/// Memory of a program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Absent {
+    /// Its address; any.
+    pub address: u64,
+    /// Bytes.
+    pub len: u16,
 }
 
 /// What stands behind a kring and moves its packets, in the kring's direction: a hardware queue, a host ring, or nothing for now.

@@ -11,7 +11,7 @@
 use super::{
     counters::Counters,
     kring::{HeldKring, Kring},
-    queue::{Attached, Inner, SyncError}, //
+    queue::{Absent, Attached, Inner, SyncError}, //
 };
 use crate::{
     abi,
@@ -36,6 +36,9 @@ use core::fmt;
 /// which it may put off in a sync of `poll`. Receive queues do the same in both.
 pub(crate) const FORCE: u32 = 1;
 
+/// Another one: the first packet whose memory is absent is dropped.
+pub(crate) const SKIP: u32 = 2;
+
 /// Why a sync failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Failure {
@@ -45,6 +48,8 @@ pub(crate) enum Failure {
     Gone,
     /// The task was killed while it waited for another one's sync of the same ring.
     Killed,
+    /// Memory of the program has to be waited for.
+    Absent(Absent),
 }
 
 impl Failure {
@@ -53,7 +58,7 @@ impl Failure {
     /// ring's counter tell of it in any case.
     pub(crate) fn to_ioctl(self) -> Result {
         match self {
-            Failure::Reinit => Ok(()),
+            Failure::Reinit | Failure::Absent(_) => Ok(()),
             Failure::Gone => Err(ENXIO),
             Failure::Killed => Err(EINTR),
         }
@@ -77,6 +82,41 @@ impl Released for () {
 /// True if the program has slots that it has not seen yet, as poll reports it.
 #[inline(always)]
 pub(crate) fn txsync(label: &Text, kring: &Kring, flags: u32) -> Result<bool, Failure> {
+    match txsync_present(label, kring, flags) {
+        Err(Failure::Absent(absent)) => txsync_absent(label, kring, flags, absent),
+        result => result,
+    }
+}
+
+/// [`txsync`], of packets that lie in memory of the program which has to be waited for. What cannot be read is dropped.
+#[cold]
+fn txsync_absent(
+    label: &Text,
+    kring: &Kring,
+    flags: u32,
+    mut absent: Absent,
+) -> Result<bool, Failure> {
+    /// Memory may be absent again before it is used; but not all the time.
+    const TRIES: u32 = 1000;
+    let mut tries = 0u32;
+    loop {
+        // Another thread of the program may release more, as fast as this is sent.
+        if sys::sched::killed() {
+            return Err(Failure::Killed);
+        }
+        tries = tries.wrapping_add(1);
+        let is_there = sys::copy::wait_for(absent.address, absent.len) && tries % TRIES != 0;
+        let skip = if is_there { 0 } else { SKIP };
+        match txsync_present(label, kring, flags | skip) {
+            Err(Failure::Absent(next)) => absent = next,
+            result => return result,
+        }
+    }
+}
+
+/// [`txsync`], as far as it waits for no memory.
+#[inline(always)]
+fn txsync_present(label: &Text, kring: &Kring, flags: u32) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
     match held.as_mut().and_then(HeldKring::attached) {
         Some(attached) => run::<true>(label, kring, &mut (), attached, flags),
@@ -88,11 +128,16 @@ pub(crate) fn txsync(label: &Text, kring: &Kring, flags: u32) -> Result<bool, Fa
 #[inline]
 pub(crate) fn txflush(label: &Text, kring: &Kring, flags: u32) -> Result<bool, Failure> {
     let mut held = hold(kring)?;
-    match held.as_mut().and_then(HeldKring::attached) {
+    let result = match held.as_mut().and_then(HeldKring::attached) {
         Some(attached) if attached.inner.ring.head() != attached.inner.cursors.hwcur() => {
             run::<true>(label, kring, &mut (), attached, flags)
         }
         _ => Ok(false),
+    };
+    drop(held);
+    match result {
+        Err(Failure::Absent(absent)) => txsync_absent(label, kring, flags, absent),
+        result => result,
     }
 }
 
@@ -168,6 +213,11 @@ fn run<const TX: bool>(
             Err(reinit::<TX>(label, kring, attached, (head, cur), fault))
         }
         Err(SyncError::Gone) => Err(Failure::Gone),
+        Err(SyncError::Absent(absent)) => {
+            let now = inner.cursors.finalize();
+            inner.ring.publish(now);
+            Err(Failure::Absent(absent))
+        }
     }
 }
 

@@ -2,13 +2,17 @@
 
 //! Copies of frames between buffers and the stack's packets.
 
+use crate::bindings;
+use core::arch::asm;
+
 /// Up to this many bytes are copied word by word.
 const SHORT: usize = 256;
 /// As many are copied at a time: half of a cache line.
 const BLOCK: usize = 32;
 
-/// Copies a frame, or a part of one. `memcpy` has the processor do it, which takes some tens of cycles to begin: as long as all of
-/// a short frame takes in words.
+/// Copies a frame, or a part of one. A long one is left to the processor's own copy by words, which begins as one by bytes, as `memcpy`
+/// may be, and has an eighth of the steps where each of them is emulated. That takes some tens of cycles to begin: as long as
+/// all of a short frame takes one word after the other.
 ///
 /// # Safety
 ///
@@ -17,8 +21,11 @@ const BLOCK: usize = 32;
 #[inline(always)]
 pub(crate) unsafe fn copy_frame(from: *const u8, to: *mut u8, len: usize) {
     if len > SHORT {
-        // SAFETY: By the function's requirement.
-        unsafe { to.copy_from_nonoverlapping(from, len) };
+        // SAFETY: By the function's requirement; the last word may have been copied in part.
+        unsafe {
+            copy_words(from, to, len / 8);
+            copy_one::<u64>(from.add(len - 8), to.add(len - 8));
+        }
         return;
     }
     let Some(last) = len.checked_sub(BLOCK) else {
@@ -35,6 +42,25 @@ pub(crate) unsafe fn copy_frame(from: *const u8, to: *mut u8, len: usize) {
         }
         // The last one may have been copied in part.
         copy_block(from.add(last), to.add(last));
+    }
+}
+
+/// Copies as many words of 8 bytes.
+///
+/// # Safety
+///
+/// As for [`copy_frame`].
+#[inline(always)]
+unsafe fn copy_words(from: *const u8, to: *mut u8, words: usize) {
+    // SAFETY: By the function's requirement. The kernel runs with the direction flag clear.
+    unsafe {
+        asm!(
+            "rep movsq",
+            inout("rcx") words => _,
+            inout("rsi") from => _,
+            inout("rdi") to => _,
+            options(nostack, preserves_flags),
+        );
     }
 }
 
@@ -89,4 +115,11 @@ unsafe fn copy_one<T: Copy>(from: *const u8, to: *mut u8) {
         to.cast::<T>()
             .write_unaligned(from.cast::<T>().read_unaligned())
     };
+}
+
+/// Waits until memory of the calling program can be read, which may take as long as the program likes; false if it cannot. With no lock
+/// held.
+pub(crate) fn wait_for(address: u64, len: u16) -> bool {
+    // SAFETY: The function takes any address, and may sleep here.
+    unsafe { bindings::netmap_fault_in(address, len.into()) }
 }

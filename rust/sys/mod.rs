@@ -18,6 +18,7 @@ pub(crate) mod sched;
 pub(crate) mod skb;
 pub(crate) mod socket;
 pub(crate) mod softirq;
+pub(crate) mod thread;
 pub(crate) mod time;
 pub(crate) mod trace;
 pub(crate) mod wait;

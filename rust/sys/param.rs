@@ -44,3 +44,32 @@ pub(crate) fn admode() -> Admode {
         _ => Admode::Best,
     }
 }
+
+/// Most slots that a port of a switch sends at once.
+pub(crate) const MOST_AT_ONCE: u32 = 1024;
+
+/// Slots that a port of a switch sends at once.
+#[inline]
+pub(crate) fn bridge_batch() -> usize {
+    // SAFETY: As above.
+    let slots = unsafe { (&raw const bindings::netmap_bridge_batch).read_volatile() };
+    slots.clamp(1, MOST_AT_ONCE) as usize
+}
+
+/// Most switches of a network namespace.
+pub(crate) fn max_bridges() -> u32 {
+    // SAFETY: As above.
+    unsafe { (&raw const bindings::netmap_max_bridges).read_volatile() }
+}
+
+/// Addresses that a new switch remembers; any number.
+pub(crate) fn bridge_addresses() -> u32 {
+    // SAFETY: As above.
+    unsafe { (&raw const bindings::netmap_bridge_addresses).read_volatile() }
+}
+
+/// Seconds after which a new switch forgets an address; 0 for never.
+pub(crate) fn bridge_ageing() -> u32 {
+    // SAFETY: As above.
+    unsafe { (&raw const bindings::netmap_bridge_ageing).read_volatile() }
+}

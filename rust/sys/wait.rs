@@ -42,6 +42,11 @@ impl WaitQueue {
         })
     }
 
+    /// The queue itself, there as long as `self`.
+    pub(super) fn as_ptr(&self) -> *mut bindings::wait_queue_head {
+        self.head.get()
+    }
+
     /// Adds the caller of poll to the queue.
     pub fn register(&self, file: *mut bindings::file, table: *mut bindings::poll_table) {
         // SAFETY: The queue outlives the registration, see the type's description; the caller passes what its own

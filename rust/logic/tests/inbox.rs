@@ -87,6 +87,25 @@ impl Ring {
     }
 }
 
+impl Ring {
+    /// Delivers packets of one slot with these values, as many as there is room for; how many.
+    fn deliver_many(&self, values: &[u32]) -> usize {
+        let mut producer = self.producer.lock().unwrap();
+        let count = values.len() as u32;
+        let lease = producer.lease_most(&self.halves, count).unwrap();
+        let mut filled = 0;
+        for (slot, value) in lease.slots().zip(values) {
+            let buffer = self.table[slot as usize].load(Ordering::Relaxed);
+            // SAFETY: The lease says so; loom checks it.
+            self.slots[slot as usize].with_mut(|cell| unsafe { *cell = value + 100 * buffer });
+            filled += 1;
+        }
+        lease.fill_first(filled);
+        let _ = producer.publish(&self.halves);
+        filled as usize
+    }
+}
+
 impl Consumer {
     /// A sync, after the program has taken all that it was told of: gives back the slots with these buffers in them, and returns
     /// what is new: the values, and the buffers.
@@ -190,6 +209,46 @@ fn no_wake_is_lost() {
         found += consumer.wait();
         sender.join().unwrap();
         assert!(found == 2 || ring.woken.load(Ordering::Relaxed) > 0);
+    });
+}
+
+/// Of many that are delivered at once, the first ones find room, and in slots that are free.
+#[test]
+fn many_at_once() {
+    loom::model(|| {
+        let (ring, mut consumer) = open(4);
+        assert_eq!(ring.deliver_many(&[1, 2]), 2);
+        let sender = thread::spawn(move || ring.deliver_many(&[3, 4, 5]));
+        // What the first sync gives back, nothing, and the second: what the first one has seen.
+        let mut seen = consumer.sync(|slot| slot);
+        seen.extend(consumer.sync(|slot| slot));
+        let sent = sender.join().unwrap();
+        seen.extend(consumer.sync(|slot| slot));
+        let seen: Vec<u32> = seen.iter().map(|&(value, _)| value).collect();
+        assert!((1..=3).contains(&sent));
+        assert_eq!(seen, [1, 2, 3, 4, 5][..2 + sent]);
+    });
+}
+
+/// What was leased and not filled is free for the next.
+#[test]
+fn the_first_of_many() {
+    loom::model(|| {
+        let (ring, mut consumer) = open(8);
+        {
+            let mut producer = ring.producer.lock().unwrap();
+            let lease = producer.lease_most(&ring.halves, 5).unwrap();
+            assert_eq!(lease.slots().len(), 5);
+            for slot in lease.slots().first(2) {
+                // SAFETY: The lease says so; loom checks it.
+                ring.slots[slot as usize].with_mut(|cell| unsafe { *cell = 1 });
+            }
+            lease.fill_first(2);
+            let _ = producer.publish(&ring.halves);
+        }
+        assert_eq!(ring.deliver_many(&[2, 3, 4, 5, 6, 7]), 5);
+        let seen: Vec<u32> = consumer.sync(|slot| slot).iter().map(|it| it.0).collect();
+        assert_eq!(seen, [1, 1, 2, 3, 4, 5, 6]);
     });
 }
 

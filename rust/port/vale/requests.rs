@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What requests about switches do.
+
+use super::{behind_colon, relay, switch};
+use crate::{
+    logic::{
+        name::{Base, PortName},
+        switching::{SwitchReply, SwitchRequest, NO_PORT}, //
+    },
+    port::{registry, requests::device},
+    prelude::*,
+    sys::net_ns::NetNs, //
+};
+
+/// Does what a request wants, in the network namespace of the caller.
+///
+/// Errors: `ENOENT` if there is no such switch, or no port from there on, in a list; `ENXIO` if there is no such port; `EOPNOTSUPP`.
+pub(crate) fn serve(request: &SwitchRequest) -> Result<SwitchReply> {
+    let net = NetNs::current();
+    match request {
+        SwitchRequest::Next { switch, port } => {
+            let from = (u32::from(*switch), *port);
+            let ((switch, port), name) = switch::next_from(from, net).ok_or(ENOENT)?;
+            Ok(SwitchReply::Place {
+                switch: switch as u16,
+                port,
+                name: Some(name),
+            })
+        }
+        SwitchRequest::Find(name) => {
+            let switch_len = name.switch().ok_or(EINVAL)?.len();
+            let (switch, port) = switch::find(&name.base, switch_len, net).ok_or(ENOENT)?;
+            Ok(SwitchReply::Place {
+                switch: switch as u16,
+                port: port.unwrap_or(NO_PORT),
+                name: None,
+            })
+        }
+        SwitchRequest::SetHeader(name, len) => {
+            switch::with_member(name, net, |member| member.set_header(*len)).ok_or(ENXIO)?;
+            Ok(SwitchReply::Header(*len))
+        }
+        SwitchRequest::GetHeader(name) => header_of(name, net).map(SwitchReply::Header),
+        SwitchRequest::Attach { name, host, mem_id } => {
+            let interface = behind_colon(name)?;
+            device(&interface).map_err(|_| EINVAL)?;
+            relay::attach(name, &interface, *host, *mem_id).map(place)
+        }
+        SwitchRequest::Detach(name) => relay::detach(name).map(place),
+        SwitchRequest::StartPolling(name, pollers) => {
+            known(name, net)?;
+            relay::start_polling(name, *pollers).map(|()| SwitchReply::Done)
+        }
+        SwitchRequest::StopPolling(name) => {
+            known(name, net)?;
+            relay::stop_polling(name).map(|()| SwitchReply::Done)
+        }
+        SwitchRequest::NewInterface { .. } | SwitchRequest::DeleteInterface(_) => Err(EOPNOTSUPP),
+    }
+}
+
+fn place(port: u32) -> SwitchReply {
+    SwitchReply::Place {
+        switch: 0,
+        port,
+        name: None,
+    }
+}
+
+/// `ENXIO` if there is no such port of a switch.
+fn known(name: &PortName, net: NetNs) -> Result {
+    switch::with_member(name, net, |_| ()).ok_or(ENXIO)
+}
+
+/// Bytes of the header before the packets of a port of any kind: only those of switches have some.
+fn header_of(name: &PortName, net: NetNs) -> Result<u32> {
+    match name.kind {
+        Base::Vale { .. } if name.pipe.is_none() => {
+            switch::with_member(name, net, |member| member.header()).ok_or(ENXIO)
+        }
+        Base::Nic if name.pipe.is_none() => {
+            device(&name.base)?;
+            Ok(0)
+        }
+        _ => {
+            let text = name.text().map_err(|_| ENXIO)?;
+            let found = registry::lock().find_named(&text, net);
+            found.map(|_| 0).ok_or(ENXIO)
+        }
+    }
+}

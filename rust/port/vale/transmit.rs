@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The transmit side of a port of a switch.
+//!
+//! A sync reads each slot once, and decides by the first bytes of the packet where it goes. Packets that go the same way one after the
+//! other, a *run*, are delivered together. While two packets have the same addresses nothing is looked up.
+//!
+//! The sender holds its own ring while others' inboxes are locked, and never another ring: nobody waits for two. Softirqs are off
+//! while a run is delivered to a port, which is what keeps the port there.
+
+use super::{convert, staging::Staging, switch::Member};
+use crate::{
+    abi::{
+        slot_flags::{NS_INDIRECT, NS_MOREFRAG, NS_NO_LEARN, NS_PORT_MASK, NS_PORT_SHIFT},
+        NETMAP_MAX_FRAGS,
+    },
+    logic::{
+        forwarding::{decide_named, Addresses, Verdict, ADDRESSES, SHORTEST},
+        ring::{Span, Untaken},
+        slot::Slot, //
+    },
+    prelude::*,
+    ring::{
+        counters::Counters,
+        inbox::{packets_in, Fragment, Inbox, NotDelivered},
+        kring::Kring,
+        queue::{Absent, Inner, Queue, SyncError},
+        sync::SKIP, //
+    },
+    sys::{param, softirq::Softirq, time}, //
+};
+use core::{cell::UnsafeCell, ptr::NonNull};
+
+/// Flags of a slot that most packets do not have.
+const UNUSUAL: u16 = NS_INDIRECT | NS_MOREFRAG | NS_NO_LEARN | NS_PORT_MASK;
+/// The flags of the slot of a received packet that has one.
+const ALONE: u16 = 1 << NS_PORT_SHIFT;
+/// Most slots of a packet.
+const MOST: usize = NETMAP_MAX_FRAGS as usize;
+
+/// What stands behind a transmit ring of a port.
+pub(super) struct TxQueue {
+    member: Arc<Member>,
+    /// The number of the ring.
+    ring: u16,
+    scratch: UnsafeCell<Scratch>,
+}
+
+/// The packets of a sync; none between two.
+struct Scratch {
+    fragments: KVec<Fragment>,
+    /// The memory of those that were not in buffers.
+    staging: Staging,
+}
+
+// SAFETY: `scratch` is accessed only by the holder of the kring's busy flag; all other fields are `Sync`.
+unsafe impl Sync for TxQueue {}
+// SAFETY: Nothing in it is bound to a thread.
+unsafe impl Send for TxQueue {}
+
+impl TxQueue {
+    /// For the ring of this number. `ENOMEM`.
+    pub(super) fn new(member: Arc<Member>, ring: u16) -> Result<Arc<Self>> {
+        let room = param::MOST_AT_ONCE as usize + MOST;
+        let scratch = Scratch {
+            fragments: KVec::with_capacity(room, GFP_CHARGED)?,
+            staging: Staging::new(),
+        };
+        let queue = Self {
+            member,
+            ring,
+            scratch: UnsafeCell::new(scratch),
+        };
+        Ok(Arc::new(queue, GFP_CHARGED)?)
+    }
+}
+
+impl Queue for TxQueue {
+    fn sync(
+        &self,
+        held: &mut Inner,
+        kring: &Kring,
+        span: Span,
+        flags: u32,
+    ) -> Result<(), SyncError> {
+        if span.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: The caller holds the kring's busy flag, and this is the only access in this function.
+        let Scratch { fragments, staging } = unsafe { &mut *self.scratch.get() };
+        let mut sender = Sender {
+            from: &self.member,
+            header: self.member.header(),
+            ring: self.ring,
+            now: time::seconds(),
+            fragments,
+            staging,
+            may_drop: flags & SKIP != 0,
+            is_absent: false,
+            whole: 0,
+            longest: 0,
+            verdict: Verdict::Drop,
+            wake: [0; WORDS],
+            wake_first: [0; WORDS],
+        };
+        let result = sender.send(held, kring, span);
+        drop(sender);
+        let (to, end) = match result {
+            Ok(to) => (to, Ok(())),
+            Err((packet, end)) => (packet, Err(end)),
+        };
+        // It lies between `hwcur` and the program's head, where the span is.
+        let _ = held.cursors.release(to);
+        // What was copied is free at once.
+        let sent = held.cursors.in_flight().len();
+        let _ = held.cursors.publish(sent);
+        end
+    }
+
+    fn has_news(&self, _: &Inner) -> bool {
+        false
+    }
+}
+
+/// Words of a set of ports.
+const WORDS: usize = 4;
+
+/// One sync.
+struct Sender<'a> {
+    from: &'a Member,
+    /// Bytes of its packets before the Ethernet header.
+    header: u32,
+    ring: u16,
+    now: u32,
+    /// The packets that are to be delivered, and behind them the one that is being read.
+    fragments: &'a mut KVec<Fragment>,
+    staging: &'a mut Staging,
+    /// Whether a packet is dropped whose memory is absent, the first one; else the sync ends before it.
+    may_drop: bool,
+    /// Whether that has become of a part of the packet that is being read.
+    is_absent: bool,
+    /// How many of the fragments are those of whole packets, which go the same way.
+    whole: usize,
+    /// Bytes of the longest of all.
+    longest: u16,
+    verdict: Verdict,
+    /// Ports whose sleepers are to be woken: those of the ring of our number, and of the first one.
+    wake: [u64; WORDS],
+    wake_first: [u64; WORDS],
+}
+
+impl Drop for Sender<'_> {
+    fn drop(&mut self) {
+        // They are not valid for longer.
+        self.fragments.clear();
+        self.staging.clear();
+    }
+}
+
+impl Sender<'_> {
+    /// Sends the packets in these slots. Returns the slot after the last whole one; with an error, of those before the packet that is
+    /// the reason.
+    fn send(
+        &mut self,
+        held: &mut Inner,
+        kring: &Kring,
+        span: Span,
+    ) -> Result<u32, (u32, SyncError)> {
+        let at_once = param::bridge_batch();
+        let most = MOST.min(held.cursors.num_slots() as usize - 1);
+        let (mut packets, mut bytes) = (0, 0);
+        let mut last = Addresses::default();
+        // What the addresses of `last` came to, if they count.
+        let mut known = None;
+        let mut first = span.begin();
+        let mut end = Ok(());
+        for index in span {
+            // SAFETY: Indices of a span of this ring are below its number of slots.
+            let slot = Slot::from_raw(unsafe { held.ring.read(index) });
+            let untaken = Untaken {
+                slot: index,
+                packet: first,
+            };
+            if u32::from(slot.len) > held.buf_size || !held.accept(index, slot.buf_idx) {
+                end = bad(untaken);
+                break;
+            }
+            let Some(from) = held.region.buf_ptr(slot.buf_idx) else {
+                end = bad(untaken);
+                break;
+            };
+            bytes += u64::from(slot.len);
+            // SAFETY: A buffer has room for the length, as was checked, and stays as long as the region, which `held` has.
+            let mut fragment = unsafe { Fragment::new(from, slot.len, ALONE) };
+            if slot.has(UNUSUAL) || self.header != 0 || self.whole != self.fragments.len() {
+                fragment.set_flags(slot.flags);
+                if slot.has(NS_INDIRECT) {
+                    // SAFETY: As above.
+                    let address = unsafe { held.ring.read_pointer(index) };
+                    match self.stage(kring, address, slot, MOST * held.buf_size as usize) {
+                        Ok(staged) => fragment = staged,
+                        Err(absent) => {
+                            end = Err((first, SyncError::Absent(absent)));
+                            break;
+                        }
+                    }
+                }
+                self.push(fragment);
+                if slot.has(NS_MOREFRAG) {
+                    // It would have no end in a packet's slots, or in the ring's.
+                    if self.fragments.len() - self.whole >= most {
+                        end = bad(Untaken::alone(first));
+                        break;
+                    }
+                    continue;
+                }
+                let verdict = self.judge();
+                self.add(kring, verdict);
+                known = None;
+            } else {
+                let verdict = if u32::from(slot.len) < SHORTEST {
+                    Verdict::Drop
+                } else {
+                    // SAFETY: There are as many bytes, and buffers are aligned to 64.
+                    let addresses = unsafe { addresses_at(from) };
+                    match known {
+                        Some(verdict) if addresses == last => verdict,
+                        _ => {
+                            let verdict = self.decide(addresses, true);
+                            last = addresses;
+                            known = Some(verdict);
+                            verdict
+                        }
+                    }
+                };
+                self.push(fragment);
+                self.add(kring, verdict);
+            }
+            packets += 1;
+            first = crate::logic::ring::next(index, held.cursors.num_slots());
+            if self.whole >= at_once {
+                self.deliver(kring);
+            }
+        }
+        self.deliver(kring);
+        self.wake_all();
+        Counters::add(&kring.counters.packets, packets);
+        Counters::add(&kring.counters.bytes, bytes);
+        end.map(|()| first)
+    }
+
+    /// Copies what lies at an address of the program. If that cannot be, and is not to end the sync, the packet will be dropped, and
+    /// has an empty part here.
+    #[cold]
+    fn stage(
+        &mut self,
+        kring: &Kring,
+        address: u64,
+        slot: Slot,
+        longest: usize,
+    ) -> Result<Fragment, Absent> {
+        if self.whole == self.fragments.len() && self.staging.is_low() {
+            self.deliver(kring);
+            self.staging.clear();
+        }
+        if !self.is_absent {
+            match self.staging.copy(address, slot.len, slot.flags, longest) {
+                Ok(fragment) => return Ok(fragment),
+                Err(Some(absent)) if !self.may_drop => return Err(absent),
+                Err(Some(_)) => self.may_drop = false,
+                Err(None) => {}
+            }
+        }
+        self.is_absent = true;
+        // SAFETY: Nothing is read of it.
+        Ok(unsafe { Fragment::new(NonNull::dangling(), 0, slot.flags) })
+    }
+
+    #[inline(always)]
+    fn push(&mut self, fragment: Fragment) {
+        // There is room for one packet more than are delivered at once.
+        let _ = self.fragments.push_within_capacity(fragment);
+        self.longest = self.longest.max(fragment.len());
+    }
+
+    #[inline]
+    fn decide(&self, addresses: Addresses, may_learn: bool) -> Verdict {
+        self.from
+            .switch()
+            .table()
+            .decide(addresses, self.from.number(), self.now, may_learn)
+    }
+
+    /// What becomes of the packet that has just been read to its end, of any kind. The slots get the flags that they have for a
+    /// receiver.
+    #[inline(never)]
+    fn judge(&mut self) -> Verdict {
+        let packet = self.fragments.get_mut(self.whole..).unwrap_or(&mut []);
+        let flags = packet.first().map_or(0, |it| it.flags());
+        // At most `MOST`.
+        let count = (packet.len() as u16) << NS_PORT_SHIFT;
+        for fragment in packet.iter_mut() {
+            let more = fragment.flags() & NS_MOREFRAG;
+            fragment.set_flags(count | more);
+        }
+        if core::mem::take(&mut self.is_absent) {
+            return Verdict::Drop;
+        }
+        let named = (flags & NS_PORT_MASK).to_le_bytes()[1];
+        let Some(addresses) = convert::addresses(packet, self.header) else {
+            return Verdict::Drop;
+        };
+        if named != 0 {
+            return decide_named(named, self.from.number());
+        }
+        self.decide(addresses, flags & NS_NO_LEARN == 0)
+    }
+
+    /// Puts the packet that has just been read to the others, if it goes the same way. If not, those are delivered first.
+    #[inline(always)]
+    fn add(&mut self, kring: &Kring, verdict: Verdict) {
+        if verdict != self.verdict {
+            if self.whole != 0 {
+                self.deliver(kring);
+            }
+            self.verdict = verdict;
+        }
+        self.whole = self.fragments.len();
+    }
+
+    /// Delivers the whole packets there are, and leaves the others.
+    #[inline(never)]
+    fn deliver(&mut self, kring: &Kring) {
+        let run = self.fragments.get(..self.whole).unwrap_or(&[]);
+        if run.is_empty() {
+            return;
+        }
+        let (me, ring) = (self.from.number(), self.ring);
+        let lost = match self.verdict {
+            Verdict::Drop => packets_in(run),
+            Verdict::Port(to) => {
+                let wake = self.deliver_to(run, to, ring);
+                if wake == Some(true) {
+                    note(&mut self.wake, to);
+                }
+                match wake {
+                    Some(_) => 0,
+                    None => packets_in(run),
+                }
+            }
+            Verdict::Flood => {
+                for to in (0..self.from.switch().end()).filter(|to| *to != me) {
+                    // As in C netmap, what goes to all goes to the first ring.
+                    if self.deliver_to(run, to, 0) == Some(true) {
+                        note(&mut self.wake_first, to);
+                    }
+                }
+                0
+            }
+        };
+        if lost != 0 {
+            kring
+                .counters
+                .drops
+                .fetch_add(lost, crate::atomic::Ordering::Relaxed);
+        }
+        let left = self.fragments.len() - self.whole;
+        self.fragments.as_mut_slice().copy_within(self.whole.., 0);
+        self.fragments.truncate(left);
+        self.whole = 0;
+        self.longest = self.fragments.iter().map(|it| it.len()).max().unwrap_or(0);
+    }
+
+    /// Delivers packets to a port, if there is one of this number. True if its sleepers are to be woken.
+    #[inline]
+    fn deliver_to(&self, run: &[Fragment], to: u8, ring: u16) -> Option<bool> {
+        let softirqs = Softirq::off();
+        let member = self.from.switch().member(to, &softirqs)?;
+        let inbox = member.inbox(ring)?;
+        let header = member.header();
+        let delivered = if header == self.header {
+            inbox.deliver_run(&softirqs, run, self.longest)
+        } else {
+            Err(NotDelivered::TooLong)
+        };
+        Some(match delivered {
+            Ok(wake) => wake,
+            Err(NotDelivered::Closed) => {
+                inbox.lost(packets_in(run));
+                false
+            }
+            Err(NotDelivered::TooLong) => {
+                convert::deliver(inbox, run, (self.header, header), &softirqs)
+            }
+        })
+    }
+
+    /// Wakes the sleepers of all rings that have got something. Once for each.
+    fn wake_all(&self) {
+        for (set, ring) in [(&self.wake, self.ring), (&self.wake_first, 0)] {
+            for (number, word) in (0u8..).zip(set) {
+                let mut left = *word;
+                while left != 0 {
+                    let bit = left.trailing_zeros();
+                    left &= left - 1;
+                    // Four words of 64 bits.
+                    self.wake(number * 64 + bit as u8, ring);
+                }
+            }
+        }
+    }
+
+    fn wake(&self, number: u8, ring: u16) {
+        let softirqs = Softirq::off();
+        if let Some(inbox) = self
+            .from
+            .switch()
+            .member(number, &softirqs)
+            .and_then(|member| member.inbox(ring))
+        {
+            Inbox::wake(inbox);
+        }
+    }
+}
+
+/// The end of a sync at an impossible packet.
+fn bad(at: Untaken) -> Result<(), (u32, SyncError)> {
+    Err((at.packet, SyncError::BadRing { at: Some(at) }))
+}
+
+/// Enters a port into a set.
+fn note(set: &mut [u64; WORDS], number: u8) {
+    if let Some(word) = set.get_mut(usize::from(number / 64)) {
+        *word |= 1 << (number % 64);
+    }
+}
+
+/// The addresses of a frame.
+///
+/// # Safety
+///
+/// `frame` must be valid for reads of [`ADDRESSES`] bytes, and aligned to 8.
+#[inline(always)]
+unsafe fn addresses_at(frame: NonNull<u8>) -> Addresses {
+    const { assert!(ADDRESSES == 12) };
+    let frame = frame.as_ptr();
+    // SAFETY: By the function's requirement. The program may change them meanwhile.
+    unsafe {
+        Addresses {
+            first: frame.cast::<u64>().read_volatile(),
+            rest: frame.add(8).cast::<u32>().read_volatile(),
+        }
+    }
+}

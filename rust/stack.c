@@ -438,8 +438,8 @@ void netmap_stack_sock_put(struct sock *sk)
 
 void netmap_stack_sock_init(struct netmap_stack_sock *socket, const struct netmap_stack_ops *ops)
 {
-	socket->ops = ops;
-	socket->sk = NULL;
+	/* All of it: memory is not always cleared before it is given out. */
+	*socket = (struct netmap_stack_sock){ .ops = ops };
 	spin_lock_init(&socket->lock);
 }
 

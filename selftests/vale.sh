@@ -86,7 +86,10 @@ removed() {
 	else
 		./switch detach "$nic"
 	fi
-	wait_for listed "" && wait_for as_empty
+	wait_for listed "" && wait_for as_empty || return 1
+	# As `run` has made it, which takes it away.
+	[ "$TEST_NIC" != veth ] || ip link add "$TEST_IF" numtxqueues 2 numrxqueues 2 type veth peer name "$TEST_PEER" \
+		numtxqueues 2 numrxqueues 2
 }
 check_that "an interface that goes leaves the switch" removed
 check_that "persistent ports are not supported" refused EOPNOTSUPP new v0

@@ -328,8 +328,12 @@ TEST(privileges)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[2] = { 0 };
-	pid_t child = fork();
+	struct port shared;
+	pid_t child;
 
+	/* Its memory is that of NICs, too. */
+	ASSERT_EQ(0, try_end(&shared, "shared{p", (struct nmreq_register){ .nr_mem_id = 1 }));
+	child = fork();
 	ASSERT_LE(0, child);
 	if (!child) {
 		struct ends ends;
@@ -342,9 +346,14 @@ TEST(privileges)
 			_exit(3);
 		if (refusal("", (struct nmreq_register){ .nr_mode = NR_REG_NULL, .nr_mem_id = 1 }) != EPERM)
 			_exit(4);
+		if (refusal("shared}p", (struct nmreq_register){ 0 }) != EPERM)
+			_exit(5);
+		if (refusal("shared{q", (struct nmreq_register){ 0 }) != EPERM)
+			_exit(6);
 		_exit(0);
 	}
 	EXPECT_EQ(0, awoken(child));
+	EXPECT_EQ(0, port_close(&shared));
 }
 
 /* What fdinfo and debugfs say. */

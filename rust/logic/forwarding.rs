@@ -32,6 +32,17 @@ const ADDRESS: u64 = 0xffff_ffff_ffff;
 /// Bits of a word below its address: the port, one more than its number.
 const PORT_BITS: u32 = 16;
 
+/// Seconds since something was seen. None if that was later: another processor's clock is read at another moment.
+#[inline]
+const fn silence(seen: u32, now: u32) -> u32 {
+    let age = now.wrapping_sub(seen);
+    if age > u32::MAX / 2 {
+        0
+    } else {
+        age
+    }
+}
+
 /// The two addresses of a frame, as the wire has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
@@ -154,7 +165,7 @@ impl<E: Deref<Target = [Entry]>> ForwardingTable<E> {
     /// Whether what was seen at `seen` is too old at `now`.
     #[inline]
     fn is_old(&self, seen: u32, now: u32) -> bool {
-        self.ageing != 0 && now.wrapping_sub(seen) > self.ageing
+        self.ageing != 0 && silence(seen, now) > self.ageing
     }
 
     /// The port at which an address was last seen.
@@ -196,7 +207,7 @@ impl<E: Deref<Target = [Entry]>> ForwardingTable<E> {
     fn replace(&self, address: u64, wanted: u64, now: u32) {
         let silence = |entry: &Entry| match entry.word.load(Ordering::Relaxed) {
             0 => u64::from(u32::MAX).wrapping_add(1),
-            _ => u64::from(now.wrapping_sub(entry.seen.load(Ordering::Relaxed))),
+            _ => u64::from(silence(entry.seen.load(Ordering::Relaxed), now)),
         };
         // The first of those that are equal.
         if let Some(entry) = self

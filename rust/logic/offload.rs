@@ -13,6 +13,9 @@ pub const HEADER: usize = 10;
 pub const FRONT: usize = ETHERNET + 2 * TAG + 60 + 60;
 /// Most bytes that stand before the payload of a segment.
 pub const MOST: usize = FRONT + FRAGMENT;
+/// Fewest bytes of data that a sender may ask for in each segment: what TCP takes as the least of a path (`TCP_MIN_SND_MSS`).
+const LEAST_SEGMENT: u32 = 48;
+
 /// Bytes of the longest frame that packets are cut into, VLAN tags not counted.
 pub const FRAME: u32 = 1514;
 
@@ -175,10 +178,11 @@ impl Segments {
         let extra = if is_tcp || is_v4 { 0 } else { FRAGMENT };
         let before = body.saturating_add(extra).saturating_sub(tags);
         let most = FRAME.saturating_sub(to_u32(before));
-        let wish = if gso_size == 0 {
-            most
-        } else {
-            gso_size.min(most)
+        let wish = match gso_size {
+            0 => most,
+            // No stack asks for less, and there is work for each segment.
+            size if size < LEAST_SEGMENT => return Err(BadHeader),
+            size => size.min(most),
         };
         let each = if is_tcp {
             wish.max(1)

@@ -63,6 +63,9 @@ const _: () = {
 /// The identifier of the global region.
 pub const GLOBAL_REGION: u16 = 1;
 
+/// Most buffers that a request can have made in a region of its own.
+pub const PRIVATE_BUFFERS: u32 = 1_000_000;
+
 /// The identifier of the next private region: the first one that is not taken after `last`, which was given to the one before, so
 /// that a program that knows an old one does not meet another region soon. [`None`] if all are taken.
 pub fn next_region(last: u16, is_taken: impl Fn(u16) -> bool) -> Option<u16> {
@@ -142,7 +145,8 @@ impl Parameters {
             ring_num: covering
                 .ring_num
                 .max(pipes.saturating_mul(2).saturating_add(rings)),
-            buf_num: covering.buf_num.min(BUF_NUM.1),
+            // What a request asks for has the limit that it has in C netmap, and the administrator's parameter may be above that.
+            buf_num: covering.buf_num.min(PRIVATE_BUFFERS.max(self.buf_num)),
             ..covering
         }
     }

@@ -18,6 +18,7 @@ use crate::{
     abi,
     logic::{
         name::{Base, PortName, Text},
+        pools::GLOBAL_REGION,
         request::{
             BindFlags,
             BindRequest,
@@ -348,6 +349,7 @@ fn bind_locked(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Bindi
             check_sharing(request.mem_id)?;
             let mut registry = registry::lock();
             let kind = bare_port_of(&mut registry, request, net)?;
+            check_memory(&mut registry, &kind)?;
             bind_rings(&mut registry, &kind, kind.steps().bare()?, request, file)
         }
     }
@@ -470,9 +472,29 @@ fn look(request: &BindRequest, net: NetNs) -> Result<(Reply, Arc<Region>)> {
             check_sharing(request.mem_id)?;
             let mut registry = registry::lock();
             let kind = bare_port_of(&mut registry, request, net)?;
+            check_memory(&mut registry, &kind)?;
             Ok(see(&mut registry, &kind, kind.steps().bare()?))
         }
     }
+}
+
+/// `EPERM` if ports of network devices have memory in the region of a port without one, as in the global region, and the caller may not
+/// have that: whatever the request names, it is the port, its pipes or its base that decide where it is. The port goes if nothing is bound.
+fn check_memory(registry: &mut Registry, kind: &Arc<dyn Kind>) -> Result {
+    let region = kind.port().region();
+    let is_shared = region.id() == GLOBAL_REGION
+        || registry
+            .ports()
+            .iter()
+            .any(|other| other.device().is_some() && Arc::ptr_eq(other.port().region(), region));
+    if !is_shared {
+        return Ok(());
+    }
+    let allowed = NetNs::check_admin();
+    if allowed.is_err() {
+        see(registry, kind, kind.steps().bare()?);
+    }
+    allowed
 }
 
 /// What there is to say of a port, which goes if nothing is bound.

@@ -233,7 +233,7 @@ fn sent() -> impl Strategy<Value = Sent> {
         any::<(bool, bool, u8)>(),
         0usize..3,
         0usize..11,
-        prop_oneof![Just(0u16), 500..2000u16, 8..100u16],
+        prop_oneof![Just(0u16), 500..2000u16, 48..100u16],
         prop::collection::vec(any::<u8>(), 0..9000),
     )
         .prop_map(|((v6, tcp, flags), tags, options, gso_size, data)| Sent {

@@ -271,8 +271,9 @@ impl Head {
         // SAFETY: By the function's requirement; `own` is not more than there are here, nor than `len`.
         let copied = unsafe {
             to.as_ptr().copy_from_nonoverlapping(rest.as_ptr(), own);
-            let behind = (offset as usize + own - self.len) as u32;
-            packet.copy(from + behind, to.add(own), len - own as u32)
+            // What lies in front may fill the buffer, or more than one.
+            let behind = (offset as usize + own).saturating_sub(self.len) as u32;
+            own == len as usize || packet.copy(from + behind, to.add(own), len - own as u32)
         };
         if let Some((at, bytes)) = self.patch {
             for (place, byte) in (at..).zip(bytes) {

@@ -47,12 +47,18 @@ pub(crate) fn serve(request: &SwitchRequest) -> Result<SwitchReply> {
             device(&interface).map_err(|_| EINVAL)?;
             relay::attach(name, &interface, *host, *mem_id).map(place)
         }
-        SwitchRequest::Detach(name) => relay::detach(name).map(place),
+        // To attach takes what a bind of the interface takes; the rest is for the same users.
+        SwitchRequest::Detach(name) => {
+            NetNs::check_admin()?;
+            relay::detach(name).map(place)
+        }
         SwitchRequest::StartPolling(name, pollers) => {
+            NetNs::check_admin()?;
             known(name, net)?;
             relay::start_polling(name, *pollers).map(|()| SwitchReply::Done)
         }
         SwitchRequest::StopPolling(name) => {
+            NetNs::check_admin()?;
             known(name, net)?;
             relay::stop_polling(name).map(|()| SwitchReply::Done)
         }

@@ -216,12 +216,17 @@ impl Link {
         }
         let count = self.whole(at, arrived.min(room));
         if count == 0 {
-            if arrived <= MOST {
-                return Moved::Nothing;
-            }
-            // That is no packet, nor will it be one: another program of the region has written there.
+            let never = match self.first(at, arrived.min(MOST)) {
+                // There will be room for it.
+                Some(slots) if slots < to.ring.num_slots() => return Moved::Nothing,
+                Some(slots) => slots,
+                // Its end is still to come.
+                None if arrived <= MOST => return Moved::Nothing,
+                // That is no packet, nor will it be one: another program of the region has written there.
+                None => arrived,
+            };
             from.kring.counters.errors.fetch_add(1, Ordering::Relaxed);
-            from.ring.advance(add(at, arrived, from.ring.num_slots()));
+            from.ring.advance(add(at, never, from.ring.num_slots()));
             return Moved::Some;
         }
         let (mut put, _) = to.ours();
@@ -250,6 +255,17 @@ impl Link {
         } else {
             Moved::Gone
         }
+    }
+
+    /// How many of the `count` slots from `at` on are the first packet, if it ends there.
+    fn first(&self, mut at: u32, count: u32) -> Option<u32> {
+        let ring = self.from.ring;
+        (1..=count).find(|_| {
+            // SAFETY: As in `step`.
+            let slot = Slot::from_raw(unsafe { ring.read(at) });
+            at = next(at, ring.num_slots());
+            !slot.has(NS_MOREFRAG)
+        })
     }
 
     /// Up to where the `count` slots from `at` on are whole packets.

@@ -260,7 +260,7 @@ proptest! {
     #[test]
     fn a_private_region_serves_its_port_and_its_pipes(
         rings in (1u16..=256, 1u16..=256),
-        slots in (2u32..=4096, 2u32..=4096),
+        slots in (2u32..=1024, 2u32..=1024),
         extra in 0u32..1000,
         pipes in 0u32..8,
     ) {
@@ -285,6 +285,13 @@ proptest! {
         let all = Demand { rings: tx + rx + 2 * ends, buffers: own.buffers + ends * (slots.0 + slots.1), ..own };
         prop_assert!(p.ring_num >= all.rings);
         prop_assert!(p.buf_num >= all.buffers + 2);
+    }
+
+    #[test]
+    fn a_request_has_a_limit(extra in any::<u32>(), wanted in BUF_NUM.0..=BUF_NUM.1) {
+        let least = Parameters { buf_num: wanted, ..Parameters::DEFAULT };
+        let port = PortDemand { tx_rings: 1, rx_rings: 1, tx_slots: 1024, rx_slots: 1024, extra_buffers: extra, pipes: 0 };
+        prop_assert!(least.of_port(&port).buf_num <= PRIVATE_BUFFERS.max(wanted));
     }
 
     #[test]

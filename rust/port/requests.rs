@@ -346,10 +346,8 @@ fn bind_locked(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Bindi
             )
         }
         Root::Bare => {
-            check_sharing(request.mem_id)?;
             let mut registry = registry::lock();
-            let kind = bare_port_of(&mut registry, request, net)?;
-            check_memory(&mut registry, &kind)?;
+            let kind = permitted_bare_port(&mut registry, request, net)?;
             bind_rings(&mut registry, &kind, kind.steps().bare()?, request, file)
         }
     }
@@ -469,13 +467,23 @@ fn look(request: &BindRequest, net: NetNs) -> Result<(Reply, Arc<Region>)> {
             Ok(see(&mut registry, &kind, kind.steps().with(&rtnl)))
         }
         Root::Bare => {
-            check_sharing(request.mem_id)?;
             let mut registry = registry::lock();
-            let kind = bare_port_of(&mut registry, request, net)?;
-            check_memory(&mut registry, &kind)?;
+            let kind = permitted_bare_port(&mut registry, request, net)?;
             Ok(see(&mut registry, &kind, kind.steps().bare()?))
         }
     }
+}
+
+/// [`bare_port_of`] for a caller who may have it: `EPERM` of [`check_sharing`] and [`check_memory`].
+fn permitted_bare_port(
+    registry: &mut Registry,
+    request: &BindRequest,
+    net: NetNs,
+) -> Result<Arc<dyn Kind>> {
+    check_sharing(request.mem_id)?;
+    let kind = bare_port_of(registry, request, net)?;
+    check_memory(registry, &kind)?;
+    Ok(kind)
 }
 
 /// `EPERM` if ports of network devices have memory in the region of a port without one, as in the global region, and the caller may not

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Every octet of many connections whose one end is in slots: over a good wire, over one that loses, reorders and doubles packets
-# in both directions, with thousands of short connections, and beside a program that writes to all that it shares.
+# in both directions, with hardly any memory for TCP, with thousands of short connections, and beside a program that writes to all
+# that it shares.
 set -u
 . ./wire.sh
 
@@ -43,6 +44,23 @@ with_losses() {
 	return "$status"
 }
 
+# Of what TCP may have a few pages are left for all connections, so that it takes and gives less than it is asked for.
+pressures() {
+	awk '/^TcpExt:/ { if (!n) n = split($0, name); else for (i in name) if (name[i] == "TCPMemoryPressures") print $i }' /proc/net/netstat
+}
+with_little_memory() {
+	local before status memory reserve
+	before=$(pressures)
+	memory=$(sysctl -n net.ipv4.tcp_mem)
+	reserve=$(sysctl -n net.core.mem_pcpu_rsv)
+	sysctl -q -w net.core.mem_pcpu_rsv=1 net.ipv4.tcp_mem='64 96 128'
+	exchange "$@"
+	status=$?
+	sysctl -q -w "net.ipv4.tcp_mem=$memory" "net.core.mem_pcpu_rsv=$reserve"
+	[ "$(pressures)" -gt "$before" ] || { echo "TCP was never short of memory"; return 1; }
+	return "$status"
+}
+
 # beside_scribbler PORT COMMAND...: a program scribbles, with connections of its own, while those of another are verified.
 beside_scribbler() {
 	local scribbler talker status tcp_port=$1
@@ -66,7 +84,7 @@ nothing_left() {
 }
 
 modprobe sch_netem
-plan 10
+plan 11
 make_hosts6
 check $? "the hosts talk"
 
@@ -78,6 +96,7 @@ check_that "200 connections, each octet both ways" exchange 6001 $nic_address 20
 check_that "the same over IPv6" exchange 6002 $nic_address6 50 50 60000
 check_that "200 connections over a wire that loses, reorders and doubles" with_losses 6003 $nic_address 200 200 30000
 check_that "and by IPv6" with_losses 6004 $nic_address6 20 40 30000
+check_that "100 connections with hardly any memory for TCP" with_little_memory 6007 $nic_address 100 100 30000
 check_that "$many connections, opened and closed" exchange 6005 $nic_address 100 "$many" 300
 mark_log
 check_that "beside a program that scribbles" beside_scribbler 6100 exchange 6006 $nic_address 100 200 30000

@@ -7,6 +7,7 @@
 //! and they are counted there.
 
 mod convert;
+mod link;
 mod relay;
 pub(crate) mod requests;
 mod staging;

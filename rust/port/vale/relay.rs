@@ -14,6 +14,7 @@ use super::{
     link::{Link, Moved},
     make,
     switch,
+    User,
     MOST_RINGS, //
 };
 use crate::{
@@ -228,7 +229,11 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
         };
         let request = request(name, RingSelect::AllNic, geometry, region.id());
         let region = region.clone();
-        let made = ports::bind_new(|| make(&name, &geometry, region, net), &request, &wait)?;
+        let made = ports::bind_new(
+            || make(&name, &geometry, region, net, User::Relay),
+            &request,
+            &wait,
+        )?;
         bindings.keep(made.clone());
         Ok(made)
     };

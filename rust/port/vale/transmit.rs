@@ -14,6 +14,7 @@ use crate::{
         slot_flags::{NS_INDIRECT, NS_MOREFRAG, NS_NO_LEARN, NS_PORT_MASK, NS_PORT_SHIFT},
         NETMAP_MAX_FRAGS,
     },
+    atomic::{AtomicU32, Ordering},
     logic::{
         forwarding::{decide_named, Addresses, Verdict, ADDRESSES, SHORTEST},
         ring::{Span, Untaken},
@@ -27,7 +28,12 @@ use crate::{
         queue::{Absent, Inner, Queue, SyncError},
         sync::SKIP, //
     },
-    sys::{param, softirq::Softirq, time}, //
+    sys::{
+        address_space::{AddressSpace, Whose},
+        param,
+        softirq::Softirq,
+        time, //
+    },
 };
 use core::{cell::UnsafeCell, ptr::NonNull};
 
@@ -43,6 +49,10 @@ pub(super) struct TxQueue {
     member: Arc<Member>,
     /// The number of the ring.
     ring: u16,
+    /// How many files have the ring bound.
+    files: AtomicU32,
+    /// That of the program which alone has it bound: what addresses in its slots are addresses of.
+    space: AddressSpace,
     scratch: UnsafeCell<Scratch>,
 }
 
@@ -69,9 +79,24 @@ impl TxQueue {
         let queue = Self {
             member,
             ring,
+            files: AtomicU32::new(0),
+            space: AddressSpace::new(),
             scratch: UnsafeCell::new(scratch),
         };
         Ok(Arc::new(queue, GFP_CHARGED)?)
+    }
+
+    /// So many files have the ring bound now: in the context of a program that binds it, if they are more. Once two programs have had it
+    /// bound at once, either could have written what is in a slot, until nobody has it bound.
+    pub(super) fn follow(&self, files: u32) {
+        match (self.files.swap(files, Ordering::Relaxed), files) {
+            (0, 1) => self.space.be_ours(),
+            (_, 0) => self.space.be_nobodys(),
+            (before, _) if files > before && self.space.whose() != Whose::Ours => {
+                self.space.be_nobodys();
+            }
+            _ => {}
+        }
     }
 }
 
@@ -90,6 +115,7 @@ impl Queue for TxQueue {
         let Scratch { fragments, staging } = unsafe { &mut *self.scratch.get() };
         let mut sender = Sender {
             from: &self.member,
+            space: &self.space,
             header: self.member.header(),
             ring: self.ring,
             now: time::seconds(),
@@ -128,6 +154,7 @@ const WORDS: usize = 4;
 /// One sync.
 struct Sender<'a> {
     from: &'a Member,
+    space: &'a AddressSpace,
     /// Bytes of its packets before the Ethernet header.
     header: u32,
     ring: u16,
@@ -200,7 +227,10 @@ impl Sender<'_> {
                     match self.stage(kring, address, slot, MOST * held.buf_size as usize) {
                         Ok(staged) => fragment = staged,
                         Err(absent) => {
-                            end = Err((first, SyncError::Absent(absent)));
+                            end = match absent {
+                                Some(absent) => Err((first, SyncError::Absent(absent))),
+                                None => Ok(()),
+                            };
                             break;
                         }
                     }
@@ -250,7 +280,7 @@ impl Sender<'_> {
     }
 
     /// Copies what lies at an address of the program. If that cannot be, and is not to end the sync, the packet will be dropped, and
-    /// has an empty part here.
+    /// has an empty part here. `Err(None)` ends the sync before the packet, which is left to a sync of the program.
     #[cold]
     fn stage(
         &mut self,
@@ -258,15 +288,20 @@ impl Sender<'_> {
         address: u64,
         slot: Slot,
         longest: usize,
-    ) -> Result<Fragment, Absent> {
+    ) -> Result<Fragment, Option<Absent>> {
         if self.whole == self.fragments.len() && self.staging.is_low() {
             self.deliver(kring);
             self.staging.clear();
         }
-        if !self.is_absent {
+        let whose = self.space.whose();
+        if whose == Whose::NotOfKernel {
+            return Err(None);
+        }
+        // It would be the caller's memory that is sent, where another program may have written the address.
+        if !self.is_absent && whose == Whose::Ours {
             match self.staging.copy(address, slot.len, slot.flags, longest) {
                 Ok(fragment) => return Ok(fragment),
-                Err(Some(absent)) if !self.may_drop => return Err(absent),
+                Err(Some(absent)) if !self.may_drop => return Err(Some(absent)),
                 Err(Some(_)) => self.may_drop = false,
                 Err(None) => {}
             }
@@ -359,10 +394,7 @@ impl Sender<'_> {
             }
         };
         if lost != 0 {
-            kring
-                .counters
-                .drops
-                .fetch_add(lost, crate::atomic::Ordering::Relaxed);
+            kring.counters.drops.fetch_add(lost, Ordering::Relaxed);
         }
         let left = self.fragments.len() - self.whole;
         self.fragments.as_mut_slice().copy_within(self.whole.., 0);

@@ -31,6 +31,7 @@ use crate::{
     sys::{
         address_space::{AddressSpace, Whose},
         param,
+        sched,
         softirq::Softirq,
         time, //
     },
@@ -123,6 +124,7 @@ impl Queue for TxQueue {
             staging,
             may_drop: flags & SKIP != 0,
             is_absent: false,
+            goes_on: true,
             whole: 0,
             longest: 0,
             verdict: Verdict::Drop,
@@ -166,6 +168,8 @@ struct Sender<'a> {
     may_drop: bool,
     /// Whether that has become of a part of the packet that is being read.
     is_absent: bool,
+    /// False once the task is being killed.
+    goes_on: bool,
     /// How many of the fragments are those of whole packets, which go the same way.
     whole: usize,
     /// Bytes of the longest of all.
@@ -270,6 +274,9 @@ impl Sender<'_> {
             first = crate::logic::ring::next(index, held.cursors.num_slots());
             if self.whole >= at_once {
                 self.deliver(kring);
+            }
+            if !self.goes_on {
+                break;
             }
         }
         self.deliver(kring);
@@ -389,6 +396,9 @@ impl Sender<'_> {
                     if self.deliver_to(run, to, 0) == Some(true) {
                         note(&mut self.wake_first, to);
                     }
+                    if !sched::breathe() {
+                        break;
+                    }
                 }
                 0
             }
@@ -401,6 +411,7 @@ impl Sender<'_> {
         self.fragments.truncate(left);
         self.whole = 0;
         self.longest = self.fragments.iter().map(|it| it.len()).max().unwrap_or(0);
+        self.goes_on = sched::breathe();
     }
 
     /// Delivers packets to a port, if there is one of this number. True if its sleepers are to be woken.
@@ -415,16 +426,38 @@ impl Sender<'_> {
         } else {
             Err(NotDelivered::TooLong)
         };
-        Some(match delivered {
-            Ok(wake) => wake,
+        match delivered {
+            Ok(wake) => Some(wake),
             Err(NotDelivered::Closed) => {
                 inbox.lost(packets_in(run));
-                false
+                Some(false)
             }
             Err(NotDelivered::TooLong) => {
-                convert::deliver(inbox, run, (self.header, header), &softirqs)
+                drop(softirqs);
+                Some(self.convert_to(run, to, ring))
             }
-        })
+        }
+    }
+
+    /// As [`Self::deliver_to`], one by one, as each may become more than a thousand. What is left is lost with a port that goes.
+    #[inline(never)]
+    fn convert_to(&self, run: &[Fragment], to: u8, ring: u16) -> bool {
+        let mut wake = false;
+        for packet in run.split_inclusive(|fragment| !fragment.has_more()) {
+            let softirqs = Softirq::off();
+            let Some(member) = self.from.switch().member(to, &softirqs) else {
+                break;
+            };
+            if let Some(inbox) = member.inbox(ring) {
+                let headers = (self.header, member.header());
+                wake |= convert::deliver(inbox, packet, headers, &softirqs);
+            }
+            drop(softirqs);
+            if !sched::breathe() {
+                break;
+            }
+        }
+        wake
     }
 
     /// Wakes the sleepers of all rings that have got something. Once for each.

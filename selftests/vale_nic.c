@@ -110,4 +110,39 @@ TEST_F_TIMEOUT(nic, too_long, 300)
 	EXPECT_EQ(0, port_counter(test_interface(), " reinits "));
 }
 
+/* An interface is attached with all of its rings, or with those of its host, too. */
+TEST(attach_with_what_is_not_attached)
+{
+	static const struct {
+		uint32_t mode;
+		uint16_t ring;
+	} bad[] = {
+		{ NR_REG_DEFAULT, 0 }, { NR_REG_SW, 0 }, { NR_REG_ONE_NIC, 0 }, { NR_REG_ONE_NIC, 1 }, { NR_REG_NULL, 0 },
+		{ NR_REG_ONE_SW, 0 }, { 4711, 0 }, { NR_REG_ALL_NIC, 1 }, { NR_REG_NIC_SW, 3 },
+	};
+	struct nmreq_vale_detach detach = { 0 };
+	int fd = device_open();
+	struct nmreq legacy;
+	char name[15];
+	uint32_t i;
+
+	snprintf(name, sizeof(name), "vale0:%.8s", test_interface());
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct nmreq_vale_attach attach = { .reg = { .nr_mode = bad[i].mode, .nr_ringid = bad[i].ring } };
+
+		EXPECT_EQ(EINVAL, request(fd, NETMAP_REQ_VALE_ATTACH, name, &attach)) {
+			TH_LOG("mode %u, ring %u", bad[i].mode, bad[i].ring);
+		}
+		EXPECT_EQ(ENXIO, request(fd, NETMAP_REQ_VALE_DETACH, name, &detach));
+	}
+	legacy_init(&legacy, name);
+	legacy.nr_cmd = NETMAP_BDG_ATTACH;
+	legacy.nr_ringid = 2;
+	EXPECT_EQ(EINVAL, errno_of(ioctl(fd, NIOCREGIF, &legacy)));
+	legacy.nr_ringid = 0;
+	EXPECT_EQ(0, errno_of(ioctl(fd, NIOCREGIF, &legacy)));
+	EXPECT_EQ(0, request(fd, NETMAP_REQ_VALE_DETACH, name, &detach));
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

@@ -308,7 +308,7 @@ struct netmap_thread;
 struct netmap_thread *netmap_thread_start(struct wait_queue_head *queue, bool (*pass)(void *data), void *data,
 					  const char *name);
 void netmap_thread_stop(struct netmap_thread *thread);
-int netmap_thread_spin(struct netmap_thread *thread, bool spin, unsigned int cpu);
+int netmap_thread_spin(struct netmap_thread *thread, unsigned int count, unsigned int cpu);
 
 /* Whether the parameters, or its capabilities, let the current task bind a device. */
 bool netmap_may_bind(struct net_device *dev);

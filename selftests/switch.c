@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What scripts ask of VALE switches: "switch list", and "switch attach|attach-host|detach|poll|rest|new|delete NAME". Says the errno of
- * what fails, by its name, on standard error, and exits with 1.
+ * What scripts ask of VALE switches: "switch list", and "switch attach|attach-host|detach|poll|rest|new|delete NAME"; "switch poll NAME
+ * FIRST COUNT" is for a thread for each ring. Says the errno of what fails, by its name, on standard error, and exits with 1.
  */
 
 #include <string.h>
@@ -42,7 +42,12 @@ int main(int argc, char **argv)
 		error = request(fd, NETMAP_REQ_VALE_ATTACH, name, &attach);
 	} else if (!strcmp(what, "detach"))
 		error = request(fd, NETMAP_REQ_VALE_DETACH, name, &detach);
-	else if (!strcmp(what, "poll"))
+	else if (!strcmp(what, "poll") && argc > 4) {
+		polling.nr_mode = NETMAP_POLLING_MODE_MULTI_CPU;
+		polling.nr_first_cpu_id = atoi(argv[3]);
+		polling.nr_num_polling_cpus = atoi(argv[4]);
+		error = request(fd, NETMAP_REQ_VALE_POLLING_ENABLE, name, &polling);
+	} else if (!strcmp(what, "poll"))
 		error = request(fd, NETMAP_REQ_VALE_POLLING_ENABLE, name, &polling);
 	else if (!strcmp(what, "rest"))
 		error = request(fd, NETMAP_REQ_VALE_POLLING_DISABLE, name, &polling);

@@ -4,11 +4,11 @@
 set -u
 . ./wire.sh
 
-# refused ERRNO WHAT NAME: the request fails so.
+# refused ERRNO WHAT...: the request fails so.
 refused() {
 	local why
-	why=$(./switch "$2" "$3" 2>&1) && return 1
-	[ "$why" = "$1" ] || { echo "$2 $3: $why"; return 1; }
+	why=$(./switch "${@:2}" 2>&1) && return 1
+	[ "$why" = "$1" ] || { echo "${*:2}: $why"; return 1; }
 }
 
 listed() {
@@ -20,7 +20,7 @@ state() {
 	ip addr show dev "$TEST_IF"
 }
 
-plan 11
+plan 12
 head -c 300000 /dev/urandom >/tmp/file
 make_hosts || say "the hosts do not talk before"
 before=$(state)
@@ -52,6 +52,22 @@ polls() {
 	fi
 }
 check_that "so they do when the switch polls" polls
+
+# Ring 0, and if there are as many rings and processors ring 1, by a processor of its own.
+polls_rings() {
+	local processors rings
+	processors=$(nproc)
+	rings=$(find "/sys/class/net/$TEST_IF/queues" -name 'rx-*' | wc -l)
+	refused EINVAL poll "$nic" 0 "$processors" && refused EINVAL poll "$nic" 0 0 && refused EINVAL poll "$nic" "$rings" 1 &&
+		refused EINVAL poll "$nic" 4294967295 1 || return 1
+	[ "$processors" -gt 1 ] || return 0
+	./switch poll "$nic" 0 1 && refused EBUSY poll "$nic" 0 1 && refused EBUSY poll "$nic" && refused EBUSY detach "$nic" && talk && both_ways &&
+		./switch rest "$nic" && refused EINVAL rest "$nic" && talk || return 1
+	if [ "$processors" -gt 2 ] && [ "$rings" -gt 1 ]; then
+		./switch poll "$nic" 0 2 && talk && both_ways && ./switch rest "$nic" && both_ways
+	fi
+}
+check_that "so they do when processors poll a ring each" polls_rings
 
 detached() {
 	both_ways &

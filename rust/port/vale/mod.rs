@@ -8,6 +8,7 @@
 
 mod convert;
 mod link;
+mod pump;
 mod relay;
 pub(crate) mod requests;
 mod staging;

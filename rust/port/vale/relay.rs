@@ -11,10 +11,12 @@
 //! program. The thread takes what it finds there as the kernel takes what programs have in theirs.
 
 use super::{
+    interface::Interface,
     link::Link,
     make,
     pump::{Pump, Threads},
     switch,
+    wire,
     User,
     MOST_RINGS, //
 };
@@ -34,6 +36,7 @@ use crate::{
     sys::{
         log::Displayed,
         net_ns::NetNs,
+        netdev::NetDev,
         wait::WaitQueue,
         work::{Job, Work}, //
     },
@@ -68,6 +71,8 @@ struct Relay {
     name: Text,
     net: NetNs,
     number: u8,
+    /// Whether it is a persistent port.
+    is_wire: bool,
     /// Before the bindings, whose rings they work on. [`None`] before they have begun, and once they have ended.
     #[pin]
     threads: Mutex<Option<Threads>>,
@@ -190,6 +195,34 @@ impl Attaching<'_> {
         Ok(())
     }
 
+    /// Binds the other end of the wire of a persistent port, and a port for it.
+    fn bind_wire(
+        &mut self,
+        interface: PortName,
+        dev: &NetDev,
+        own: &Interface,
+        mem_id: u16,
+    ) -> Result {
+        let region = own.region();
+        if mem_id != 0 && mem_id != region.id() {
+            return Err(EINVAL);
+        }
+        let request = request(interface, RingSelect::Sw, Geometry::default(), 0);
+        let wire = ports::bind_beside(dev, wire::open, &request, &self.wait)?;
+        self.bindings.keep(wire.clone());
+        let counts = *wire.kind().port().counts();
+        let (tx_slots, rx_slots) = own.slots();
+        let rings = Geometry {
+            tx_rings: counts.host_rx,
+            rx_rings: counts.host_tx,
+            tx_slots,
+            rx_slots,
+            ..Geometry::default()
+        };
+        let port = self.bind_port(*self.name, rings, region)?;
+        self.link(&wire, &port, true)
+    }
+
     /// Makes and binds a port of the switch.
     fn bind_port(
         &mut self,
@@ -228,7 +261,8 @@ impl Attaching<'_> {
     }
 }
 
-/// Attaches the interface of a name to its switch, and its host too if that is wanted. Returns the number of its port.
+/// Attaches the interface of a name to its switch, and its host too if that is wanted, which is at the other end of a persistent port in
+/// any case. Returns the number of its port.
 ///
 /// Errors: `EINVAL` if there is no such interface or region; `EBUSY` if it is attached, or bound by a program; those of binding it.
 pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16) -> Result<u32> {
@@ -236,7 +270,7 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
     if switch::with_member(name, net, |_| ()).is_some() {
         return Err(EBUSY);
     }
-    device(interface).map_err(|_| EINVAL)?;
+    let dev = device(interface).map_err(|_| EINVAL)?;
     let base = PortName::parse(interface.as_bytes()).map_err(|_| EINVAL)?;
     let mut attaching = Attaching {
         name,
@@ -245,7 +279,17 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
         bindings: Bindings(KVec::with_capacity(3, GFP_CHARGED)?),
         links: KVec::new(),
     };
-    attaching.bind_nic(base, host, mem_id)?;
+    let is_wire = match Interface::of(&dev) {
+        Some(own) => {
+            attaching.bind_wire(base, &dev, own, mem_id)?;
+            true
+        }
+        None => {
+            attaching.bind_nic(base, host, mem_id)?;
+            false
+        }
+    };
+    drop(dev);
     let Attaching {
         wait,
         bindings,
@@ -260,6 +304,7 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
             name: name.base,
             net,
             number,
+            is_wire,
             threads <- new_mutex!(None, "netmap_relay"),
             _bindings: bindings,
         }),
@@ -316,9 +361,11 @@ pub(super) fn detach(name: &PortName) -> Result<u32> {
     Ok(relay.number.into())
 }
 
-/// Calls `f` with the threads of an attached interface. `EOPNOTSUPP` for a port of another kind.
+/// Calls `f` with the threads of an attached interface. `EOPNOTSUPP` for a port of another kind, or a persistent one.
 fn with_threads<R>(name: &PortName, f: impl FnOnce(&mut Threads) -> Result<R>) -> Result<R> {
-    let relay = find(name, NetNs::current()).ok_or(EOPNOTSUPP)?;
+    let relay = find(name, NetNs::current())
+        .filter(|it| !it.is_wire)
+        .ok_or(EOPNOTSUPP)?;
     let mut threads = relay.threads.lock();
     match &mut *threads {
         Some(threads) => f(threads),

@@ -102,12 +102,12 @@ fn interface(name: &Text) -> Result<Text, RequestFault> {
         _ => RequestFault::NotAnInterface,
     };
     match PortName::parse(name.as_bytes()).map_err(refused)? {
-        // Whatever begins as a switch does is kept for those.
+        // Whatever begins as a switch does is kept for those, and the kernel would put a number in the place of a percent sign.
         PortName {
             kind: Base::Nic,
             pipe: None,
             base,
-        } if !base.as_bytes().starts_with(b"vale") => Ok(base),
+        } if !base.as_bytes().starts_with(b"vale") && !base.as_bytes().contains(&b'%') => Ok(base),
         _ => Err(RequestFault::NotAnInterface),
     }
 }
@@ -130,6 +130,15 @@ fn header(name: &Text, len: u32) -> Result<SwitchRequest, RequestFault> {
     // What is no port of a switch has no such header, as if it was not there.
     let name = member(name).map_err(|_| RequestFault::Name(NameFault::Character))?;
     Ok(SwitchRequest::SetHeader(name, len))
+}
+
+/// Whether an interface is attached with its host, or alone: nothing else can be, and all rings are.
+fn with_host(mode: u32, ring: u16) -> Result<bool, RequestFault> {
+    match (mode, ring) {
+        (mode::NR_REG_NIC_SW, 0) => Ok(true),
+        (mode::NR_REG_ALL_NIC, 0) => Ok(false),
+        _ => Err(RequestFault::NotAttached { mode, ring }),
+    }
 }
 
 fn pollers(mode: u32, first: u32, count: u32) -> Result<Pollers, RequestFault> {
@@ -169,7 +178,7 @@ impl SwitchBody {
         Ok(match self {
             Self::Attach(body) => SwitchRequest::Attach {
                 name: member(name)?,
-                host: body.reg.nr_mode == mode::NR_REG_NIC_SW,
+                host: with_host(body.reg.nr_mode, body.reg.nr_ringid)?,
                 mem_id: body.reg.nr_mem_id,
             },
             Self::Detach(_) => SwitchRequest::Detach(member(name)?),
@@ -253,6 +262,7 @@ impl SwitchBody {
                     } else {
                         mode::NR_REG_ALL_NIC
                     },
+                    nr_ringid: request.nr_ringid & legacy::NETMAP_RING_MASK,
                     nr_mem_id: request.nr_arg2,
                     ..Default::default()
                 },

@@ -2,7 +2,7 @@
 
 //! What requests about switches do.
 
-use super::{behind_colon, relay, switch};
+use super::{behind_colon, interface, relay, switch};
 use crate::{
     logic::{
         name::{Base, PortName},
@@ -38,31 +38,38 @@ pub(crate) fn serve(request: &SwitchRequest) -> Result<SwitchReply> {
             })
         }
         SwitchRequest::SetHeader(name, len) => {
-            switch::with_member(name, net, |member| member.set_header(*len)).ok_or(ENXIO)?;
+            switch::with_member(name, net, |member| member.set_header(*len)).ok_or(ENXIO)??;
             Ok(SwitchReply::Header(*len))
         }
         SwitchRequest::GetHeader(name) => header_of(name, net).map(SwitchReply::Header),
         SwitchRequest::Attach { name, host, mem_id } => {
             let interface = behind_colon(name)?;
-            device(&interface).map_err(|_| EINVAL)?;
             relay::attach(name, &interface, *host, *mem_id).map(place)
         }
-        // To attach takes what a bind of the interface takes; the rest is for the same users.
         SwitchRequest::Detach(name) => {
-            NetNs::check_admin()?;
+            check_attached(name, net)?;
             relay::detach(name).map(place)
         }
         SwitchRequest::StartPolling(name, pollers) => {
-            NetNs::check_admin()?;
-            known(name, net)?;
+            check_attached(name, net)?;
             relay::start_polling(name, *pollers).map(|()| SwitchReply::Done)
         }
         SwitchRequest::StopPolling(name) => {
-            NetNs::check_admin()?;
-            known(name, net)?;
+            check_attached(name, net)?;
             relay::stop_polling(name).map(|()| SwitchReply::Done)
         }
-        SwitchRequest::NewInterface { .. } | SwitchRequest::DeleteInterface(_) => Err(EOPNOTSUPP),
+        SwitchRequest::NewInterface {
+            name,
+            geometry,
+            mem_id,
+        } => {
+            let (made, region) = interface::create(name, geometry, *mem_id)?;
+            Ok(SwitchReply::Interface(made, region))
+        }
+        SwitchRequest::DeleteInterface(name) => {
+            interface::destroy(name)?;
+            Ok(SwitchReply::Done)
+        }
     }
 }
 
@@ -74,8 +81,10 @@ fn place(port: u32) -> SwitchReply {
     }
 }
 
-/// `ENXIO` if there is no such port of a switch.
-fn known(name: &PortName, net: NetNs) -> Result {
+/// What is done with an attached interface is for those who may attach it, which takes what a bind of the interface takes: `EPERM`. `ENXIO`
+/// if there is no such port of a switch.
+fn check_attached(name: &PortName, net: NetNs) -> Result {
+    NetNs::check_admin()?;
     switch::with_member(name, net, |_| ()).ok_or(ENXIO)
 }
 

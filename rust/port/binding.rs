@@ -194,9 +194,9 @@ pub(super) fn unbind(binding: &Binding, steps: LockedSteps<'_>) {
     let uses = &mut *guard;
     let last = uses.leave(&binding.selection);
     // Before the rings go: from now on no packet of the stack is steered to a transmit queue whose host ring only this file
-    // has. A sender that had chosen such a queue before is done when the subscription has ended, which waits for a grace
-    // period.
+    // has.
     kind.uses_changed(uses);
+    steps.settle();
     binding.subscription.end(binding.listeners());
     steps.retire(uses, last);
     kind.detach(uses, last);

@@ -15,7 +15,7 @@ use crate::{
         kring::Kring,
         queue::{Direction, Queue}, //
     },
-    sys::{net_ns::NetNs, netdev::NetDev, rtnl::Rtnl}, //
+    sys::{net_ns::NetNs, netdev::NetDev, rcu, rtnl::Rtnl}, //
 };
 use core::fmt;
 
@@ -196,6 +196,14 @@ impl LockedSteps<'_> {
         match self {
             Self::Device(steps, rtnl) => steps.prepare(fresh, rtnl),
             Self::Bare(steps) => steps.prepare(fresh),
+        }
+    }
+
+    /// Waits for those whom [`Kind::uses_changed`] keeps from rings, and who may have found one before: senders of a device's stack.
+    /// A port without a device has none.
+    pub(super) fn settle(self) {
+        if let Self::Device(_, rtnl) = self {
+            rcu::synchronize(rtnl);
         }
     }
 

@@ -33,7 +33,7 @@ use crate::{
         sync::{self, Failure}, //
     },
     sys::{
-        log::Displayed,
+        log::{self, Displayed},
         net_ns::NetNs,
         thread::{Pass, Thread},
         wait::WaitQueue,
@@ -119,7 +119,9 @@ impl Job for Reaper {
                 relays.remove(at).ok()
             };
             if let Some(relay) = over {
-                pr_info!("{}: the interface is gone\n", Displayed(relay.name));
+                if log::allowed() {
+                    pr_info!("{}: the interface is gone\n", Displayed(relay.name));
+                }
                 relay.end();
             }
         }

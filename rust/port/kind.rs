@@ -128,8 +128,8 @@ pub(crate) trait DeviceSteps {
     fn end(&self, rtnl: &Rtnl);
 }
 
-/// The same of a port that depends on nothing outside of netmap, as those of switches, pipes and null ports: the RTNL mutex need not be
-/// held.
+/// The same of a port whose rings need nothing outside of netmap, as those of switches, pipes and null ports: the RTNL mutex need not be
+/// held. A pipe may be on a device, and ends with it, but that is found by its address alone.
 pub(crate) trait BareSteps {
     /// As [`DeviceSteps::admit`].
     fn admit(&self, _fresh: RingSet) -> Result {

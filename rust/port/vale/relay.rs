@@ -430,6 +430,7 @@ struct Bindings(KVec<Arc<Binding>>);
 
 impl Bindings {
     fn keep(&mut self, binding: Arc<Binding>) {
+        binding.kind().port().set_on_switch(true);
         // There is room for as many as there can be.
         let _ = self.0.push_within_capacity(binding);
     }
@@ -439,6 +440,7 @@ impl Drop for Bindings {
     fn drop(&mut self) {
         // The newest first: it may depend on the older ones.
         for binding in self.0.iter().rev() {
+            binding.kind().port().set_on_switch(false);
             ports::unbind(binding);
         }
     }

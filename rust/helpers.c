@@ -241,6 +241,14 @@ bool netmap_refusal_allowed(void)
 	return __ratelimit(&state);
 }
 
+/* More than the default: a program binds each ring of a NIC by a file of its own. */
+bool netmap_bind_message_allowed(void)
+{
+	static DEFINE_RATELIMIT_STATE(state, DEFAULT_RATELIMIT_INTERVAL, 50);
+
+	return __ratelimit(&state);
+}
+
 bool netmap_killed(void)
 {
 	return fatal_signal_pending(current);

@@ -296,6 +296,7 @@ void netmap_stack_announce(struct sock *sk);
 
 bool netmap_message_allowed(void);
 bool netmap_refusal_allowed(void);
+bool netmap_bind_message_allowed(void);
 bool netmap_killed(void);
 bool netmap_breathe(void);
 void netmap_get_page(struct page *page);

@@ -87,6 +87,8 @@ struct Netmap {
     _emulated: port::emulated::events::Notifier,
     _stack: port::stack::events::Notifier,
     _pipes: port::pipe::events::Notifier,
+    // Last: by then nobody drops anything later any more.
+    _later: sys::rcu::Barrier,
 }
 
 impl kernel::InPlaceModule for Netmap {
@@ -98,6 +100,7 @@ impl kernel::InPlaceModule for Netmap {
             port::vale::init();
         }
         try_pin_init!(Self {
+            _later: sys::rcu::Barrier,
             _attached: port::vale::Attached::new()?,
             _notifiers: nic::driver::events::Notifiers::register()?,
             // SAFETY: As above.

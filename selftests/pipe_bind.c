@@ -255,6 +255,52 @@ TEST(pipes_can_be_looked_at)
 	EXPECT_EQ(-EINVAL, info("", &(struct nmreq_port_info_get){ .nr_mem_id = a.reg.nr_mem_id }));
 }
 
+/* The length of the virtio-net header of a port, or a negative errno. */
+static int header_of(const char *name)
+{
+	struct nmreq_port_hdr body = { .nr_hdr_len = 77 };
+	struct nmreq_header header = { .nr_version = NETMAP_API, .nr_reqtype = NETMAP_REQ_PORT_HDR_GET,
+				       .nr_body = (uintptr_t)&body };
+	int fd = open("/dev/netmap", O_RDWR | O_CLOEXEC), err;
+
+	snprintf(header.nr_name, sizeof(header.nr_name), "%s", name);
+	err = ioctl(fd, NIOCCTRL, &header) ? -errno : (int)body.nr_hdr_len;
+	close(fd);
+	return err;
+}
+
+/* Programs ask it of whatever they have bound. */
+TEST(a_pipe_has_no_header)
+{
+	struct port a;
+
+	EXPECT_EQ(-ENXIO, header_of("base{h"));
+	ASSERT_EQ(0, try_end(&a, "base{h", (struct nmreq_register){ 0 }));
+	EXPECT_EQ(0, header_of("base{h"));
+	EXPECT_EQ(0, header_of("base}h"));
+	EXPECT_EQ(-ENXIO, header_of("base{other"));
+	EXPECT_EQ(-ENXIO, header_of("beside{h"));
+	EXPECT_EQ(0, port_close(&a));
+	EXPECT_EQ(-ENXIO, header_of("base{h"));
+}
+
+/* A device that can be no port can have pipes, as it has nothing to do for them. */
+TEST(on_a_device_that_is_no_port)
+{
+	struct ends ends;
+	struct port port;
+
+	EXPECT_EQ(-EOPNOTSUPP, try_end(&port, "lo", (struct nmreq_register){ 0 }));
+	ASSERT_EQ(0, open_ends(&ends, "lo", "x", true, 0));
+	EXPECT_EQ(1024, ends.from.reg.nr_tx_slots);
+	EXPECT_EQ(1, ends.from.reg.nr_mem_id);
+	ASSERT_EQ(0, send_frame(&ends.from, tx_ring(&ends.from, 0), 60, 1));
+	ASSERT_EQ(0, rx_sync(&ends.to));
+	EXPECT_EQ(1, room(rx_ring(&ends.to, 0)));
+	EXPECT_EQ(0, header_of("lo{x"));
+	EXPECT_EQ(0, close_ends(&ends));
+}
+
 TEST(legacy_requests)
 {
 	struct nmreq req = { .nr_version = NETMAP_API, .nr_name = "old", .nr_flags = NR_REG_PIPE_MASTER, .nr_ringid = 5,
@@ -262,10 +308,13 @@ TEST(legacy_requests)
 	int fd = open("/dev/netmap", O_RDWR | O_CLOEXEC);
 	struct netmap_ring *tx;
 	struct netmap_if *nifp;
+	char command[96];
 	struct port b;
 	char *mem;
 
 	ASSERT_EQ(0, ioctl(fd, NIOCREGIF, &req));
+	snprintf(command, sizeof(command), "grep -q 'old{5' /proc/%d/fdinfo/%d", getpid(), fd);
+	EXPECT_EQ(0, system(command));
 	mem = mmap(NULL, req.nr_memsize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ASSERT_NE(MAP_FAILED, mem);
 	nifp = NETMAP_IF(mem, req.nr_offset);

@@ -570,6 +570,11 @@ pub fn decode_legacy_register(request: &abi::LegacyRequest) -> Result<BindReques
             select => (select, Some(PortName::parse(label.as_bytes())?)),
         },
     };
+    // The end of a pipe is not named by the text alone.
+    let label = match &port {
+        Some(port) if port.pipe.is_some() => port.text()?,
+        _ => label,
+    };
     BindRequest {
         port,
         label,

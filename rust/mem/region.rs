@@ -20,7 +20,7 @@ use crate::{
         slot::RESERVED_BUFFERS, //
     },
     prelude::*,
-    sys::log::Displayed, //
+    sys::log::{self, Displayed}, //
 };
 use core::ptr::NonNull;
 use kernel::sync::{new_mutex, Mutex};
@@ -128,7 +128,9 @@ impl Region {
             ..*parameters
         };
         let layout = Layout::new(&parameters, page).map_err(|fault| {
-            pr_err!("{}{}\n", prefix_of(id), Displayed(fault));
+            if log::refusal_allowed() {
+                pr_err!("{}{}\n", prefix_of(id), Displayed(fault));
+            }
             EINVAL
         })?;
         let pages = |bytes: u64| u32::try_from(bytes / PAGE_SIZE as u64).map_err(|_| EINVAL);
@@ -341,7 +343,7 @@ impl Region {
                 take(index);
             })
             .inspect_err(|error| {
-                if *error == ENOSPC {
+                if *error == ENOSPC && log::refusal_allowed() {
                     let need = buffers.used_count() + count + RESERVED_BUFFERS;
                     pr_err!(
                         "{}buf_num={} is too small, {} would do\n",
@@ -420,7 +422,7 @@ impl Region {
         let mut shadow = KVVec::<u32>::with_capacity(slots as usize, GFP_CHARGED)?;
         let mut state = self.state.lock();
         let run = state.rings.alloc(pages).map_err(|error| {
-            if error == ENOSPC {
+            if error == ENOSPC && log::refusal_allowed() {
                 let (have, size) = (
                     self.layout.rings().objects(),
                     self.layout.rings().object_size(),
@@ -519,7 +521,7 @@ impl Region {
             .interfaces
             .alloc(bytes.div_ceil(PAGE_SIZE as u32))
             .map_err(|error| {
-                if error == ENOSPC {
+                if error == ENOSPC && log::refusal_allowed() {
                     let have = self.layout.interfaces().objects();
                     pr_err!(
                         "{}if_num={} is too small, {} would do\n",

@@ -21,7 +21,10 @@ use crate::{
         listeners::{Listeners, Subscription},
         queue::Direction, //
     },
-    sys::{log::Displayed, wait::WaitQueue}, //
+    sys::{
+        log::{self, Displayed},
+        wait::WaitQueue, //
+    }, //
 };
 use core::fmt;
 use kernel::{str::CString, sync::UniqueArc};
@@ -171,17 +174,18 @@ fn finish(
     let binding: Arc<Binding> = place.write(binding).into();
     // SAFETY: The registry's mutex is held, and `unbind` ends it.
     unsafe { binding.subscription.begin(binding.listeners()) };
-    if uses.bindings() == 0 {
+    if uses.bindings() == 0 && log::bind_allowed() {
         // A kind takes its lock to describe itself, and the arguments of a message are formatted with interrupts off.
         let description = CString::try_from_fmt(fmt!("{}", Displayed(Described(&**kind))));
         pr_info!(
-            "{}: {}, {} tx + {} rx queues, {} slots, buffers of {}\n",
+            "{}: {}, {} tx + {} rx queues, {} slots, buffers of {}{}\n",
             Displayed(port.name()),
             description.as_deref().unwrap_or(c"?"),
             port.counts().tx,
             port.counts().rx,
             Displayed(Slots(port.slots())),
-            region.buf_size()
+            region.buf_size(),
+            Displayed(Where(region))
         );
     }
     Ok(binding)
@@ -194,9 +198,9 @@ pub(super) fn unbind(binding: &Binding, steps: LockedSteps<'_>) {
     let uses = &mut *guard;
     let last = uses.leave(&binding.selection);
     // Before the rings go: from now on no packet of the stack is steered to a transmit queue whose host ring only this file
-    // has. A sender that had chosen such a queue before is done when the subscription has ended, which waits for a grace
-    // period.
+    // has.
     kind.uses_changed(uses);
+    steps.settle();
     binding.subscription.end(binding.listeners());
     steps.retire(uses, last);
     kind.detach(uses, last);
@@ -222,6 +226,18 @@ impl fmt::Display for Slots {
             (tx, rx) if tx == rx => write!(f, "{tx}"),
             (tx, rx) => write!(f, "{tx} + {rx}"),
         }
+    }
+}
+
+/// Which region it is, to print, if it is not the global one.
+struct Where<'a>(&'a Region);
+
+impl fmt::Display for Where<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_private() {
+            write!(f, ", region {}", self.0.id())?;
+        }
+        Ok(())
     }
 }
 

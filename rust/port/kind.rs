@@ -15,7 +15,7 @@ use crate::{
         kring::Kring,
         queue::{Direction, Queue}, //
     },
-    sys::{net_ns::NetNs, netdev::NetDev, rtnl::Rtnl}, //
+    sys::{net_ns::NetNs, netdev::NetDev, rcu, rtnl::Rtnl}, //
 };
 use core::fmt;
 
@@ -134,8 +134,8 @@ pub(crate) trait DeviceSteps {
     fn end(&self, rtnl: &Rtnl);
 }
 
-/// The same of a port that depends on nothing outside of netmap, as those of switches, pipes and null ports: the RTNL mutex need not be
-/// held.
+/// The same of a port whose rings need nothing outside of netmap, as those of switches, pipes and null ports: the RTNL mutex need not be
+/// held. A pipe may be on a device, and ends with it, but that is found by its address alone.
 pub(crate) trait BareSteps {
     /// As [`DeviceSteps::admit`].
     fn admit(&self, _fresh: RingSet) -> Result {
@@ -202,6 +202,14 @@ impl LockedSteps<'_> {
         match self {
             Self::Device(steps, rtnl) => steps.prepare(fresh, rtnl),
             Self::Bare(steps) => steps.prepare(fresh),
+        }
+    }
+
+    /// Waits for those whom [`Kind::uses_changed`] keeps from rings, and who may have found one before: senders of a device's stack.
+    /// A port without a device has none.
+    pub(super) fn settle(self) {
+        if let Self::Device(_, rtnl) = self {
+            rcu::synchronize(rtnl);
         }
     }
 

@@ -32,6 +32,7 @@ pub(crate) struct Port {
     slots: (u32, u32),
     region: Arc<Region>,
     dead: AtomicBool,
+    on_switch: AtomicBool,
     #[pin]
     uses: Mutex<RingUses>,
     /// A lock of its own, which nests inside all others: some devices tell of a new name with their own lock held, which is taken
@@ -134,6 +135,7 @@ impl Port {
                 slots,
                 region,
                 dead: AtomicBool::new(false),
+                on_switch: AtomicBool::new(false),
                 uses <- new_mutex!(uses, "netmap_port"),
                 name <- new_spinlock!(name, "netmap_port_name"),
             }),
@@ -201,6 +203,16 @@ impl Port {
     /// Whether what the port was is gone, or its rings are lost for good.
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is that of an interface on a switch, or the one of the switch: programs may put no pipe on it.
+    pub(super) fn is_on_switch(&self) -> bool {
+        self.on_switch.load(Ordering::Relaxed)
+    }
+
+    /// Says whether it is such a port.
+    pub(super) fn set_on_switch(&self, is: bool) {
+        self.on_switch.store(is, Ordering::Relaxed);
     }
 
     /// Marks the port dead: its users get `POLLERR` and errors until they close it.

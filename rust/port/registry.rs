@@ -90,6 +90,11 @@ impl Registry {
             .filter(move |pipe| pipe.parent() == parent)
     }
 
+    /// Whether there is a pipe of this name, of which either end is bound.
+    pub(super) fn has_pipe(&self, parent: Parent, id: &Text) -> bool {
+        self.pipes(parent).any(|pipe| pipe.is(parent, id))
+    }
+
     /// One of these.
     pub(super) fn first_pipe(&self, parent: Parent) -> Option<Arc<Pipe>> {
         self.pipes(parent).next().cloned()

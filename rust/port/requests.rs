@@ -90,6 +90,7 @@ fn port_of(
             pipe: Some(name), ..
         }) => {
             let parent = Parent::device(dev);
+            check_base(registry.find(dev))?;
             if let Some(kind) = registry.find_end(parent, &name)? {
                 return Ok(kind);
             }
@@ -140,8 +141,16 @@ fn device_region(
     }
 }
 
+/// `EBUSY` if a port has been attached to a switch: no pipe is made on it then, nor bound.
+fn check_base(kind: Option<Arc<dyn Kind>>) -> Result {
+    match kind {
+        Some(kind) if kind.port().is_on_switch() => Err(EBUSY),
+        _ => Ok(()),
+    }
+}
+
 /// What a new pipe on a device takes from its port: the region, and the slots of its rings. If it has none, the latter are those that one
-/// would have.
+/// would have; of a device that can have none, those of pipes on nothing.
 fn pipe_base(
     registry: &mut Registry,
     dev: &NetDev,
@@ -150,23 +159,25 @@ fn pipe_base(
     rtnl: &Rtnl,
 ) -> Result<pipe::Base> {
     let bound = registry.find(dev).filter(|kind| !kind.port().is_dead());
-    let port = match bound {
-        Some(kind) => kind.port().clone(),
+    let (slots, region) = match bound {
+        Some(kind) => (kind.port().slots(), kind.port().region().clone()),
         None => {
             let region = device_region(registry, dev, request.mem_id, net)?;
-            let kind = open(dev, &Geometry::default(), region, false, rtnl)?;
-            kind.steps().with(rtnl).close();
-            kind.port().clone()
+            match open(dev, &Geometry::default(), region.clone(), false, rtnl) {
+                Ok(kind) => {
+                    kind.steps().with(rtnl).close();
+                    (kind.port().slots(), region)
+                }
+                Err(EOPNOTSUPP) => (pipe::usual_slots(), region),
+                Err(error) => return Err(error),
+            }
         }
     };
-    let region = registry
-        .pipes_region(Parent::device(dev))
-        .unwrap_or_else(|| port.region().clone());
     Ok(pipe::Base {
         parent: Parent::device(dev),
         name: device_name(&dev.name(rtnl)),
-        slots: port.slots(),
-        region,
+        slots,
+        region: registry.pipes_region(Parent::device(dev)).unwrap_or(region),
     })
 }
 
@@ -189,11 +200,12 @@ fn bare_port_of(
             pipe: Some(name),
         }) => {
             let parent = Parent::Named(net, *base);
+            let port = registry.find_named(base, net);
+            check_base(port.clone())?;
             if let Some(kind) = registry.find_end(parent, name)? {
                 return Ok(kind);
             }
             // On a port of a switch it is as on that of a device.
-            let port = registry.find_named(base, net);
             let port = port.as_ref().map(|kind| kind.port());
             let of_port = port.map(|port| port.region().clone());
             let region = match registry.pipes_region(parent).or(of_port) {

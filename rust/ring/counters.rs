@@ -5,7 +5,7 @@
 use crate::atomic::{AtomicU64, Ordering};
 
 /// Counters of a ring. One writer at a time unless said otherwise: the holder of the busy flag, or, of packets and bytes that an
-/// inbox delivers, its sender.
+/// inbox delivers, its sender; of those of a pipe's receive ring, the holder of the flag of the transmit ring at the other end.
 #[derive(Default)]
 pub struct Counters {
     /// Packets sent or received, however many slots each of them has.

@@ -9,11 +9,16 @@
 
 use crate::{
     atomic::{AtomicPtr, Ordering},
-    bindings,
     prelude::*,
-    sys::wait::WaitQueue, //
+    sys::{
+        rcu::{drop_later, Found, Head},
+        wait::WaitQueue, //
+    }, //
 };
-use core::ptr::{from_ref, null_mut};
+use core::{
+    mem::offset_of,
+    ptr::{from_ref, null_mut}, //
+};
 use kernel::sync::rcu;
 
 /// The entry of a file in the list of one ring.
@@ -109,24 +114,36 @@ impl Listeners {
     }
 }
 
-/// The entries of one file in the lists of all its rings.
-pub(crate) struct Subscription {
-    /// An entry for each of the rings, in their order. Never reallocated, so that they stay where they are.
-    entries: KVec<Listener>,
+/// An entry for each of some rings, in their order. The vector does not change, so that they stay where they are.
+struct Entries {
+    head: Head,
+    list: KVec<Listener>,
 }
+
+// SAFETY: It is the offset of that field.
+unsafe impl Found for Entries {
+    const HEAD: usize = offset_of!(Self, head);
+}
+
+/// The entries of one file in the lists of all its rings. Their memory goes a grace period after it was dropped, for which nobody waits.
+pub(crate) struct Subscription(Arc<Entries>);
 
 impl Subscription {
     /// Entries for as many rings, in no list yet.
     pub(crate) fn new(file: &Arc<WaitQueue>, rings: usize) -> Result<Self> {
-        let mut entries = KVec::with_capacity(rings, GFP_CHARGED)?;
+        let mut list = KVec::with_capacity(rings, GFP_CHARGED)?;
         for _ in 0..rings {
             let listener = Listener {
                 next: AtomicPtr::new(null_mut()),
                 file: file.clone(),
             };
-            entries.push(listener, GFP_CHARGED)?;
+            list.push(listener, GFP_CHARGED)?;
         }
-        Ok(Self { entries })
+        let entries = Entries {
+            head: Head::new(),
+            list,
+        };
+        Ok(Self(Arc::new(entries, GFP_CHARGED)?))
     }
 
     /// Wakes the file for these rings from now on.
@@ -136,19 +153,25 @@ impl Subscription {
     /// The caller holds the registry's mutex. The entries are in no list, and [`Self::end`] is called before the value is
     /// dropped.
     pub(crate) unsafe fn begin<'a>(&self, rings: impl Iterator<Item = &'a Listeners>) {
-        for (listener, listeners) in self.entries.iter().zip(rings) {
-            // SAFETY: By the requirement. The entries are in a vector that does not change any more, and `end` waits for a
-            // grace period.
+        for (listener, listeners) in self.0.list.iter().zip(rings) {
+            // SAFETY: By the requirement. The entries are in a vector that does not change any more, and whose last reference is dropped
+            // a grace period after `self`, which is after `end`.
             unsafe { listeners.insert(listener) };
         }
     }
 
-    /// Ends the wake-ups for these rings, which are those of [`Self::begin`]. The caller holds the registry's mutex.
+    /// Ends the wake-ups for these rings, which are those of [`Self::begin`], but for those that are under way. The caller holds the
+    /// registry's mutex.
     pub(crate) fn end<'a>(&self, rings: impl Iterator<Item = &'a Listeners>) {
-        for (listener, listeners) in self.entries.iter().zip(rings) {
+        for (listener, listeners) in self.0.list.iter().zip(rings) {
             listeners.remove(listener);
         }
-        // SAFETY: Process context, callable with mutexes held.
-        unsafe { bindings::synchronize_net() };
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        // SAFETY: These entries have no other subscription.
+        unsafe { drop_later(self.0.clone()) };
     }
 }

@@ -25,3 +25,9 @@ pub(crate) fn refusal_allowed() -> bool {
     // SAFETY: Callable from any context.
     unsafe { bindings::netmap_refusal_allowed() }
 }
+
+/// The same for what a bind got, with a limit of its own.
+pub(crate) fn bind_allowed() -> bool {
+    // SAFETY: Callable from any context.
+    unsafe { bindings::netmap_bind_message_allowed() }
+}

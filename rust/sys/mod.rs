@@ -14,6 +14,7 @@ pub(crate) mod netfilter;
 pub(crate) mod notifier;
 pub(crate) mod param;
 pub(crate) mod poll;
+pub(crate) mod rcu;
 pub(crate) mod rtnl;
 pub(crate) mod sched;
 pub(crate) mod skb;

@@ -262,7 +262,7 @@ fn legacy_pipes_become_names() {
     request.nr_ringid = 4095;
     let bind = decode_legacy_register(&request).unwrap();
     assert_eq!(name_of(&bind), "eth0}4095");
-    assert_eq!(bind.label.as_bytes(), b"eth0");
+    assert_eq!(bind.label.as_bytes(), b"eth0}4095");
     assert_eq!(bind.select, RingSelect::AllNic);
     let pipe = bind.port.unwrap().pipe.unwrap();
     assert_eq!(

@@ -37,7 +37,7 @@ use crate::{
     bindings,
     nic::family::Interposition,
     prelude::*,
-    sys::{netdev::NetDev, rtnl::Rtnl, skb::SentSkb}, //
+    sys::{log, netdev::NetDev, rtnl::Rtnl, skb::SentSkb}, //
 };
 use core::{
     cell::UnsafeCell,
@@ -440,10 +440,12 @@ impl Installed {
         let original_ops = NonNull::new(original_ops.cast_mut()).ok_or(EOPNOTSUPP)?;
         let original_ethtool = NonNull::new(original_ethtool.cast_mut()).ok_or(EOPNOTSUPP)?;
         let Some(original_poll) = napi::common_poll(dev) else {
-            pr_err!(
-                "{}: no interrupt of the driver's could wake a program: its NAPI instances are none, or of several kinds\n",
-                dev.label(rtnl)
-            );
+            if log::refusal_allowed() {
+                pr_err!(
+                    "{}: no interrupt of the driver's could wake a program: its NAPI instances are none, or of several kinds\n",
+                    dev.label(rtnl)
+                );
+            }
             return Err(EOPNOTSUPP);
         };
         // SAFETY: The driver's constant tables.
@@ -453,10 +455,12 @@ impl Installed {
             Interposition::Tables => Interposed::Table(KBox::new(ops::stand_in(theirs), GFP_CHARGED)?),
             Interposition::Functions => Interposed::Functions(Redirected::new(theirs, rtnl).inspect_err(
                 |_| {
-                    pr_err!(
-                        "{}: the driver's functions cannot be redirected (function tracer off, or a live patch)\n",
-                        dev.label(rtnl)
-                    );
+                    if log::refusal_allowed() {
+                        pr_err!(
+                            "{}: the driver's functions cannot be redirected (function tracer off, or a live patch)\n",
+                            dev.label(rtnl)
+                        );
+                    }
                 },
             )?),
         };

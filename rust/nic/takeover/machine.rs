@@ -486,7 +486,7 @@ impl<F: Family> Device for SharedMachine<F> {
         if receives && F::rx_buffer(buf_size).is_none() {
             return Err(Refusal::new(
                 EINVAL,
-                c"buffers of this size are too small for the NIC to receive into (module parameter buf_size)",
+                c"buffers of this size are too small for the NIC to receive into (module parameter buf_size, of a private region priv_buf_size)",
             ));
         }
         conflict::<F>(&self.0.hw)

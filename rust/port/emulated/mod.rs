@@ -42,6 +42,7 @@ use crate::{
         queue::{Direction, Queue}, //
     },
     sys::{
+        log,
         netdev::NetDev,
         netfilter::{Hook, Place},
         param,
@@ -250,12 +251,16 @@ impl Emulated {
         let label = dev.label(&rtnl);
         opened.early = match armed {
             Ok(xdp) => {
-                pr_info!("{label}: emulated (xdp)\n");
+                if log::bind_allowed() {
+                    pr_info!("{label}: emulated (xdp)\n");
+                }
                 Early::Attached(xdp)
             }
             Err(error) => {
                 let (why, errno) = (xdp::why(error), error.to_errno());
-                pr_info!("{label}: emulated (skb), no XDP: {why} ({errno})\n");
+                if log::bind_allowed() {
+                    pr_info!("{label}: emulated (skb), no XDP: {why} ({errno})\n");
+                }
                 Early::No
             }
         };

@@ -286,7 +286,13 @@ impl Pipe {
     /// What it is on has this name now.
     fn rename(&self, base: &Text) {
         for end in [PipeEnd::Master, PipeEnd::Slave] {
-            if let Ok(name) = name_of(base, end, &self.id) {
+            // Of a name that is too long for requests, what there is room for.
+            let id = self.id.as_bytes();
+            let name = (0..=id.len()).rev().find_map(|len| {
+                let id = Text::from_bytes(id.get(..len)?).ok()?;
+                name_of(base, end, &id).ok()
+            });
+            if let Some(name) = name {
                 self.port(end).rename(name);
             }
         }
@@ -398,7 +404,10 @@ impl BareSteps for EndKind {
 
     fn retire(&self, _uses: &RingUses, rings: RingSet) {
         for kring in self.port().krings_of(rings) {
-            drop(kring.stop());
+            let mut held = kring.stop();
+            if let (Direction::Tx, Some(attached)) = (kring.direction, held.attached()) {
+                queue::take_back(&mut attached.inner);
+            }
         }
     }
 }

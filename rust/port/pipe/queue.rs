@@ -304,6 +304,17 @@ impl Queue for TxQueue {
     }
 }
 
+/// Gives all slots of a transmit ring that were not sent back to its program, which has let go of the ring: the next one does not send the
+/// beginning of a packet in front of its own. The ring is stopped.
+pub(super) fn take_back(inner: &mut Inner) {
+    let (head, cur, _) = inner.ring.user_cursors();
+    let first = inner.cursors.hwcur();
+    let to = inner.cursors.reinit_untaken(Untaken::alone(first));
+    let _ = inner.ring.move_head(head, to.head);
+    let _ = inner.ring.move_cur(cur, to.cur);
+    inner.ring.publish(to.tail);
+}
+
 /// Behind a receive ring.
 pub(super) struct RxQueue(Arc<Joined>);
 

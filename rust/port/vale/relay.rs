@@ -34,7 +34,7 @@ use crate::{
     },
     prelude::*,
     sys::{
-        log::Displayed,
+        log::{self, Displayed},
         net_ns::NetNs,
         netdev::NetDev,
         wait::WaitQueue,
@@ -94,7 +94,9 @@ impl Job for Reaper {
                 relays.remove(at).ok()
             };
             if let Some(relay) = over {
-                pr_info!("{}: the interface is gone\n", Displayed(relay.name));
+                if log::allowed() {
+                    pr_info!("{}: the interface is gone\n", Displayed(relay.name));
+                }
                 relay.end();
             }
         }
@@ -324,6 +326,7 @@ struct Bindings(KVec<Arc<Binding>>);
 
 impl Bindings {
     fn keep(&mut self, binding: Arc<Binding>) {
+        binding.kind().port().set_on_switch(true);
         // There is room for as many as there can be.
         let _ = self.0.push_within_capacity(binding);
     }
@@ -333,6 +336,7 @@ impl Drop for Bindings {
     fn drop(&mut self) {
         // The newest first: it may depend on the older ones.
         for binding in self.0.iter().rev() {
+            binding.kind().port().set_on_switch(false);
             ports::unbind(binding);
         }
     }

@@ -8,7 +8,7 @@ use crate::{
         name::{Base, PortName},
         switching::{SwitchReply, SwitchRequest, NO_PORT}, //
     },
-    port::{registry, requests::device},
+    port::{pipe::Parent, registry, requests::device},
     prelude::*,
     sys::net_ns::NetNs, //
 };
@@ -98,10 +98,22 @@ fn header_of(name: &PortName, net: NetNs) -> Result<u32> {
             device(&name.base)?;
             Ok(0)
         }
-        _ => {
-            let text = name.text().map_err(|_| ENXIO)?;
-            let found = registry::lock().find_named(&text, net);
-            found.map(|_| 0).ok_or(ENXIO)
+        Base::Nic | Base::Vale { .. } => {
+            let pipe = name.pipe.as_ref().ok_or(ENXIO)?;
+            let dev = match name.kind {
+                Base::Nic => device(&name.base).ok(),
+                _ => None,
+            };
+            let parent = match &dev {
+                Some(dev) => Parent::device(dev),
+                None => Parent::Named(net, name.base),
+            };
+            if registry::lock().has_pipe(parent, &pipe.id) {
+                Ok(0)
+            } else {
+                Err(ENXIO)
+            }
         }
+        Base::Stack => Err(ENXIO),
     }
 }

@@ -3,22 +3,26 @@
 //! Switches: which there are, and which ports each of them has.
 //!
 //! A switch is there as long as it has a port. Senders find the others under RCU, of which it is enough that softirqs are off on
-//! their processor: a port that leaves waits for a grace period, after which no sender is in its rings or has its number from the
-//! table of addresses any more.
+//! their processor: what a port that leaves is to others stays for a grace period, though its rings are closed by then. A sender that
+//! has found its number in the table of addresses before may send by that until it looks there again, at the end of its sync at the latest.
 
 use super::User;
 use crate::{
     atomic::{AtomicPtr, AtomicU32, Ordering},
-    bindings,
     logic::{
         forwarding::{table_size, Entry, ForwardingTable, MAX_PORTS},
         name::{PortName, Text}, //
     },
     prelude::*,
     ring::inbox::Inbox,
-    sys::{net_ns::NetNs, param, softirq::Softirq}, //
+    sys::{
+        net_ns::NetNs,
+        param,
+        rcu::{drop_later, Found, Head},
+        softirq::Softirq, //
+    }, //
 };
-use core::ptr::null_mut;
+use core::{mem::offset_of, ptr::null_mut};
 use kernel::sync::global_lock;
 
 global_lock! {
@@ -62,6 +66,12 @@ pub(super) struct Member {
     header: AtomicU32,
     /// Its receive rings.
     inboxes: KVec<Arc<Inbox>>,
+    head: Head,
+}
+
+// SAFETY: It is the offset of that field.
+unsafe impl Found for Member {
+    const HEAD: usize = offset_of!(Self, head);
 }
 
 impl Switch {
@@ -241,17 +251,18 @@ fn enter(
         user,
         header: AtomicU32::new(0),
         inboxes,
+        head: Head::new(),
     };
     let member = Arc::new(member, GFP_CHARGED)?;
     if let Some(place) = switch.members.get(number) {
-        // INVARIANT: The reference is the array's; `leave` waits for a grace period before it gives it back.
+        // INVARIANT: The reference is the array's; `leave` gives it back after a grace period.
         place.store(Arc::into_raw(member.clone()).cast_mut(), Ordering::Release);
     }
     switch.recount();
     Ok(member)
 }
 
-/// Takes a port out of its switch, which goes with its last one. When it returns, no sender is in the port's rings.
+/// Takes a port out of its switch, which goes with its last one. Its rings are closed, and nobody sends as this port any more.
 pub(super) fn leave(member: &Arc<Member>) {
     let switch = &member.switch;
     let mut switches = SWITCHES.lock();
@@ -263,12 +274,10 @@ pub(super) fn leave(member: &Arc<Member>) {
         return;
     }
     switch.recount();
-    // SAFETY: Process context, callable with mutexes held.
-    unsafe { bindings::synchronize_net() };
-    // Nobody sends as this number any more, and nobody may find the next one of this number by an address of this one.
+    // Nobody may find the next one of this number by an address of this one.
     switch.table.forget(member.number);
-    // SAFETY: It was the array's reference.
-    drop(unsafe { Arc::from_raw(raw) });
+    // SAFETY: It was the array's reference, which was taken out only once.
+    unsafe { drop_later(Arc::from_raw(raw)) };
     drop_unused(&mut switches, switch);
 }
 

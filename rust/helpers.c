@@ -246,6 +246,13 @@ bool netmap_killed(void)
 	return fatal_signal_pending(current);
 }
 
+/* Lets others run, if they are to; false if the caller is being killed. */
+bool netmap_breathe(void)
+{
+	cond_resched();
+	return !fatal_signal_pending(current);
+}
+
 u32 netmap_checksum(const void *bytes, u32 len)
 {
 	return (__force u32)csum_partial(bytes, len, 0);

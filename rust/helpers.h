@@ -297,6 +297,7 @@ void netmap_stack_announce(struct sock *sk);
 bool netmap_message_allowed(void);
 bool netmap_refusal_allowed(void);
 bool netmap_killed(void);
+bool netmap_breathe(void);
 void netmap_get_page(struct page *page);
 
 u32 netmap_checksum(const void *bytes, u32 len);

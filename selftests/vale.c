@@ -264,65 +264,6 @@ TEST_F(vale, wakes)
 	EXPECT_TRUE(frame_is(&self->b, LEN, ALL, HOST(1), 0));
 }
 
-/* Packets in the memory of the program: present, not there yet, and not there at all. */
-TEST_F(vale, indirect)
-{
-	struct netmap_ring *ring = NETMAP_TXRING(self->a.nifp, 0);
-	static uint8_t packet[MOST_BYTES], found[MOST_BYTES];
-	uint32_t number, len, i;
-	char *absent;
-
-	/* A page behind which there is none. */
-	absent = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, absent);
-	munmap(absent + 4096, 4096);
-	for (number = 0; number < 300; number++) {
-		struct netmap_slot *slot = &ring->slot[ring->head];
-		/* Every third one is not there, in whole or in part. */
-		bool bad = number % 3 == 2;
-		void *at = !bad ? packet + 64 * number : number % 2 ? absent + 4096 - 30 : (void *)(uintptr_t)(number * 8);
-
-		if (!bad)
-			frame_make(at, LEN, ALL, HOST(1), number);
-		memset(NETMAP_BUF(ring, slot->buf_idx), 0xee, LEN);
-		slot->ptr = (uintptr_t)at;
-		slot->len = LEN;
-		slot->flags = NS_INDIRECT;
-		ring->head = ring->cur = nm_ring_next(ring, ring->head);
-	}
-	ASSERT_EQ(0, ioctl(self->a.fd, NIOCTXSYNC, NULL));
-	for (number = 0; number < 300; number++)
-		if (number % 3 != 2)
-			ASSERT_TRUE(frame_is(&self->b, LEN, ALL, HOST(1), number));
-	EXPECT_TRUE(is_silent(&self->b));
-	EXPECT_EQ(100, port_count(&self->a, " drops "));
-	EXPECT_EQ(0, port_count(&self->a, " reinits "));
-	while (!is_silent(&self->c))
-		;
-	/* Pages that nobody has touched, and that were given back, are zeros: of a file, and of none. */
-	absent = mmap(NULL, 64 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, absent);
-	for (i = 0; i < 64; i++) {
-		struct netmap_slot *slot = &ring->slot[ring->head];
-
-		frame_make(packet, 14, ALL, HOST(1), 0);
-		if (i == 0)
-			memcpy(absent, packet, 14);
-		slot->ptr = (uintptr_t)absent + 4096 * i;
-		slot->len = 2048;
-		slot->flags = NS_INDIRECT | (i < 63 ? NS_MOREFRAG : 0);
-		ring->head = ring->cur = nm_ring_next(ring, ring->head);
-	}
-	ASSERT_EQ(0, ioctl(self->a.fd, NIOCTXSYNC, NULL));
-	len = packet_take(&self->b, found);
-	ASSERT_EQ(MOST_BYTES, len);
-	EXPECT_EQ(0, memcmp(found, packet, 14));
-	for (i = 14; i < len && !found[i]; i++)
-		;
-	EXPECT_EQ(len, i);
-	munmap(absent, 64 * 4096);
-}
-
 /* A sender's slots that cannot be are its own problem. */
 TEST_F(vale, impossible_slots)
 {

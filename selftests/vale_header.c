@@ -248,6 +248,41 @@ TEST_F(header, tcp_is_cut)
 	EXPECT_EQ(0, memcmp(self->found + 10, self->packet + 12, len - 12));
 }
 
+/* What is cut arrives as a whole or not at all, and counts once: also when it could never arrive. */
+TEST_F(header, no_part_of_what_is_cut)
+{
+	struct virtio_net_hdr header = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+					 .gso_size = 1000, .csum_start = 34, .csum_offset = 16 };
+	uint32_t len, i;
+
+	ASSERT_EQ(0, header_set("vale0:a", 12));
+	len = make_packet(self->packet, &header, IPPROTO_TCP, 60000);
+	/* In a ring of 1023 slots there is room for 17 times 60. */
+	for (i = 0; i < 20; i++)
+		ASSERT_EQ(0, packet_send(&self->a, self->packet, len, 2048, 0));
+	EXPECT_EQ(17 * 60, port_count(&self->b, " packets "));
+	EXPECT_EQ(3, port_count(&self->b, " drops "));
+	for (i = 0; i < 17 * 60; i++)
+		ASSERT_EQ(1054, packet_take(&self->b, self->found));
+	EXPECT_TRUE(is_silent(&self->b));
+	ASSERT_EQ(0, packet_send(&self->a, self->packet, len, 2048, 0));
+	for (i = 0; i < 60; i++)
+		ASSERT_EQ(1054, packet_take(&self->b, self->found));
+	EXPECT_EQ(0, port_count(&self->b, " errors "));
+
+	header.gso_size = 48;
+	len = make_packet(self->packet, &header, IPPROTO_TCP, 65000);
+	ASSERT_EQ(0, packet_send(&self->a, self->packet, len, 2048, 0));
+	EXPECT_TRUE(is_silent(&self->b));
+	EXPECT_EQ(1, port_count(&self->b, " errors "));
+	EXPECT_EQ(3, port_count(&self->b, " drops "));
+	header.gso_size = 47;
+	len = make_packet(self->packet, &header, IPPROTO_TCP, 4700);
+	ASSERT_EQ(0, packet_send(&self->a, self->packet, len, 2048, 0));
+	EXPECT_TRUE(is_silent(&self->b));
+	EXPECT_EQ(2, port_count(&self->b, " errors "));
+}
+
 TEST_F(header, udp_is_cut_into_fragments)
 {
 	struct virtio_net_hdr header = { .gso_type = VIRTIO_NET_HDR_GSO_UDP, .gso_size = 1003 };

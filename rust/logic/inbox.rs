@@ -147,6 +147,11 @@ impl Producer {
         })
     }
 
+    /// Whether there is a [`Self::lease`] of as many slots.
+    pub fn has_room(&mut self, halves: &Halves, count: u32) -> bool {
+        self.lease(halves, count).is_some()
+    }
+
     /// [`Self::lease`] of one slot, which most packets need.
     #[inline]
     pub fn lease_one(&mut self, halves: &Halves) -> Option<Lease<'_>> {

@@ -217,6 +217,14 @@ impl Segments {
         (from, self.each.min(self.body_len().saturating_sub(from)))
     }
 
+    /// Bytes of the frame that segment `index` becomes.
+    pub fn frame_len(&self, index: u32) -> u32 {
+        let is_fragment = !self.is_tcp && !self.is_v4 && self.count() > 1;
+        let extra = if is_fragment { FRAGMENT } else { 0 };
+        let before = to_u32(self.body.saturating_add(extra));
+        before.saturating_add(self.part(index).1)
+    }
+
     fn is_last(&self, index: u32) -> bool {
         index.saturating_add(1) >= self.count()
     }

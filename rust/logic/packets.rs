@@ -2,9 +2,13 @@
 
 //! Packets in the slots that a program hands over for transmission: where each begins, and which cannot be sent.
 
-use crate::logic::{
-    desc::TX_LEAST,
-    ring::{next, Untaken}, //
+use crate::{
+    abi::slot_flags::NS_MOREFRAG,
+    logic::{
+        desc::TX_LEAST,
+        ring::{next, Untaken},
+        slot::Slot, //
+    },
 };
 
 /// Where in its packets a walk over slots is.
@@ -63,5 +67,42 @@ impl Packets {
             *self = Self::new(next(index, self.num_slots), self.num_slots);
         }
         Ok(())
+    }
+}
+
+/// What slots begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A packet.
+    Packet {
+        /// How many slots it has.
+        slots: u32,
+        /// Bytes of it.
+        bytes: u32,
+    },
+    /// A packet, or nothing yet, whose end is not among them.
+    Unfinished,
+    /// More slots than a packet has, all of which are nothing.
+    Endless {
+        /// How many: up to the next end.
+        slots: u32,
+    },
+}
+
+/// Looks for the end of the packet with which `slots` begin, if a packet has no more than `most` of them.
+pub fn first_packet(slots: impl Iterator<Item = Slot>, most: u32) -> Found {
+    let (mut count, mut bytes, mut has_end) = (0u32, 0u32, false);
+    for slot in slots {
+        count = count.saturating_add(1);
+        bytes = bytes.saturating_add(u32::from(slot.len));
+        if !slot.has(NS_MOREFRAG) {
+            has_end = true;
+            break;
+        }
+    }
+    match (count, has_end) {
+        (slots, _) if slots > most => Found::Endless { slots },
+        (slots, true) => Found::Packet { slots, bytes },
+        (_, false) => Found::Unfinished,
     }
 }

@@ -285,6 +285,13 @@ pub enum RequestFault {
     HeaderLength(u32),
     /// No such mode of polling, or not with so many processors.
     Polling,
+    /// An interface is not attached by these rings.
+    NotAttached {
+        /// The mode.
+        mode: u32,
+        /// The ring.
+        ring: u16,
+    },
     /// A value does not fit into the legacy structure.
     TooLargeForLegacy(u64),
 }
@@ -304,7 +311,8 @@ impl RequestFault {
             | RequestFault::NotOfSwitch
             | RequestFault::NotAnInterface
             | RequestFault::HeaderLength(_)
-            | RequestFault::Polling => errno::EINVAL,
+            | RequestFault::Polling
+            | RequestFault::NotAttached { .. } => errno::EINVAL,
             RequestFault::NoSuchSwitch => errno::ENOENT,
             RequestFault::NotServed => errno::EOPNOTSUPP,
             RequestFault::Name(fault) => fault.errno(),
@@ -337,6 +345,13 @@ impl fmt::Display for RequestFault {
             RequestFault::NotAnInterface => f.write_str("no such interface can be made"),
             RequestFault::HeaderLength(len) => write!(f, "no header has {} bytes", len),
             RequestFault::Polling => f.write_str("no such mode of polling"),
+            RequestFault::NotAttached { mode, ring } => {
+                write!(
+                    f,
+                    "no interface is attached in mode {}, ring {}",
+                    mode, ring
+                )
+            }
             RequestFault::TooLargeForLegacy(value) => {
                 write!(f, "{} does not fit into 32 bits of struct nmreq", value)
             }

@@ -132,6 +132,15 @@ fn header(name: &Text, len: u32) -> Result<SwitchRequest, RequestFault> {
     Ok(SwitchRequest::SetHeader(name, len))
 }
 
+/// Whether an interface is attached with its host, or alone: nothing else can be, and all rings are.
+fn with_host(mode: u32, ring: u16) -> Result<bool, RequestFault> {
+    match (mode, ring) {
+        (mode::NR_REG_NIC_SW, 0) => Ok(true),
+        (mode::NR_REG_ALL_NIC, 0) => Ok(false),
+        _ => Err(RequestFault::NotAttached { mode, ring }),
+    }
+}
+
 fn pollers(mode: u32, first: u32, count: u32) -> Result<Pollers, RequestFault> {
     match (mode, count) {
         (polling::NETMAP_POLLING_MODE_SINGLE_CPU, 1) => Ok(Pollers::One(first)),
@@ -169,7 +178,7 @@ impl SwitchBody {
         Ok(match self {
             Self::Attach(body) => SwitchRequest::Attach {
                 name: member(name)?,
-                host: body.reg.nr_mode == mode::NR_REG_NIC_SW,
+                host: with_host(body.reg.nr_mode, body.reg.nr_ringid)?,
                 mem_id: body.reg.nr_mem_id,
             },
             Self::Detach(_) => SwitchRequest::Detach(member(name)?),
@@ -253,6 +262,7 @@ impl SwitchBody {
                     } else {
                         mode::NR_REG_ALL_NIC
                     },
+                    nr_ringid: request.nr_ringid & legacy::NETMAP_RING_MASK,
                     nr_mem_id: request.nr_arg2,
                     ..Default::default()
                 },

@@ -94,6 +94,12 @@ pub(crate) trait Kind: Send + Sync {
         Err(EOPNOTSUPP)
     }
 
+    /// Most bytes of a packet that a transmit ring of it takes: the ring of whoever sends a longer one is reinitialised, and not just
+    /// that packet dropped. Without any mutex held.
+    fn longest_packet(&self, _kring: &Kring) -> u32 {
+        u32::MAX
+    }
+
     /// The way up to the stack of the port's device, if it has one.
     fn host(&self) -> Option<Arc<HostTx>> {
         None

@@ -10,6 +10,7 @@
 //! it released slots, and not the slots, whose buffers a sender takes from a table of the kernel's own.
 
 mod run;
+mod together;
 
 use super::{
     counters::Counters,

@@ -232,8 +232,8 @@ fn stamp(ring: SharedRing) {
     }
 }
 
-/// Holds a ring, waiting for another thread's sync, which is bounded by the size of the ring or, of a stack port, by whoever has the lock
-/// of a socket. [`None`] if it is stopped.
+/// Holds a ring, waiting for another thread's sync, which is bounded by the size of the ring, of a port of a switch times that of the
+/// switch, or, of a stack port, by whoever has the lock of a socket. [`None`] if it is stopped.
 #[inline]
 fn hold(kring: &Kring) -> Result<Option<HeldKring<'_>>, Failure> {
     match kring.try_hold() {

@@ -97,14 +97,10 @@ impl DeviceQueue {
         copied as usize
     }
 
-    /// The longest frame of the device, with a header and a VLAN tag. Some virtual devices have an MTU without a limit.
+    /// The longest frame of the device.
     #[inline]
     pub fn longest(&self) -> u32 {
-        /// Bytes of header and tag.
-        const MORE: u32 = 14 + 4;
-        // SAFETY: The device is valid; its MTU is a word that others change at any time.
-        let mtu = unsafe { (&raw const (*self.dev.as_ptr()).mtu).read_volatile() };
-        mtu.min(u32::from(u16::MAX)) + MORE
+        self.dev.longest_frame()
     }
 
     /// How many bytes the device wants free before a frame; a multiple of a cache line.

@@ -2,6 +2,7 @@
 
 //! Thin safe wrappers over kernel API that the `kernel` crate lacks.
 
+pub(crate) mod address_space;
 pub(crate) mod barrier;
 pub(crate) mod copy;
 pub(crate) mod device_queue;

@@ -151,6 +151,16 @@ impl NetDev {
         unsafe { bindings::netmap_dev_running(self.as_ptr()) }
     }
 
+    /// The longest frame that it sends, with a header and a VLAN tag. Some virtual devices have an MTU without a limit.
+    #[inline]
+    pub fn longest_frame(&self) -> u32 {
+        /// Bytes of header and tag.
+        const MORE: u32 = 14 + 4;
+        // SAFETY: The device is valid; its MTU is a word that others change at any time.
+        let mtu = unsafe { (&raw const (*self.as_ptr()).mtu).read_volatile() };
+        mtu.min(u32::from(u16::MAX)) + MORE
+    }
+
     /// The raw device, valid as long as `self`.
     #[inline]
     pub fn as_ptr(&self) -> *mut bindings::net_device {

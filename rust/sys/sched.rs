@@ -34,6 +34,12 @@ pub(crate) fn killed() -> bool {
     unsafe { ours::netmap_killed() }
 }
 
+/// Lets others run, if they are to, in the middle of something long; false if the task is being killed. With no lock held.
+pub(crate) fn breathe() -> bool {
+    // SAFETY: Callable from any process context that may sleep.
+    unsafe { ours::netmap_breathe() }
+}
+
 /// Looks at `done` every 50 microseconds until it is true, for `ms` milliseconds at least; says whether it became so.
 ///
 /// It counts sleeps, and not time as `kernel::io::poll::read_poll_timeout` does: where a hypervisor stops the machine for a

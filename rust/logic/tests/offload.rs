@@ -133,6 +133,7 @@ impl Sent {
             let (end, from, len) = segments.front(front, index, 0x0102_0304, sum, &mut out)?;
             let mut segment = out[..end].to_vec();
             segment.extend(&frame[from as usize..][..len as usize]);
+            assert_eq!(segments.frame_len(index) as usize, segment.len());
             list.push(segment);
         }
         Ok(list)
@@ -292,7 +293,8 @@ proptest! {
             match plan(&header, front, len) {
                 Ok(Work::Checksum { start, at }) => prop_assert!(start <= at && at + 2 <= len),
                 Ok(Work::Segments(segments)) => {
-                    prop_assert!(segments.count() >= 1);
+                    // What a sender has done by one packet is bounded.
+                    prop_assert!((1..=65535 / 48 + 1).contains(&segments.count()));
                     for index in [0, segments.count() / 2, segments.count() - 1, segments.count()] {
                         let mut out = [0; MOST];
                         let sum = |from: u32, bytes: u32| {
@@ -302,6 +304,7 @@ proptest! {
                         let (end, from, bytes) = segments.front(front, index, 0, sum, &mut out).unwrap();
                         prop_assert!(end <= MOST && from + bytes <= len);
                         prop_assert!(end as u32 + bytes <= FRAME + 8);
+                        prop_assert_eq!(end as u32 + bytes, segments.frame_len(index));
                     }
                 }
                 Ok(Work::None) | Err(BadHeader) => (),

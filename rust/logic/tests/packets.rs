@@ -2,9 +2,11 @@
 
 //! Packets of handed-over slots: where a program is set back to if one cannot be sent.
 
+use netmap_logic::abi::slot_flags::NS_MOREFRAG;
 use netmap_logic::logic::{
-    packets::Packets,
+    packets::{first_packet, Found, Packets},
     ring::{Cursors, Untaken},
+    slot::Slot,
 };
 
 /// Walks slots of a ring of 8 from `first` on: lengths, and whether the packet goes on.
@@ -59,4 +61,39 @@ fn what_was_handed_over_before_stays_so() {
     // What is not given back cannot be taken back.
     assert_eq!(tx.reinit_untaken(Untaken::alone(7)).head, 6);
     assert_eq!(tx.reinit_untaken(Untaken::alone(u32::MAX)).head, 6);
+}
+
+/// What slots of these lengths begin with, of a packet that goes on or not.
+fn found(slots: &[(u16, bool)], most: u32) -> Found {
+    let slots = slots.iter().map(|&(len, more)| Slot {
+        buf_idx: 2,
+        len,
+        flags: if more { NS_MOREFRAG } else { 0 },
+    });
+    first_packet(slots, most)
+}
+
+#[test]
+fn the_first_packet_is_summed_up() {
+    let packet = |slots, bytes| Found::Packet { slots, bytes };
+    assert_eq!(found(&[(60, false), (70, false)], 4), packet(1, 60));
+    assert_eq!(
+        found(&[(60, true), (0, true), (7, false), (1, false)], 4),
+        packet(3, 67)
+    );
+    assert_eq!(found(&[(0, false)], 4), packet(1, 0));
+    assert_eq!(
+        found(&[(65535, true), (65535, false)], 2),
+        packet(2, 131_070)
+    );
+}
+
+#[test]
+fn a_packet_without_an_end_is_waited_for_or_none() {
+    assert_eq!(found(&[], 4), Found::Unfinished);
+    assert_eq!(found(&[(60, true); 4], 4), Found::Unfinished);
+    assert_eq!(found(&[(60, true); 5], 4), Found::Endless { slots: 5 });
+    let mut late = [(60, true); 7];
+    late[5].1 = false;
+    assert_eq!(found(&late, 4), Found::Endless { slots: 6 });
 }

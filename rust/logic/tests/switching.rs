@@ -2,7 +2,7 @@
 
 //! Requests about switches, by both interfaces.
 
-use netmap_logic::abi;
+use netmap_logic::abi::{self, mode};
 use netmap_logic::logic::errno;
 use netmap_logic::logic::name::{PortName, Text};
 use netmap_logic::logic::request::{Geometry, RequestType};
@@ -21,10 +21,43 @@ fn errno_of(body: SwitchBody, name: &str) -> i32 {
         .map_or_else(|fault| fault.errno(), |_| 0)
 }
 
+fn attach(mode: u32, ring: u16) -> abi::ValeAttach {
+    abi::ValeAttach {
+        reg: abi::Register {
+            nr_mode: mode,
+            nr_ringid: ring,
+            ..Default::default()
+        },
+        ..Default::default()
+    }
+}
+
+/// All rings of an interface, or also those of its host.
+#[test]
+fn what_is_attached() {
+    let host = |mode, ring| match SwitchBody::Attach(attach(mode, ring)).decode(&text("vale0:a")) {
+        Ok(SwitchRequest::Attach { host, .. }) => Some(host),
+        other => {
+            assert_eq!(other.map_err(|fault| fault.errno()), Err(errno::EINVAL));
+            None
+        }
+    };
+    for any in 0..20 {
+        for ring in [0, 1, 7, u16::MAX] {
+            let wanted = match (any, ring) {
+                (mode::NR_REG_ALL_NIC, 0) => Some(false),
+                (mode::NR_REG_NIC_SW, 0) => Some(true),
+                _ => None,
+            };
+            assert_eq!(host(any, ring), wanted);
+        }
+    }
+}
+
 #[test]
 fn names_of_ports() {
     for body in [
-        SwitchBody::Attach(Default::default()),
+        SwitchBody::Attach(attach(mode::NR_REG_ALL_NIC, 0)),
         SwitchBody::Detach(Default::default()),
         SwitchBody::StopPolling(Default::default()),
     ] {

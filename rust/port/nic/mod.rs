@@ -316,6 +316,16 @@ impl Kind for NicKind {
         self.0.set_hosted(uses);
     }
 
+    fn longest_packet(&self, kring: &Kring) -> u32 {
+        if kring.host {
+            return u32::MAX;
+        }
+        let state = self.0.state.lock();
+        // Without a device nothing is sent. No NIC's MTU is for frames that it cannot send.
+        let opened = state.opened.as_ref();
+        opened.map_or(u32::MAX, |opened| opened.dev.longest_frame())
+    }
+
     fn host(&self) -> Option<Arc<HostTx>> {
         Some(self.0.host.tx().clone())
     }

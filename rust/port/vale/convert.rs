@@ -13,7 +13,7 @@ use crate::{
         forwarding::{Addresses, ADDRESSES, SHORTEST},
         offload::{plan, Segments, Work, FRONT, HEADER, MOST}, //
     },
-    ring::inbox::{packets_in, Fragment, Inbox, NotDelivered},
+    ring::inbox::{Fragment, Inbox, NotDelivered},
     sys::{copy::copy_frame, softirq::Softirq}, //
 };
 use core::ptr::NonNull;
@@ -113,31 +113,21 @@ pub(super) fn addresses(packet: &[Fragment], header: u32) -> Option<Addresses> {
     Some(Addresses::from_bytes(bytes))
 }
 
-/// Delivers packets one by one, with the header of `headers.1` in place of that of `headers.0`. What has a bad header is counted as an
-/// error of the receiving ring. True if its sleepers are to be woken.
+/// Delivers a packet with the header of `headers.1` in place of that of `headers.0`. If it has a bad header it is counted as an error of
+/// the receiving ring. True if its sleepers are to be woken.
 #[inline(never)]
 pub(super) fn deliver(
     inbox: &Inbox,
-    run: &[Fragment],
+    packet: &[Fragment],
     headers: (u32, u32),
     softirq: &Softirq,
 ) -> bool {
-    let mut wake = false;
-    let mut left = run;
-    while !left.is_empty() {
-        let end = left.iter().position(|it| !it.has_more());
-        let (packet, rest) = left.split_at(end.map_or(left.len(), |end| end + 1));
-        match deliver_packet(inbox, Packet(packet), headers, softirq) {
-            Ok(news) => wake |= news,
-            Err(Refused::Closed) => {
-                inbox.lost(packets_in(left));
-                break;
-            }
-            Err(Refused::Bad) => inbox.damaged(),
-        }
-        left = rest;
+    match deliver_packet(inbox, Packet(packet), headers, softirq) {
+        Ok(wake) => return wake,
+        Err(Refused::Closed) => inbox.lost(1),
+        Err(Refused::Bad) => inbox.damaged(),
     }
-    wake
+    false
 }
 
 /// Why a packet was not delivered.
@@ -185,12 +175,14 @@ fn deliver_packet(
             head.patch = Some((at, sum.to_udp_field()));
             Ok(head.deliver(inbox, packet, from, len, softirq)?)
         }
-        Work::Segments(segments) => {
-            deliver_segments(inbox, packet, from, front, &segments, softirq)
-        }
+        Work::Segments(segments) => Ok(deliver_segments(
+            inbox, packet, from, front, &segments, softirq,
+        )?),
     }
 }
 
+/// Delivers all segments, if there is room for them: a receiver has no use for a part of them, and a sender that is not slowed down by
+/// a full ring has no end.
 fn deliver_segments(
     inbox: &Inbox,
     packet: Packet<'_>,
@@ -198,20 +190,29 @@ fn deliver_segments(
     front: &[u8],
     segments: &Segments,
     softirq: &Softirq,
-) -> Result<bool, Refused> {
+) -> Result<bool, NotDelivered> {
     // SAFETY: Callable from any context.
     let id = unsafe { bindings::get_random_u32() };
-    let mut wake = false;
-    for index in 0..segments.count() {
-        let mut head = Head::new();
-        let sum = |from, len| packet.sum(offset + from, len);
-        let (end, from, len) = segments
-            .front(front, index, id, sum, &mut head.bytes)
-            .map_err(|_| Refused::Bad)?;
-        head.len = end;
-        wake |= head.deliver(inbox, packet, offset + from, len, softirq)?;
-    }
-    Ok(wake)
+    let mut head = Head::new();
+    let mut body = 0;
+    inbox.deliver_together(
+        softirq,
+        segments.count(),
+        &|index| segments.frame_len(index),
+        &mut |index, at, to, len| {
+            if at == 0 {
+                let sum = |from, len| packet.sum(offset + from, len);
+                let Ok((end, from, _)) = segments.front(front, index, id, sum, &mut head.bytes)
+                else {
+                    return false;
+                };
+                head.len = end;
+                body = offset + from;
+            }
+            // SAFETY: The inbox asks for bytes at an address that is valid for writes.
+            unsafe { head.copy(packet, body, at, to, len) }
+        },
+    )
 }
 
 /// What stands before a part of a packet.

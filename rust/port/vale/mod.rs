@@ -7,6 +7,7 @@
 //! and they are counted there.
 
 mod convert;
+mod link;
 mod relay;
 pub(crate) mod requests;
 mod staging;
@@ -78,6 +79,16 @@ struct ValePort {
     member: Arc<Member>,
     /// What is behind each transmit ring.
     transmit: KVec<Arc<TxQueue>>,
+    user: User,
+}
+
+/// Who has the rings of a port bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum User {
+    /// Programs, by files.
+    Programs,
+    /// The thread of an interface on the switch.
+    Relay,
 }
 
 /// How many rings and slots a request gets.
@@ -126,7 +137,7 @@ pub(super) fn open(
     if device(&behind_colon(name)?).is_ok() {
         return Err(EINVAL);
     }
-    make(name, wish, region, net)
+    make(name, wish, region, net, User::Programs)
 }
 
 /// As [`open`], whatever there is of that name outside of the switch.
@@ -135,6 +146,7 @@ fn make(
     wish: &Geometry,
     region: Arc<Region>,
     net: NetNs,
+    user: User,
 ) -> Result<Arc<dyn Kind>> {
     let Size { counts, slots } = Size::of(wish);
     let switch_len = name.switch().ok_or(EINVAL)?.len();
@@ -144,7 +156,7 @@ fn make(
         inboxes.push(Inbox::new(kring.clone(), slots.1)?, GFP_CHARGED)?;
     }
     let member = switch::join(name.base, switch_len, net, inboxes)?;
-    let opened = ValePort::new(port, member.clone());
+    let opened = ValePort::new(port, member.clone(), user);
     match opened {
         Ok(port) => Ok(port),
         Err(error) => {
@@ -162,7 +174,7 @@ fn behind_colon(name: &PortName) -> Result<Text> {
 }
 
 impl ValePort {
-    fn new(port: Arc<Port>, member: Arc<Member>) -> Result<Arc<Self>> {
+    fn new(port: Arc<Port>, member: Arc<Member>, user: User) -> Result<Arc<Self>> {
         let count = port.counts().tx;
         let mut transmit = KVec::with_capacity(usize::from(count), GFP_CHARGED)?;
         for ring in 0..count {
@@ -172,6 +184,7 @@ impl ValePort {
             port,
             member,
             transmit,
+            user,
         };
         Ok(Arc::new(this, GFP_CHARGED)?)
     }
@@ -203,6 +216,14 @@ impl Kind for ValePort {
             Direction::Tx => self.transmit.get(index).ok_or(EINVAL)?.clone(),
             Direction::Rx => self.inbox_of(kring).ok_or(EINVAL)?.clone(),
         })
+    }
+
+    fn uses_changed(&self, uses: &RingUses) {
+        if self.user == User::Programs {
+            for (ring, queue) in (0..).zip(&self.transmit) {
+                queue.follow(uses.users(Direction::Tx, ring));
+            }
+        }
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,28 +10,24 @@
 //! The memory is that of the interface's region, and any program of that region may write to the rings, as it may to those of another
 //! program. The thread takes what it finds there as the kernel takes what programs have in theirs.
 
-use super::{make, switch, MOST_RINGS};
+use super::{
+    link::{Link, Moved},
+    make,
+    switch,
+    User,
+    MOST_RINGS, //
+};
 use crate::{
-    abi::{
-        register_flags::NR_EXCLUSIVE,
-        slot_flags::{NS_BUF_CHANGED, NS_MOREFRAG},
-        NETMAP_MAX_FRAGS, //
-    },
+    abi::register_flags::NR_EXCLUSIVE,
     atomic::{AtomicBool, Ordering},
     logic::{
         name::{PortName, Text},
         request::{BindFlags, BindRequest, Geometry, RingSelect},
-        ring::{add, distance, next},
-        slot::Slot,
         switching::Pollers, //
     },
-    mem::SharedRing,
     port::{binding::Binding, requests as ports},
     prelude::*,
-    ring::{
-        kring::{HeldKring, Kring},
-        sync::{self, Failure}, //
-    },
+    ring::kring::Kring,
     sys::{
         log::Displayed,
         net_ns::NetNs,
@@ -41,9 +37,6 @@ use crate::{
     },
 };
 use kernel::sync::{global_lock, new_mutex, Mutex};
-
-/// Most slots of a packet.
-const MOST: u32 = NETMAP_MAX_FRAGS;
 
 global_lock! {
     // SAFETY: Initialised in `init` before anything else runs.
@@ -90,18 +83,6 @@ struct Pump {
     /// Whether a port is gone for good.
     is_over: AtomicBool,
     reaper: Arc<Work<Reaper>>,
-}
-
-/// From a receive ring to a transmit ring.
-struct Link {
-    from: End,
-    to: End,
-}
-
-struct End {
-    label: Text,
-    kring: Arc<Kring>,
-    ring: SharedRing,
 }
 
 /// Takes relays away whose interface is gone.
@@ -151,139 +132,6 @@ impl Drop for Relays {
     }
 }
 
-impl End {
-    /// The end of a link at a ring that is bound.
-    fn new(label: &Text, kring: &Arc<Kring>) -> Result<Self> {
-        let mut held = kring.try_hold_after_look().map_err(|_| ENXIO)?;
-        let ring = HeldKring::attached(&mut held).ok_or(ENXIO)?.inner.ring;
-        drop(held);
-        Ok(Self {
-            label: *label,
-            kring: kring.clone(),
-            ring,
-        })
-    }
-
-    /// The slots that the ring says are ours: the first one, and how many.
-    fn ours(&self) -> (u32, u32) {
-        let (head, _, tail) = self.ring.user_cursors();
-        let slots = self.ring.num_slots();
-        if head >= slots || tail >= slots {
-            return (0, 0);
-        }
-        (head, distance(head, tail, slots))
-    }
-
-    /// Whether a sync came to something but the ring's end.
-    fn is_there(result: Result<bool, Failure>) -> bool {
-        !matches!(result, Err(Failure::Gone))
-    }
-
-    fn send(&self) -> bool {
-        Self::is_there(sync::txsync(&self.label, &self.kring, sync::FORCE))
-    }
-
-    fn receive(&self) -> bool {
-        Self::is_there(sync::rxsync(&self.label, &self.kring, &mut (), sync::FORCE))
-    }
-}
-
-/// How far a link got.
-enum Moved {
-    Nothing,
-    Some,
-    /// One of the rings is gone for good.
-    Gone,
-}
-
-impl Link {
-    /// Moves what has come in, as far as there is room for it.
-    fn step(&self) -> Moved {
-        let Self { from, to } = self;
-        if !from.receive() {
-            return Moved::Gone;
-        }
-        let (mut at, arrived) = from.ours();
-        if arrived == 0 {
-            return Moved::Nothing;
-        }
-        let (_, mut room) = to.ours();
-        if room < arrived {
-            if !to.send() {
-                return Moved::Gone;
-            }
-            room = to.ours().1;
-        }
-        let count = self.whole(at, arrived.min(room));
-        if count == 0 {
-            let never = match self.first(at, arrived.min(MOST)) {
-                // There will be room for it.
-                Some(slots) if slots < to.ring.num_slots() => return Moved::Nothing,
-                Some(slots) => slots,
-                // Its end is still to come.
-                None if arrived <= MOST => return Moved::Nothing,
-                // That is no packet, nor will it be one: another program of the region has written there.
-                None => arrived,
-            };
-            from.kring.counters.errors.fetch_add(1, Ordering::Relaxed);
-            from.ring.advance(add(at, never, from.ring.num_slots()));
-            return Moved::Some;
-        }
-        let (mut put, _) = to.ours();
-        for _ in 0..count {
-            // SAFETY: Both are below the numbers of slots: `ours` has seen to that, and `next` keeps it.
-            unsafe {
-                let received = Slot::from_raw(from.ring.read(at));
-                let empty = Slot::from_raw(to.ring.read(put));
-                let flags = received.flags & NS_MOREFRAG | NS_BUF_CHANGED;
-                to.ring.write(put, Slot { flags, ..received }.to_raw());
-                let buf_idx = empty.buf_idx;
-                let given = Slot {
-                    buf_idx,
-                    ..received
-                };
-                from.ring.write(at, given.to_raw());
-            }
-            at = next(at, from.ring.num_slots());
-            put = next(put, to.ring.num_slots());
-        }
-        to.ring.advance(put);
-        let sent = to.send();
-        from.ring.advance(at);
-        if sent {
-            Moved::Some
-        } else {
-            Moved::Gone
-        }
-    }
-
-    /// How many of the `count` slots from `at` on are the first packet, if it ends there.
-    fn first(&self, mut at: u32, count: u32) -> Option<u32> {
-        let ring = self.from.ring;
-        (1..=count).find(|_| {
-            // SAFETY: As in `step`.
-            let slot = Slot::from_raw(unsafe { ring.read(at) });
-            at = next(at, ring.num_slots());
-            !slot.has(NS_MOREFRAG)
-        })
-    }
-
-    /// Up to where the `count` slots from `at` on are whole packets.
-    fn whole(&self, mut at: u32, count: u32) -> u32 {
-        let ring = self.from.ring;
-        let mut whole = 0;
-        for number in 1..=count {
-            // SAFETY: As in `step`.
-            let slot = Slot::from_raw(unsafe { ring.read(at) });
-            if !slot.has(NS_MOREFRAG) {
-                whole = number;
-            }
-            at = next(at, ring.num_slots());
-        }
-        whole
-    }
-}
-
 impl Pass for Pump {
     fn pass(&self) -> bool {
         let mut any = false;
@@ -321,11 +169,7 @@ impl Relay {
 fn pump(nic: &Binding, port: &Binding, host: Option<&Binding>) -> Result<Pump> {
     let mut links = KVec::new();
     let mut link = |from: (&Binding, &Arc<Kring>), to: (&Binding, &Arc<Kring>)| -> Result {
-        let link = Link {
-            from: End::new(&from.0.label, from.1)?,
-            to: End::new(&to.0.label, to.1)?,
-        };
-        Ok(links.push(link, GFP_CHARGED)?)
+        Ok(links.push(Link::new(from, to)?, GFP_CHARGED)?)
     };
     for (side, is_host) in [(Some(port), false), (host, true)] {
         let Some(side) = side else { continue };
@@ -385,7 +229,11 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
         };
         let request = request(name, RingSelect::AllNic, geometry, region.id());
         let region = region.clone();
-        let made = ports::bind_new(|| make(&name, &geometry, region, net), &request, &wait)?;
+        let made = ports::bind_new(
+            || make(&name, &geometry, region, net, User::Relay),
+            &request,
+            &wait,
+        )?;
         bindings.keep(made.clone());
         Ok(made)
     };

@@ -47,19 +47,16 @@ pub(crate) fn serve(request: &SwitchRequest) -> Result<SwitchReply> {
             device(&interface).map_err(|_| EINVAL)?;
             relay::attach(name, &interface, *host, *mem_id).map(place)
         }
-        // To attach takes what a bind of the interface takes; the rest is for the same users.
         SwitchRequest::Detach(name) => {
-            NetNs::check_admin()?;
+            check_attached(name, net)?;
             relay::detach(name).map(place)
         }
         SwitchRequest::StartPolling(name, pollers) => {
-            NetNs::check_admin()?;
-            known(name, net)?;
+            check_attached(name, net)?;
             relay::start_polling(name, *pollers).map(|()| SwitchReply::Done)
         }
         SwitchRequest::StopPolling(name) => {
-            NetNs::check_admin()?;
-            known(name, net)?;
+            check_attached(name, net)?;
             relay::stop_polling(name).map(|()| SwitchReply::Done)
         }
         SwitchRequest::NewInterface { .. } | SwitchRequest::DeleteInterface(_) => Err(EOPNOTSUPP),
@@ -74,8 +71,10 @@ fn place(port: u32) -> SwitchReply {
     }
 }
 
-/// `ENXIO` if there is no such port of a switch.
-fn known(name: &PortName, net: NetNs) -> Result {
+/// What is done with an attached interface is for those who may attach it, which takes what a bind of the interface takes: `EPERM`. `ENXIO`
+/// if there is no such port of a switch.
+fn check_attached(name: &PortName, net: NetNs) -> Result {
+    NetNs::check_admin()?;
     switch::with_member(name, net, |_| ()).ok_or(ENXIO)
 }
 

@@ -14,6 +14,7 @@ use crate::{
         slot_flags::{NS_INDIRECT, NS_MOREFRAG, NS_NO_LEARN, NS_PORT_MASK, NS_PORT_SHIFT},
         NETMAP_MAX_FRAGS,
     },
+    atomic::{AtomicU32, Ordering},
     logic::{
         forwarding::{decide_named, Addresses, Verdict, ADDRESSES, SHORTEST},
         ring::{Span, Untaken},
@@ -27,7 +28,13 @@ use crate::{
         queue::{Absent, Inner, Queue, SyncError},
         sync::SKIP, //
     },
-    sys::{param, softirq::Softirq, time}, //
+    sys::{
+        address_space::{AddressSpace, Whose},
+        param,
+        sched,
+        softirq::Softirq,
+        time, //
+    },
 };
 use core::{cell::UnsafeCell, ptr::NonNull};
 
@@ -43,6 +50,10 @@ pub(super) struct TxQueue {
     member: Arc<Member>,
     /// The number of the ring.
     ring: u16,
+    /// How many files have the ring bound.
+    files: AtomicU32,
+    /// That of the program which alone has it bound: what addresses in its slots are addresses of.
+    space: AddressSpace,
     scratch: UnsafeCell<Scratch>,
 }
 
@@ -69,9 +80,24 @@ impl TxQueue {
         let queue = Self {
             member,
             ring,
+            files: AtomicU32::new(0),
+            space: AddressSpace::new(),
             scratch: UnsafeCell::new(scratch),
         };
         Ok(Arc::new(queue, GFP_CHARGED)?)
+    }
+
+    /// So many files have the ring bound now: in the context of a program that binds it, if they are more. Once two programs have had it
+    /// bound at once, either could have written what is in a slot, until nobody has it bound.
+    pub(super) fn follow(&self, files: u32) {
+        match (self.files.swap(files, Ordering::Relaxed), files) {
+            (0, 1) => self.space.be_ours(),
+            (_, 0) => self.space.be_nobodys(),
+            (before, _) if files > before && self.space.whose() != Whose::Ours => {
+                self.space.be_nobodys();
+            }
+            _ => {}
+        }
     }
 }
 
@@ -90,6 +116,7 @@ impl Queue for TxQueue {
         let Scratch { fragments, staging } = unsafe { &mut *self.scratch.get() };
         let mut sender = Sender {
             from: &self.member,
+            space: &self.space,
             header: self.member.header(),
             ring: self.ring,
             now: time::seconds(),
@@ -97,6 +124,7 @@ impl Queue for TxQueue {
             staging,
             may_drop: flags & SKIP != 0,
             is_absent: false,
+            goes_on: true,
             whole: 0,
             longest: 0,
             verdict: Verdict::Drop,
@@ -128,6 +156,7 @@ const WORDS: usize = 4;
 /// One sync.
 struct Sender<'a> {
     from: &'a Member,
+    space: &'a AddressSpace,
     /// Bytes of its packets before the Ethernet header.
     header: u32,
     ring: u16,
@@ -139,6 +168,8 @@ struct Sender<'a> {
     may_drop: bool,
     /// Whether that has become of a part of the packet that is being read.
     is_absent: bool,
+    /// False once the task is being killed.
+    goes_on: bool,
     /// How many of the fragments are those of whole packets, which go the same way.
     whole: usize,
     /// Bytes of the longest of all.
@@ -200,7 +231,10 @@ impl Sender<'_> {
                     match self.stage(kring, address, slot, MOST * held.buf_size as usize) {
                         Ok(staged) => fragment = staged,
                         Err(absent) => {
-                            end = Err((first, SyncError::Absent(absent)));
+                            end = match absent {
+                                Some(absent) => Err((first, SyncError::Absent(absent))),
+                                None => Ok(()),
+                            };
                             break;
                         }
                     }
@@ -241,6 +275,9 @@ impl Sender<'_> {
             if self.whole >= at_once {
                 self.deliver(kring);
             }
+            if !self.goes_on {
+                break;
+            }
         }
         self.deliver(kring);
         self.wake_all();
@@ -250,7 +287,7 @@ impl Sender<'_> {
     }
 
     /// Copies what lies at an address of the program. If that cannot be, and is not to end the sync, the packet will be dropped, and
-    /// has an empty part here.
+    /// has an empty part here. `Err(None)` ends the sync before the packet, which is left to a sync of the program.
     #[cold]
     fn stage(
         &mut self,
@@ -258,15 +295,20 @@ impl Sender<'_> {
         address: u64,
         slot: Slot,
         longest: usize,
-    ) -> Result<Fragment, Absent> {
+    ) -> Result<Fragment, Option<Absent>> {
         if self.whole == self.fragments.len() && self.staging.is_low() {
             self.deliver(kring);
             self.staging.clear();
         }
-        if !self.is_absent {
+        let whose = self.space.whose();
+        if whose == Whose::NotOfKernel {
+            return Err(None);
+        }
+        // It would be the caller's memory that is sent, where another program may have written the address.
+        if !self.is_absent && whose == Whose::Ours {
             match self.staging.copy(address, slot.len, slot.flags, longest) {
                 Ok(fragment) => return Ok(fragment),
-                Err(Some(absent)) if !self.may_drop => return Err(absent),
+                Err(Some(absent)) if !self.may_drop => return Err(Some(absent)),
                 Err(Some(_)) => self.may_drop = false,
                 Err(None) => {}
             }
@@ -354,21 +396,22 @@ impl Sender<'_> {
                     if self.deliver_to(run, to, 0) == Some(true) {
                         note(&mut self.wake_first, to);
                     }
+                    if !sched::breathe() {
+                        break;
+                    }
                 }
                 0
             }
         };
         if lost != 0 {
-            kring
-                .counters
-                .drops
-                .fetch_add(lost, crate::atomic::Ordering::Relaxed);
+            kring.counters.drops.fetch_add(lost, Ordering::Relaxed);
         }
         let left = self.fragments.len() - self.whole;
         self.fragments.as_mut_slice().copy_within(self.whole.., 0);
         self.fragments.truncate(left);
         self.whole = 0;
         self.longest = self.fragments.iter().map(|it| it.len()).max().unwrap_or(0);
+        self.goes_on = sched::breathe();
     }
 
     /// Delivers packets to a port, if there is one of this number. True if its sleepers are to be woken.
@@ -383,16 +426,38 @@ impl Sender<'_> {
         } else {
             Err(NotDelivered::TooLong)
         };
-        Some(match delivered {
-            Ok(wake) => wake,
+        match delivered {
+            Ok(wake) => Some(wake),
             Err(NotDelivered::Closed) => {
                 inbox.lost(packets_in(run));
-                false
+                Some(false)
             }
             Err(NotDelivered::TooLong) => {
-                convert::deliver(inbox, run, (self.header, header), &softirqs)
+                drop(softirqs);
+                Some(self.convert_to(run, to, ring))
             }
-        })
+        }
+    }
+
+    /// As [`Self::deliver_to`], one by one, as each may become more than a thousand. What is left is lost with a port that goes.
+    #[inline(never)]
+    fn convert_to(&self, run: &[Fragment], to: u8, ring: u16) -> bool {
+        let mut wake = false;
+        for packet in run.split_inclusive(|fragment| !fragment.has_more()) {
+            let softirqs = Softirq::off();
+            let Some(member) = self.from.switch().member(to, &softirqs) else {
+                break;
+            };
+            if let Some(inbox) = member.inbox(ring) {
+                let headers = (self.header, member.header());
+                wake |= convert::deliver(inbox, packet, headers, &softirqs);
+            }
+            drop(softirqs);
+            if !sched::breathe() {
+                break;
+            }
+        }
+        wake
     }
 
     /// Wakes the sleepers of all rings that have got something. Once for each.

@@ -183,23 +183,26 @@ impl<E: Deref<Target = [Entry]>> ForwardingTable<E> {
     }
 
     /// Notes that an address was seen at a port. Most frames are of an address that has been seen there a moment ago: then nothing is
-    /// written.
+    /// written. Says whether it is found there only now.
     #[inline]
-    pub fn learn(&self, address: u64, port: u8, now: u32) {
+    pub fn learn(&self, address: u64, port: u8, now: u32) -> bool {
         let wanted = word_of(address, port);
         for entry in self.set(address) {
             let word = entry.word.load(Ordering::Relaxed);
-            if word.wrapping_shr(PORT_BITS) == address && port_of(word).is_some() {
-                if word != wanted {
+            let is_known = word == wanted;
+            if is_known || word.wrapping_shr(PORT_BITS) == address && port_of(word).is_some() {
+                if !is_known {
                     entry.word.store(wanted, Ordering::Relaxed);
                 }
-                if entry.seen.load(Ordering::Relaxed) != now {
+                let seen = entry.seen.load(Ordering::Relaxed);
+                if seen != now {
                     entry.seen.store(now, Ordering::Relaxed);
                 }
-                return;
+                return !is_known || self.is_old(seen, now);
             }
         }
         self.replace(address, wanted, now);
+        true
     }
 
     /// Puts a new address in the place of none, or of the one that has been silent for longest.
@@ -234,12 +237,18 @@ impl<E: Deref<Target = [Entry]>> ForwardingTable<E> {
         }
     }
 
+    /// Learns who sends a frame from port `from`. Says whether the address is found there only now.
+    #[inline]
+    fn learn_source(&self, addresses: Addresses, from: u8, now: u32) -> bool {
+        let source = addresses.source();
+        source & GROUP == 0 && self.learn(source, from, now)
+    }
+
     /// Where a frame from port `from` goes, and who sends from there is learnt, if it `may_learn`.
     #[inline]
     pub fn decide(&self, addresses: Addresses, from: u8, now: u32, may_learn: bool) -> Verdict {
-        let source = addresses.source();
-        if may_learn && source & GROUP == 0 {
-            self.learn(source, from, now);
+        if may_learn {
+            self.learn_source(addresses, from, now);
         }
         let destination = addresses.destination();
         if destination & GROUP != 0 {
@@ -250,6 +259,75 @@ impl<E: Deref<Target = [Entry]>> ForwardingTable<E> {
             Some(port) => Verdict::Port(port),
             None => Verdict::Flood,
         }
+    }
+}
+
+/// Where the frames of a port go, one after the other: as long as they have the same addresses nothing is looked up.
+pub struct Route<'a, E> {
+    table: &'a ForwardingTable<E>,
+    /// Where they come from.
+    from: u8,
+    now: u32,
+    /// The addresses of the frame that was the last.
+    last: Addresses,
+    /// What became of it; [`None`] if there was none.
+    verdict: Option<Verdict>,
+}
+
+impl<'a, E: Deref<Target = [Entry]>> Route<'a, E> {
+    /// Of the frames of port `from`.
+    pub const fn new(table: &'a ForwardingTable<E>, from: u8, now: u32) -> Self {
+        Self {
+            table,
+            from,
+            now,
+            last: Addresses { first: 0, rest: 0 },
+            verdict: None,
+        }
+    }
+
+    /// Where a frame goes, and who sends it is learnt.
+    #[inline(always)]
+    pub fn find(&mut self, addresses: Addresses) -> Verdict {
+        match self.verdict {
+            Some(verdict) if addresses == self.last => verdict,
+            _ => self.look_up(addresses),
+        }
+    }
+
+    /// Whether a frame goes where the one before it went, of which there is one.
+    #[inline(always)]
+    pub fn is_like_last(&mut self, addresses: Addresses) -> bool {
+        addresses == self.last || self.leads_there(addresses)
+    }
+
+    #[inline(never)]
+    fn leads_there(&mut self, addresses: Addresses) -> bool {
+        let before = self.verdict;
+        Some(self.look_up(addresses)) == before
+    }
+
+    #[inline]
+    fn look_up(&mut self, addresses: Addresses) -> Verdict {
+        let verdict = match self.verdict {
+            // Another one sends to the same address: nothing but what is learnt from that changes where it is.
+            Some(verdict)
+                if addresses.destination() == self.last.destination()
+                    && !self.table.learn_source(addresses, self.from, self.now) =>
+            {
+                verdict
+            }
+            _ => self.table.decide(addresses, self.from, self.now, true),
+        };
+        self.last = addresses;
+        self.verdict = Some(verdict);
+        verdict
+    }
+
+    /// Where a frame goes that is to be looked up, and whose sender is learnt if that is wanted.
+    pub fn find_once(&mut self, addresses: Addresses, may_learn: bool) -> Verdict {
+        self.verdict = None;
+        self.table.decide(addresses, self.from, self.now, may_learn)
     }
 }
 

@@ -38,6 +38,12 @@ impl BufferTable {
         NonNull::new(self.addresses.get(index as usize)?.load(Ordering::Acquire))
     }
 
+    /// The same for many of them, one after the other.
+    #[inline]
+    pub(crate) fn buffers(&self) -> Buffers<'_> {
+        Buffers(&self.addresses)
+    }
+
     /// Bytes of a buffer.
     #[inline]
     pub(crate) fn buf_size(&self) -> u32 {
@@ -59,6 +65,21 @@ impl BufferTable {
         let address = self.get(index)?.as_ptr().wrapping_add(within as usize);
         // SAFETY: The address lies in a buffer, which lies in low memory.
         NonNull::new(unsafe { bindings::netmap_virt_to_page(address.cast()) })
+    }
+}
+
+/// The buffers of a [`BufferTable`], for a loop over packets: what it needs for each of them is in the value itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Buffers<'a>(&'a [AtomicPtr<u8>]);
+
+impl Buffers<'_> {
+    /// The kernel's address of a buffer; [`None`] for an index without a buffer or of a reserved one.
+    #[inline(always)]
+    pub(crate) fn get(self, index: u32) -> Option<NonNull<u8>> {
+        if index < RESERVED_BUFFERS {
+            return None;
+        }
+        NonNull::new(self.0.get(index as usize)?.load(Ordering::Acquire))
     }
 }
 

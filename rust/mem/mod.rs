@@ -15,6 +15,7 @@ mod region;
 mod regions;
 mod shared_ring;
 
+pub(crate) use buffers::Buffers;
 pub(crate) use dma::DmaMap;
 pub(crate) use group::Group;
 pub(crate) use region::{InterfaceMemory, Region, Reserve, RingMemory};

@@ -4,7 +4,7 @@
 
 use super::{
     area::{PageArea, PageRun, PageTableView},
-    buffers::{self, BufferMap, BufferPool, Devices},
+    buffers::{self, BufferMap, BufferPool, Buffers, Devices},
     dma::{DmaMap, Mapping},
     group::{Group, Groups, Owners},
     page::{Cluster, PAGE_SIZE},
@@ -193,10 +193,13 @@ impl Region {
     /// The kernel's address of a buffer; [`None`] for an index without a buffer or of a reserved one.
     #[inline]
     pub(crate) fn buf_ptr(&self, index: u32) -> Option<NonNull<u8>> {
-        if index < RESERVED_BUFFERS {
-            return None;
-        }
-        self.buffers.table.get(index)
+        self.addresses().get(index)
+    }
+
+    /// [`Self::buf_ptr`] of many buffers.
+    #[inline]
+    pub(crate) fn addresses(&self) -> Buffers<'_> {
+        self.buffers.table.buffers()
     }
 
     /// One more than the largest index that a buffer can have.

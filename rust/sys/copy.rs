@@ -20,19 +20,13 @@ const BLOCK: usize = 32;
 /// them meanwhile: then it is its own frame that is garbled.
 #[inline(always)]
 pub(crate) unsafe fn copy_frame(from: *const u8, to: *mut u8, len: usize) {
-    if len > SHORT {
-        // SAFETY: By the function's requirement; the last word may have been copied in part.
-        unsafe {
-            copy_words(from, to, len / 8);
-            copy_one::<u64>(from.add(len - 8), to.add(len - 8));
-        }
+    let last = len.wrapping_sub(BLOCK);
+    // Less than a block wraps to a huge number.
+    if last > SHORT - BLOCK {
+        // SAFETY: By the function's requirement.
+        unsafe { copy_unusual(from, to, len) };
         return;
     }
-    let Some(last) = len.checked_sub(BLOCK) else {
-        // SAFETY: By the function's requirement.
-        unsafe { copy_few(from, to, len) };
-        return;
-    };
     let mut done = 0;
     // SAFETY: By the function's requirement: each block ends within `len`.
     unsafe {
@@ -42,6 +36,24 @@ pub(crate) unsafe fn copy_frame(from: *const u8, to: *mut u8, len: usize) {
         }
         // The last one may have been copied in part.
         copy_block(from.add(last), to.add(last));
+    }
+}
+
+/// Copies a frame that is long, or has less than a block: out of the way of the others.
+///
+/// # Safety
+///
+/// As for [`copy_frame`].
+#[inline(never)]
+unsafe fn copy_unusual(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: By the function's requirement; the last word of a long one may have been copied in part.
+    unsafe {
+        if len < BLOCK {
+            copy_few(from, to, len);
+        } else {
+            copy_words(from, to, len / 8);
+            copy_one::<u64>(from.add(len - 8), to.add(len - 8));
+        }
     }
 }
 
@@ -69,7 +81,7 @@ unsafe fn copy_words(from: *const u8, to: *mut u8, words: usize) {
 /// # Safety
 ///
 /// As for [`copy_frame`].
-#[inline(never)]
+#[inline]
 unsafe fn copy_few(from: *const u8, to: *mut u8, len: usize) {
     let mut done = 0;
     // SAFETY: By the function's requirement: `done` and what is added to it stay within `len`.

@@ -3,7 +3,7 @@
 //! The table of addresses of a switch, against one that forgets nothing by itself.
 
 use netmap_logic::logic::forwarding::{
-    check_header, decide_named, table_size, Addresses, Entry, ForwardingTable, Verdict,
+    check_header, decide_named, table_size, Addresses, Entry, ForwardingTable, Route, Verdict,
     MAX_ADDRESSES, MIN_ADDRESSES,
 };
 use proptest::prelude::*;
@@ -121,6 +121,38 @@ fn ports_are_forgotten() {
 }
 
 proptest! {
+    /// What a route remembers is what the table would say, for whatever frames a port sends one after the other.
+    #[test]
+    fn a_route_says_what_the_table_says(
+        frames in proptest::collection::vec((0..6u64, 0..6u64, 0..8u8), 1..200), port in 0..3u8, ageing in 0..3u32,
+    ) {
+        let (table, same) = (table(ageing), table(ageing));
+        let mut now = 0;
+        let mut route = Route::new(&table, port, now);
+        for (to, from, what) in frames {
+            let frame = addresses(to, from);
+            match what {
+                // Another port sends, and time passes between two syncs.
+                0 => {
+                    let other = (port + 1) % 3;
+                    prop_assert_eq!(table.decide(frame, other, now, true), same.decide(frame, other, now, true));
+                    now += 1;
+                    route = Route::new(&table, port, now);
+                }
+                1 => prop_assert_eq!(route.find_once(frame, false), same.decide(frame, port, now, false)),
+                2 => {
+                    let before = route.find(frame);
+                    prop_assert_eq!(before, same.decide(frame, port, now, true));
+                    let next = addresses(from, to);
+                    let verdict = same.decide(next, port, now, true);
+                    prop_assert_eq!(route.is_like_last(next), verdict == before);
+                    prop_assert_eq!(route.find(next), verdict);
+                }
+                _ => prop_assert_eq!(route.find(frame), same.decide(frame, port, now, true)),
+            }
+        }
+    }
+
     /// What is found is what was learnt last, and not too old. What was just learnt is found.
     #[test]
     fn finds_what_was_learnt(

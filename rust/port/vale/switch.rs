@@ -38,6 +38,9 @@ pub(super) unsafe fn init() {
     unsafe { SWITCHES.init() };
 }
 
+/// The memory of a table of addresses.
+pub(super) type Table = KVVec<Entry>;
+
 /// A switch of a network namespace.
 ///
 /// # Invariants
@@ -49,7 +52,7 @@ pub(super) struct Switch {
     /// Its number among the switches of the namespace.
     index: u32,
     name: Text,
-    table: ForwardingTable<KVVec<Entry>>,
+    table: ForwardingTable<Table>,
     members: KVec<AtomicPtr<Member>>,
     /// One more than the highest number of a port.
     end: AtomicU32,
@@ -99,7 +102,7 @@ impl Switch {
 
     /// Where its senders find out to whom frames go.
     #[inline]
-    pub(super) fn table(&self) -> &ForwardingTable<KVVec<Entry>> {
+    pub(super) fn table(&self) -> &ForwardingTable<Table> {
         &self.table
     }
 

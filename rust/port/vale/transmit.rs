@@ -8,7 +8,13 @@
 //! The sender holds its own ring while others' inboxes are locked, and never another ring: nobody waits for two. Softirqs are off
 //! while a run is delivered to a port, which is what keeps the port there.
 
-use super::{convert, staging::Staging, switch::Member};
+mod plain;
+
+use super::{
+    convert,
+    staging::Staging,
+    switch::{Member, Table},
+};
 use crate::{
     abi::{
         slot_flags::{NS_INDIRECT, NS_MOREFRAG, NS_NO_LEARN, NS_PORT_MASK, NS_PORT_SHIFT},
@@ -16,7 +22,7 @@ use crate::{
     },
     atomic::{AtomicU32, Ordering},
     logic::{
-        forwarding::{decide_named, Addresses, Verdict, ADDRESSES, SHORTEST},
+        forwarding::{decide_named, Addresses, Route, Verdict, ADDRESSES, SHORTEST},
         ring::{Span, Untaken},
         slot::Slot, //
     },
@@ -116,20 +122,26 @@ impl Queue for TxQueue {
         let Scratch { fragments, staging } = unsafe { &mut *self.scratch.get() };
         let mut sender = Sender {
             from: &self.member,
+            route: Route::new(
+                self.member.switch().table(),
+                self.member.number(),
+                time::seconds(),
+            ),
             space: &self.space,
             header: self.member.header(),
             ring: self.ring,
-            now: time::seconds(),
             fragments,
             staging,
             may_drop: flags & SKIP != 0,
             is_absent: false,
             goes_on: true,
             whole: 0,
-            longest: 0,
+            // The length of a slot says no more.
+            longest: held.buf_size.min(u16::MAX.into()) as u16,
+            is_last: false,
             verdict: Verdict::Drop,
-            wake: [0; WORDS],
-            wake_first: [0; WORDS],
+            wake: Ports::default(),
+            wake_first: Ports::default(),
         };
         let result = sender.send(held, kring, span);
         drop(sender);
@@ -150,17 +162,21 @@ impl Queue for TxQueue {
     }
 }
 
-/// Words of a set of ports.
-const WORDS: usize = 4;
+/// A set of ports.
+#[derive(Default)]
+struct Ports {
+    words: [u64; 4],
+    has_some: bool,
+}
 
 /// One sync.
 struct Sender<'a> {
     from: &'a Member,
+    route: Route<'a, Table>,
     space: &'a AddressSpace,
     /// Bytes of its packets before the Ethernet header.
     header: u32,
     ring: u16,
-    now: u32,
     /// The packets that are to be delivered, and behind them the one that is being read.
     fragments: &'a mut KVec<Fragment>,
     staging: &'a mut Staging,
@@ -172,12 +188,39 @@ struct Sender<'a> {
     goes_on: bool,
     /// How many of the fragments are those of whole packets, which go the same way.
     whole: usize,
-    /// Bytes of the longest of all.
+    /// Bytes that a part of a packet can have.
     longest: u16,
+    /// Whether nothing is delivered after what is delivered now.
+    is_last: bool,
     verdict: Verdict,
     /// Ports whose sleepers are to be woken: those of the ring of our number, and of the first one.
-    wake: [u64; WORDS],
-    wake_first: [u64; WORDS],
+    wake: Ports,
+    wake_first: Ports,
+}
+
+impl Ports {
+    fn add(&mut self, number: u8) {
+        if let Some(word) = self.words.get_mut(usize::from(number / 64)) {
+            *word |= 1 << (number % 64);
+            self.has_some = true;
+        }
+    }
+
+    #[inline]
+    fn for_each(&self, mut f: impl FnMut(u8)) {
+        if !self.has_some {
+            return;
+        }
+        for (number, word) in (0u8..).zip(&self.words) {
+            let mut left = *word;
+            while left != 0 {
+                let bit = left.trailing_zeros();
+                left &= left - 1;
+                // Four words of 64 bits.
+                f(number * 64 + bit as u8);
+            }
+        }
+    }
 }
 
 impl Drop for Sender<'_> {
@@ -200,12 +243,28 @@ impl Sender<'_> {
         let at_once = param::bridge_batch();
         let most = MOST.min(held.cursors.num_slots() as usize - 1);
         let (mut packets, mut bytes) = (0, 0);
-        let mut last = Addresses::default();
-        // What the addresses of `last` came to, if they count.
-        let mut known = None;
         let mut first = span.begin();
         let mut end = Ok(());
-        for index in span {
+        let mut slots = span;
+        loop {
+            if self.header == 0 && self.whole == self.fragments.len() {
+                // At most `MOST_AT_ONCE`.
+                let (count, sum) = self.read_plain(held, &slots, (at_once - self.whole) as u32);
+                packets += u64::from(count);
+                bytes += sum;
+                slots = slots.rest(count);
+                first = slots.begin();
+                if self.whole >= at_once {
+                    self.deliver(kring);
+                    if !self.goes_on {
+                        break;
+                    }
+                    continue;
+                }
+            }
+            let Some(index) = slots.next() else {
+                break;
+            };
             // SAFETY: Indices of a span of this ring are below its number of slots.
             let slot = Slot::from_raw(unsafe { held.ring.read(index) });
             let untaken = Untaken {
@@ -250,22 +309,12 @@ impl Sender<'_> {
                 }
                 let verdict = self.judge();
                 self.add(kring, verdict);
-                known = None;
             } else {
                 let verdict = if u32::from(slot.len) < SHORTEST {
                     Verdict::Drop
                 } else {
                     // SAFETY: There are as many bytes, and buffers are aligned to 64.
-                    let addresses = unsafe { addresses_at(from) };
-                    match known {
-                        Some(verdict) if addresses == last => verdict,
-                        _ => {
-                            let verdict = self.decide(addresses, true);
-                            last = addresses;
-                            known = Some(verdict);
-                            verdict
-                        }
-                    }
+                    self.route.find(unsafe { addresses_at(from) })
                 };
                 self.push(fragment);
                 self.add(kring, verdict);
@@ -279,6 +328,7 @@ impl Sender<'_> {
                 break;
             }
         }
+        self.is_last = true;
         self.deliver(kring);
         self.wake_all();
         Counters::add(&kring.counters.packets, packets);
@@ -322,15 +372,6 @@ impl Sender<'_> {
     fn push(&mut self, fragment: Fragment) {
         // There is room for one packet more than are delivered at once.
         let _ = self.fragments.push_within_capacity(fragment);
-        self.longest = self.longest.max(fragment.len());
-    }
-
-    #[inline]
-    fn decide(&self, addresses: Addresses, may_learn: bool) -> Verdict {
-        self.from
-            .switch()
-            .table()
-            .decide(addresses, self.from.number(), self.now, may_learn)
     }
 
     /// What becomes of the packet that has just been read to its end, of any kind. The slots get the flags that they have for a
@@ -355,7 +396,7 @@ impl Sender<'_> {
         if named != 0 {
             return decide_named(named, self.from.number());
         }
-        self.decide(addresses, flags & NS_NO_LEARN == 0)
+        self.route.find_once(addresses, flags & NS_NO_LEARN == 0)
     }
 
     /// Puts the packet that has just been read to the others, if it goes the same way. If not, those are delivered first.
@@ -383,7 +424,7 @@ impl Sender<'_> {
             Verdict::Port(to) => {
                 let wake = self.deliver_to(run, to, ring);
                 if wake == Some(true) {
-                    note(&mut self.wake, to);
+                    self.wake.add(to);
                 }
                 match wake {
                     Some(_) => 0,
@@ -394,7 +435,7 @@ impl Sender<'_> {
                 for to in (0..self.from.switch().end()).filter(|to| *to != me) {
                     // As in C netmap, what goes to all goes to the first ring.
                     if self.deliver_to(run, to, 0) == Some(true) {
-                        note(&mut self.wake_first, to);
+                        self.wake_first.add(to);
                     }
                     if !sched::breathe() {
                         break;
@@ -407,10 +448,11 @@ impl Sender<'_> {
             kring.counters.drops.fetch_add(lost, Ordering::Relaxed);
         }
         let left = self.fragments.len() - self.whole;
-        self.fragments.as_mut_slice().copy_within(self.whole.., 0);
+        if left != 0 {
+            self.fragments.as_mut_slice().copy_within(self.whole.., 0);
+        }
         self.fragments.truncate(left);
         self.whole = 0;
-        self.longest = self.fragments.iter().map(|it| it.len()).max().unwrap_or(0);
         self.goes_on = sched::breathe();
     }
 
@@ -422,11 +464,19 @@ impl Sender<'_> {
         let inbox = member.inbox(ring)?;
         let header = member.header();
         let delivered = if header == self.header {
-            inbox.deliver_run(&softirqs, run, self.longest)
+            match inbox.deliver_run(&softirqs, run, self.longest) {
+                // It has smaller buffers, but these may fit.
+                Err(NotDelivered::TooLong) => inbox.deliver_run(&softirqs, run, longest_of(run)),
+                result => result,
+            }
         } else {
             Err(NotDelivered::TooLong)
         };
         match delivered {
+            Ok(true) if self.is_last => {
+                inbox.wake();
+                Some(false)
+            }
             Ok(wake) => Some(wake),
             Err(NotDelivered::Closed) => {
                 inbox.lost(packets_in(run));
@@ -462,17 +512,8 @@ impl Sender<'_> {
 
     /// Wakes the sleepers of all rings that have got something. Once for each.
     fn wake_all(&self) {
-        for (set, ring) in [(&self.wake, self.ring), (&self.wake_first, 0)] {
-            for (number, word) in (0u8..).zip(set) {
-                let mut left = *word;
-                while left != 0 {
-                    let bit = left.trailing_zeros();
-                    left &= left - 1;
-                    // Four words of 64 bits.
-                    self.wake(number * 64 + bit as u8, ring);
-                }
-            }
-        }
+        self.wake.for_each(|to| self.wake(to, self.ring));
+        self.wake_first.for_each(|to| self.wake(to, 0));
     }
 
     fn wake(&self, number: u8, ring: u16) {
@@ -488,16 +529,14 @@ impl Sender<'_> {
     }
 }
 
+/// Bytes of the longest of these.
+fn longest_of(fragments: &[Fragment]) -> u16 {
+    fragments.iter().map(Fragment::len).max().unwrap_or(0)
+}
+
 /// The end of a sync at an impossible packet.
 fn bad(at: Untaken) -> Result<(), (u32, SyncError)> {
     Err((at.packet, SyncError::BadRing { at: Some(at) }))
-}
-
-/// Enters a port into a set.
-fn note(set: &mut [u64; WORDS], number: u8) {
-    if let Some(word) = set.get_mut(usize::from(number / 64)) {
-        *word |= 1 << (number % 64);
-    }
 }
 
 /// The addresses of a frame.

@@ -5,6 +5,7 @@
 use super::{Inbox, Opened};
 use crate::{
     abi::slot_flags::NS_MOREFRAG,
+    atomic::Ordering,
     logic::slot::Slot,
     ring::counters::Counters,
     sys::{copy::copy_frame, softirq::Softirq}, //
@@ -111,36 +112,55 @@ impl Inbox {
         let Opened {
             half, ring, region, ..
         } = opened;
+        let (ring, buffers) = (*ring, region.addresses());
         // A sender has no more of them than slots.
         let Some(lease) = half.lease_most(&self.halves, fragments.len() as u32) else {
             return 0;
         };
-        let (mut filled, mut bytes) = (0, 0);
-        let (mut whole, mut whole_bytes, mut packets) = (0, 0, 0);
-        for (index, fragment) in lease.slots().zip(fragments) {
-            let Some((buf_idx, to)) = self.buffer_of(region, index) else {
+        let (first, second) = lease.slots().segments();
+        let (mut filled, mut bytes, mut packets) = (0, 0u64, 0u64);
+        let mut left = fragments;
+        for part in [first, second] {
+            let table = self.table.get(part.start as usize..part.end as usize);
+            let mut index = part.start;
+            for (entry, fragment) in table.unwrap_or(&[]).iter().zip(left) {
+                // As `buffer_of`.
+                let buf_idx = entry.load(Ordering::Relaxed);
+                let Some(to) = buffers.get(buf_idx) else {
+                    break;
+                };
+                // SAFETY: By the type's invariant the bytes can be read, and the caller has seen that they fit a buffer.
+                unsafe { copy_frame(fragment.from.as_ptr(), to.as_ptr(), fragment.len.into()) };
+                let slot = Slot {
+                    buf_idx,
+                    len: fragment.len,
+                    flags: fragment.flags,
+                };
+                // SAFETY: The index of a lease of this ring is below its number of slots, and the ring is there until the inbox is
+                // closed, which waits for us.
+                unsafe { ring.write(index, slot.to_raw()) };
+                // There are no more than slots, and bytes of that many frames.
+                index = index.wrapping_add(1);
+                bytes = bytes.wrapping_add(fragment.len.into());
+                packets = packets.wrapping_add((!fragment.has_more()).into());
+            }
+            let done = index.wrapping_sub(part.start) as usize;
+            filled += done;
+            left = left.get(done..).unwrap_or(&[]);
+            if index != part.end {
                 break;
-            };
-            // SAFETY: By the type's invariant the bytes can be read, and the caller has seen that they fit a buffer.
-            unsafe { copy_frame(fragment.from.as_ptr(), to.as_ptr(), fragment.len.into()) };
-            let slot = Slot {
-                buf_idx,
-                len: fragment.len,
-                flags: fragment.flags,
-            };
-            // SAFETY: The index of a lease of this ring is below its number of slots, and the ring is there until the inbox is
-            // closed, which waits for us.
-            unsafe { ring.write(index, slot.to_raw()) };
-            filled += 1;
-            bytes += u64::from(fragment.len);
-            if !fragment.has_more() {
-                packets += 1;
-                (whole, whole_bytes) = (filled, bytes);
             }
         }
+        // What has gone of a packet without its end is not shown.
+        let gone = fragments.get(..filled).unwrap_or(&[]);
+        let cut = gone.iter().rev().take_while(|it| it.has_more());
+        let (cut, cut_bytes) = cut.fold((0, 0u64), |(count, bytes), it| {
+            (count + 1, bytes + u64::from(it.len))
+        });
+        let whole = filled - cut;
         lease.fill_first(whole as u32);
         Counters::add(&self.kring.counters.packets, packets);
-        Counters::add(&self.kring.counters.bytes, whole_bytes);
+        Counters::add(&self.kring.counters.bytes, bytes - cut_bytes);
         whole
     }
 }

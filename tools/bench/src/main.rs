@@ -17,7 +17,7 @@ mod xdp;
 use bench::{clock, link};
 use clap::{Parser, ValueEnum};
 use frame::Mac;
-use netmap_rings::Rings;
+use netmap_rings::{Everyone, Rings};
 use packet::{Several, Single};
 use packet_ring::{RxRing, TxRing};
 use payload::{Sink, Source};
@@ -76,9 +76,22 @@ struct Args {
     #[arg(long = "if", value_name = "NAME")]
     interface: String,
 
-    /// NIC to receive on (pair).
+    /// NIC to receive on (pair). For netmap there may be several: all frames are to come to each of them.
     #[arg(long, value_name = "NAME", required_if_eq("dir", "pair"))]
-    peer: Option<String>,
+    peer: Vec<String>,
+
+    /// Port that is open meanwhile, and does nothing; any number of them (netmap).
+    #[arg(long, value_name = "NAME")]
+    bystander: Vec<String>,
+
+    /// Have the receiver, and each bystander, send a frame before it all begins, so that a switch learns where the
+    /// destination is: that of frames, and other addresses for bystanders (netmap).
+    #[arg(long)]
+    announce: bool,
+
+    /// Have every other frame come from another source, whose last bit is not that of the first (netmap).
+    #[arg(long)]
+    alternate: bool,
 
     /// What to time.
     #[arg(long, value_enum)]
@@ -183,20 +196,20 @@ fn run<const LEN: usize>(args: &Args) -> io::Result<Report> {
     wait_for_links(args)?;
     let (sends, receives) = (args.dir != Direction::Rx, args.dir != Direction::Tx);
     let near = &args.interface;
-    let far = args.peer.as_deref().unwrap_or(near);
+    let far = args.peer.first().map_or(near.as_str(), String::as_str);
+    if args.api != Api::Netmap
+        && (args.peer.len() > 1 || !args.bystander.is_empty() || args.announce || args.alternate)
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "that is for netmap only",
+        ));
+    }
     let tx_if = sends.then_some(near.as_str());
     let rx_if = receives.then_some(far);
     let mut native = None;
     let mut report = match args.api {
-        Api::Netmap => go::<LEN, _, _>(
-            args,
-            open(tx_if, |name| {
-                Rings::open(name, (true, false), args.queues, args.batch)
-            })?,
-            open(rx_if, |name| {
-                Rings::open(name, (false, true), args.queues, args.batch)
-            })?,
-        ),
+        Api::Netmap => run_netmap::<LEN>(args, tx_if, rx_if),
         Api::Packet | Api::PacketBypass => go::<LEN, _, _>(
             args,
             open(tx_if, |name| {
@@ -227,13 +240,47 @@ fn run<const LEN: usize>(args: &Args) -> io::Result<Report> {
     Ok(report)
 }
 
+/// Opens the ports, makes the switch know them if that is wanted, and runs.
+fn run_netmap<const LEN: usize>(
+    args: &Args,
+    tx_if: Option<&str>,
+    rx_if: Option<&str>,
+) -> io::Result<Report> {
+    let open_rings = |name: &str, rings| Rings::open(name, rings, args.queues, args.batch);
+    let mut bystanders = Vec::new();
+    for (number, name) in (1u16..).zip(&args.bystander) {
+        let mut bystander = open_rings(name, (true, false))?;
+        if args.announce {
+            let [high, low] = number.to_be_bytes();
+            bystander.announce(Mac([2, 0, 0, 1, high, low]))?;
+        }
+        // Open to the end.
+        bystanders.push(bystander);
+    }
+    let tx = open(tx_if, |name| open_rings(name, (true, false)))?;
+    let mut rx = open(rx_if, |name| open_rings(name, (args.announce, true)))?;
+    if let (Some(rx), true) = (&mut rx, args.announce) {
+        rx.announce(args.destination_mac)?;
+    }
+    match rx {
+        Some(first) if args.peer.len() > 1 => {
+            let mut all = vec![first];
+            for name in &args.peer[1..] {
+                all.push(open_rings(name, (false, true))?);
+            }
+            go::<LEN, _, _>(args, tx, Some(Everyone::new(all)))
+        }
+        rx => go::<LEN, _, _>(args, tx, rx),
+    }
+}
+
 /// Waits for the link of each NIC: an interface that has just been brought up cannot be used yet.
 fn wait_for_links(args: &Args) -> io::Result<()> {
     let limit = Duration::from_millis(args.wait_link);
     link::wait(&args.interface, limit)?;
     args.peer
-        .as_deref()
-        .map_or(Ok(()), |peer| link::wait(peer, limit))
+        .iter()
+        .try_for_each(|peer| link::wait(peer, limit))
 }
 
 fn open<T>(name: Option<&str>, open: impl Fn(&str) -> io::Result<T>) -> io::Result<Option<T>> {
@@ -259,6 +306,11 @@ fn go<const LEN: usize, S: Sender, R: Receiver>(
     let mut source =
         Source::<LEN>::new(args.source_mac, args.destination_mac, args.len, plan.count)
             .map_err(io::Error::other)?;
+    if args.alternate {
+        let mut other = args.source_mac;
+        other.0[5] ^= 1;
+        source.alternate(other);
+    }
     let mut sink = Sink::<LEN>::default();
     wait_for_links(args)?;
     std::thread::sleep(Duration::from_millis(args.settle));

@@ -4,6 +4,7 @@
 use crate::payload::{put, take, Sink, Source};
 use crate::run::{Receiver, Sender};
 use bench::clock;
+use frame::Mac;
 use netmap::abi::NS_REPORT;
 use netmap::{Interest, Options, Port, PortSpec, TxRing};
 use std::io;
@@ -72,6 +73,18 @@ impl Rings {
             leaves_at_once: name.contains(['{', '}']),
         })
     }
+
+    /// Sends one frame from a link address to everybody, by which a switch learns where that address is.
+    ///
+    /// # Errors
+    ///
+    /// Those of a sender.
+    pub fn announce(&mut self, address: Mac) -> io::Result<()> {
+        let mut source =
+            Source::<60>::new(address, Mac::BROADCAST, 60, 1).map_err(io::Error::other)?;
+        self.send(&mut source, 1)?;
+        self.finish()
+    }
 }
 
 fn lost() -> io::Error {
@@ -86,11 +99,29 @@ fn fill<const LEN: usize>(
     count: u32,
     flags: u16,
 ) -> u32 {
-    let (frame, len) = (source.frame(), source.len());
+    let frame = source.frame();
+    match source.alternating() {
+        None => fill_from(ring, source, count, flags, |_| frame),
+        Some(frames) => fill_from(ring, source, count, flags, |next| {
+            frames[(next & 1) as usize]
+        }),
+    }
+}
+
+/// [`fill`], with the frame that `pick` returns for each sequence number.
+#[inline(always)]
+fn fill_from<const LEN: usize>(
+    ring: &mut TxRing,
+    source: &mut Source<LEN>,
+    count: u32,
+    flags: u16,
+    pick: impl Fn(u64) -> *const u8,
+) -> u32 {
+    let len = source.len();
     let mut next = source.next;
     let sent = ring.fill(count, |slot| {
-        // SAFETY: `frame` has `len` octets and the buffer room for them.
-        unsafe { put::<LEN>(frame, slot.buf_ptr(), len, next) };
+        // SAFETY: Each frame has `len` octets and the buffer room for them.
+        unsafe { put::<LEN>(pick(next), slot.buf_ptr(), len, next) };
         next += 1;
         // Below `MAX_LEN`.
         slot.set(len as u16, flags);
@@ -188,5 +219,44 @@ impl Receiver for Rings {
         sink.expected = expected;
         sink.frames += u64::from(taken);
         Ok(taken)
+    }
+}
+
+/// Several receivers, each of which gets all frames.
+pub struct Everyone {
+    /// Each with the sequence number that is due to it.
+    receivers: Vec<(Rings, u64)>,
+}
+
+impl Everyone {
+    /// Of these, one at least.
+    pub fn new(receivers: Vec<Rings>) -> Everyone {
+        Everyone {
+            receivers: receivers.into_iter().map(|it| (it, 0)).collect(),
+        }
+    }
+}
+
+impl Receiver for Everyone {
+    /// Counts the frames that have come to all.
+    fn receive<const LEN: usize>(
+        &mut self,
+        sink: &mut Sink<LEN>,
+        count: u32,
+        patience: Option<Duration>,
+    ) -> io::Result<u32> {
+        let (before, frames) = (sink.expected, sink.frames);
+        let mut slowest = u64::MAX;
+        for (rings, expected) in &mut self.receivers {
+            // What was taken for lost meanwhile is not waited for.
+            sink.expected = before.max(*expected);
+            rings.receive(sink, count, patience)?;
+            *expected = sink.expected;
+            slowest = slowest.min(*expected);
+        }
+        sink.expected = slowest;
+        sink.frames = frames + (slowest - before);
+        // No more than the least of what each has taken.
+        Ok((slowest - before) as u32)
     }
 }

@@ -84,6 +84,8 @@ unsafe fn move16(from: *const u8, to: *mut u8) {
 /// Where frames come from.
 pub struct Source<const LEN: usize> {
     frame: Box<Room>,
+    /// What every other frame is copied from, if not from the same.
+    other: Option<Box<Room>>,
     len: usize,
     /// Sequence number of the next frame.
     pub next: u64,
@@ -120,6 +122,7 @@ impl<const LEN: usize> Source<LEN> {
         frame.0[..len].copy_from_slice(&made);
         Ok(Source {
             frame,
+            other: None,
             len,
             next: 0,
             total,
@@ -130,6 +133,13 @@ impl<const LEN: usize> Source<LEN> {
     #[inline(always)]
     pub fn set_flow(&mut self, flow: u16) {
         self.frame.0[PORT..PORT + 2].copy_from_slice(&(FIRST_PORT + flow).to_be_bytes());
+    }
+
+    /// Has every other frame come from another link address, `src_mac`.
+    pub fn alternate(&mut self, src_mac: Mac) {
+        let mut other = Box::new(Room(self.frame.0));
+        other.0[6..12].copy_from_slice(&src_mac.0);
+        self.other = Some(other);
     }
 
     /// Octets per frame.
@@ -146,6 +156,13 @@ impl<const LEN: usize> Source<LEN> {
     #[inline(always)]
     pub fn frame(&self) -> *const u8 {
         self.frame.0.as_ptr()
+    }
+
+    /// The frames to copy from in turn, if they alternate: what [`Self::frame`] returns, and another one as long.
+    #[inline(always)]
+    pub fn alternating(&self) -> Option<[*const u8; 2]> {
+        let other = self.other.as_ref()?;
+        Some([self.frame(), other.0.as_ptr()])
     }
 
     /// Writes the next frame.
@@ -325,6 +342,20 @@ mod tests {
             (4, 2, 1, 1)
         );
         assert_eq!(sink.expected, 5);
+    }
+
+    #[test]
+    fn alternating_frames_differ_in_their_source() {
+        let mut source = source::<60>(60);
+        assert!(source.alternating().is_none());
+        source.alternate(Mac([4; 6]));
+        // SAFETY: Each has as many octets.
+        let [one, other] = source
+            .alternating()
+            .unwrap()
+            .map(|frame| unsafe { core::slice::from_raw_parts(frame, 60) });
+        assert_eq!((&one[..6], &one[12..]), (&other[..6], &other[12..]));
+        assert_eq!((&one[6..12], &other[6..12]), (&[2; 6][..], &[4; 6][..]));
     }
 
     #[test]

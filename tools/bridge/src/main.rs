@@ -29,7 +29,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = cli::parse::<Args>();
     match run(&args) {
         Ok([forth, back]) => {
             eprintln!("nm-bridge: {forth} slots forth, {back} back");

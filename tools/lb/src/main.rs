@@ -12,7 +12,6 @@ mod statistics;
 
 use args::Args;
 use balancer::Balancer;
-use clap::Parser;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use netmap::abi::NR_NO_TX_POLL;
@@ -28,7 +27,7 @@ use std::time::{Instant, SystemTime};
 const LOOK: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = cli::parse::<Args>();
     match run(&args) {
         Ok(counts) => {
             let all = counts.all_pipes();

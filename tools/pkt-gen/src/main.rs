@@ -11,7 +11,6 @@ mod sender;
 mod worker;
 
 use args::{Args, Function};
-use clap::Parser;
 use core::sync::atomic::AtomicBool;
 use frame::{Mac, Udp};
 use netmap::{Port, PortSpec, Rings};
@@ -27,7 +26,7 @@ use worker::{Failure, Outcome, Worker};
 const CHECK_FAILED: u8 = 3;
 
 fn main() -> ExitCode {
-    let args = Arc::new(Args::parse());
+    let args = Arc::new(cli::parse::<Args>());
     match run(&args) {
         Ok(summary) => finish(&args, &summary),
         Err(reason) => {

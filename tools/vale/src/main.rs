@@ -4,14 +4,13 @@
 mod args;
 
 use args::Args;
-use clap::Parser;
 use core::fmt::Write as _;
 use netmap::{Control, Options, PortInfo, PortSpec, Rings};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = cli::parse::<Args>();
     match run(&args) {
         Ok(text) => {
             // Whoever has closed standard output does not want to know.

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the command lines of the programs have in common.
+
+use clap::{Command, Parser};
+use clap_complete::Shell;
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::process::exit;
+
+/// Reads the command line as `Parser::parse` does.
+///
+/// `--generate KIND` alone, which the help does not tell, writes what a package contains of a program and its command line alone
+/// says: its manual page (`man`) or the completions for a shell (`bash`, `zsh`, `fish`).
+pub fn parse<A: Parser>() -> A {
+    let given: Vec<_> = std::env::args_os().skip(1).take(3).collect();
+    if let [option, kind] = &given[..] {
+        if option == "--generate" {
+            exit(match generate(A::command(), kind, &mut io::stdout().lock()) {
+                Ok(()) => 0,
+                Err(error) => {
+                    eprintln!("--generate: {error}");
+                    1
+                }
+            })
+        }
+    }
+    A::parse()
+}
+
+/// Writes the manual page or the completions of a command.
+///
+/// # Errors
+///
+/// `InvalidInput` for any other kind, and what writing fails with.
+pub fn generate(mut command: Command, kind: &OsStr, out: &mut dyn Write) -> io::Result<()> {
+    let shell = match kind.to_str() {
+        Some("man") => return clap_mangen::Man::new(command).render(out),
+        Some("bash") => Shell::Bash,
+        Some("zsh") => Shell::Zsh,
+        Some("fish") => Shell::Fish,
+        _ => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "there are man, bash, zsh and fish",
+            ))
+        }
+    };
+    let name = command.get_name().to_owned();
+    // It panics where writing fails, so it writes to memory.
+    let mut completions = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut completions);
+    out.write_all(&completions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Arg;
+
+    fn generated(kind: &str) -> io::Result<String> {
+        let command = Command::new("nm-test")
+            .about("Tests")
+            .arg(Arg::new("count").long("count").help("How many"));
+        let mut out = Vec::new();
+        generate(command, OsStr::new(kind), &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn manual_and_completions_tell_the_options() {
+        let manual = generated("man").unwrap();
+        assert!(manual.contains(".TH nm-test 1"), "{manual}");
+        assert!(manual.contains("\\-\\-count") && manual.contains("How many"), "{manual}");
+        for shell in ["bash", "zsh", "fish"] {
+            let completions = generated(shell).unwrap();
+            assert!(completions.contains("nm-test") && completions.contains("count"), "{shell}");
+        }
+    }
+
+    #[test]
+    fn other_kinds_are_refused() {
+        assert_eq!(generated("html").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}

@@ -42,8 +42,9 @@ with_lock() {
 	) 9>"$cache/locks/$name"
 }
 
-# built WHAT: make it by scripts/build and print its directory; what the compilers say is shown only if it fails.
+# built [-q] WHAT: make it by scripts/build and print its directory; what the compilers say is shown only if it fails.
 built() {
+	local log=$cache/log/build-${*: -1}.log
 	mkdir -p "$cache/log"
-	"$src/scripts/build" "$1" 2>"$cache/log/build-$1.log" || { cat "$cache/log/build-$1.log" >&2; return 1; }
+	"$src/scripts/build" "$@" 2>"$log" || { cat "$log" >&2; return 1; }
 }

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What the command lines of the programs have in common.
 
+mod refusal;
+
+pub use refusal::open_failure;
+
 use clap::{Command, Parser};
 use clap_complete::Shell;
+use core::sync::atomic::AtomicBool;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::exit;
+use std::sync::Arc;
 
 /// Reads the command line as `Parser::parse` does.
 ///
@@ -15,16 +23,56 @@ pub fn parse<A: Parser>() -> A {
     let given: Vec<_> = std::env::args_os().skip(1).take(3).collect();
     if let [option, kind] = &given[..] {
         if option == "--generate" {
-            exit(match generate(A::command(), kind, &mut io::stdout().lock()) {
-                Ok(()) => 0,
-                Err(error) => {
-                    eprintln!("--generate: {error}");
-                    1
-                }
-            })
+            exit(
+                match generate(A::command(), kind, &mut io::stdout().lock()) {
+                    Ok(()) => 0,
+                    Err(error) => {
+                        eprintln!("--generate: {error}");
+                        1
+                    }
+                },
+            )
         }
     }
     A::parse()
+}
+
+/// Whether the program was called by this name, which is that of a link to it.
+pub fn is_called(name: &str) -> bool {
+    let called = std::env::args_os().next().unwrap_or_default();
+    Path::new(&called).file_name() == Some(OsStr::new(name))
+}
+
+/// A flag that SIGINT, SIGTERM and SIGHUP set in place of ending the program, which can then end in order. A second one of these
+/// ends it at once, as it would be ended without the flag.
+///
+/// # Errors
+///
+/// In words, if a signal cannot be handled.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>, String> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // In this order: the second signal finds the flag set, the first does not.
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|error| format!("cannot handle signal {signal}: {error}"))?;
+    }
+    Ok(stop)
+}
+
+/// Writes to standard output. That its reader has gone, as `head -1` does, is no error: nobody wants the rest.
+///
+/// # Errors
+///
+/// In words, what writing fails with.
+pub fn print(text: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes the manual page or the completions of a command.
@@ -70,15 +118,24 @@ mod tests {
     fn manual_and_completions_tell_the_options() {
         let manual = generated("man").unwrap();
         assert!(manual.contains(".TH nm-test 1"), "{manual}");
-        assert!(manual.contains("\\-\\-count") && manual.contains("How many"), "{manual}");
+        assert!(
+            manual.contains("\\-\\-count") && manual.contains("How many"),
+            "{manual}"
+        );
         for shell in ["bash", "zsh", "fish"] {
             let completions = generated(shell).unwrap();
-            assert!(completions.contains("nm-test") && completions.contains("count"), "{shell}");
+            assert!(
+                completions.contains("nm-test") && completions.contains("count"),
+                "{shell}"
+            );
         }
     }
 
     #[test]
     fn other_kinds_are_refused() {
-        assert_eq!(generated("html").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(
+            generated("html").unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
     }
 }

@@ -3,6 +3,9 @@
 
 use crate::args::Args;
 use crate::worker::{Failure, Outcome, Worker};
+use capture::Capture;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::sync::atomic::AtomicBool;
 use frame::Udp;
 use netmap::abi::{NS_BUF_CHANGED, NS_REPORT};
 use netmap::{Binding, Interest, Port, TxRing};
@@ -99,6 +102,9 @@ impl<'r> Lane<'r> {
 /// Makes the packets.
 struct Source<'w> {
     args: &'w Args,
+    stop: &'w AtomicBool,
+    /// Packets of a file, which are sent in turn, and the number of the next one.
+    file: Option<(&'w Capture, usize)>,
     stream: u16,
     sequence: u64,
     udp: Udp,
@@ -119,19 +125,27 @@ impl<'w> Source<'w> {
         let frame = worker.udp.frame(args.length, PAYLOAD);
         Ok(Source {
             args,
+            stop: &worker.stop,
+            file: worker.file.as_deref().map(|file| (file, 0)),
             stream: worker.index,
             sequence: 0,
             udp: worker.udp,
-            varies: !(args.source.is_single() && args.destination.is_single()),
+            varies: args.random_source
+                || args.random_destination
+                || !(args.source.is_single() && args.destination.is_single()),
             frame: frame.map_err(|error| Failure::Unfit(error.to_string()))?,
         })
     }
 
     fn check_fit(&self, ring: &TxRing) -> Result<(), Failure> {
-        if self.frame.len() > ring.buf_size() as usize {
+        let longest = match self.file {
+            Some((file, _)) => file.frames().map(|frame| frame.octets.len()).max(),
+            None => Some(self.frame.len()),
+        };
+        let longest = longest.unwrap_or(0);
+        if longest > ring.buf_size() as usize {
             let reason = format!(
-                "packets of {} octets do not fit buffers of {}",
-                self.frame.len(),
+                "packets of {longest} octets do not fit buffers of {}",
                 ring.buf_size()
             );
             return Err(Failure::Unfit(reason));
@@ -146,10 +160,45 @@ impl<'w> Source<'w> {
         if wrapped {
             self.udp.dst = self.args.destination.next(self.udp.dst).0;
         }
+        if self.args.random_source {
+            self.udp.src = random_address();
+        }
+        if self.args.random_destination {
+            self.udp.dst = random_address();
+        }
+    }
+
+    /// The next packet of the file, if there is one.
+    fn next_of_file(&mut self) -> Option<&'w [u8]> {
+        let (file, next) = self.file.as_mut()?;
+        let frame = file.frame(*next)?;
+        *next = (*next + 1) % file.len();
+        Some(frame.octets)
+    }
+
+    /// Fills up to `limit` slots with packets of the file.
+    fn fill_from_file(&mut self, lane: &mut Lane<'_>, limit: u32) -> (u32, u64) {
+        let count = limit.min(lane.ring.space());
+        let (mut left, mut octets) = (count, 0);
+        lane.ring.fill(count, |slot| {
+            left -= 1;
+            let packet = self.next_of_file().unwrap_or_default();
+            slot.write(packet);
+            if self.args.dump {
+                crate::dump::print(packet, self.stop);
+            }
+            octets += packet.len() as u64;
+            // As in `fill`.
+            slot.set(packet.len() as u16, if left == 0 { NS_REPORT } else { 0 });
+        });
+        (count, octets)
     }
 
     /// Fills up to `limit` slots; returns how many, and the octets in them.
     fn fill(&mut self, lane: &mut Lane<'_>, limit: u32) -> (u32, u64) {
+        if self.file.is_some() {
+            return self.fill_from_file(lane, limit);
+        }
         // Its buffers keep their contents from one turn of the ring to the next: they are written once, unless
         // every packet is another one.
         let always = self.args.copy || self.varies;
@@ -172,7 +221,7 @@ impl<'w> Source<'w> {
                 self.sequence += 1;
             }
             if self.args.dump {
-                crate::dump::print(&slot.buf_mut()[..len]);
+                crate::dump::print(&slot.buf_mut()[..len], self.stop);
             }
             // Lengths are bounded by the buffer's. The last slot of a batch is reported, so that a ring that
             // nobody fills again drains.
@@ -180,4 +229,9 @@ impl<'w> Source<'w> {
         });
         (count, u64::from(count) * len as u64)
     }
+}
+
+/// Any address and port.
+fn random_address() -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from(fastrand::u32(..)), fastrand::u16(..))
 }

@@ -40,9 +40,9 @@ pub struct Args {
     #[arg(short, long, group = "pace")]
     pub top_speed: bool,
 
-    /// Send the file so many times; without a number, or with 0, again and again.
-    #[arg(short = 'l', long = "loop", value_name = "COUNT", default_value_t = 1, num_args = 0..=1, default_missing_value = "0")]
-    pub repeat: u64,
+    /// Send the file so many times; without a number, or with 0, again and again [default: 1, as nmreplay: 0].
+    #[arg(short = 'l', long = "loop", value_name = "COUNT", num_args = 0..=1, default_missing_value = "0")]
+    pub repeat: Option<u64>,
 
     /// Packets to send, at most; 0 means no end.
     #[arg(short = 'n', long, default_value_t = 0)]
@@ -78,6 +78,12 @@ pub struct Args {
 }
 
 impl Args {
+    /// How often to send the file; 0 means no end.
+    pub fn repeat(&self) -> u64 {
+        self.repeat
+            .unwrap_or(u64::from(!cli::is_called("nmreplay")))
+    }
+
     /// The pace that was asked for.
     pub fn pace(&self) -> Pace {
         let given = self.bandwidth.or(self.rate).or(self.speed);
@@ -248,7 +254,7 @@ mod tests {
 
     #[test]
     fn loops() {
-        let repeat = |flags: &str| parse(&format!("-i eth0 -f x {flags}")).unwrap().repeat;
+        let repeat = |flags: &str| parse(&format!("-i eth0 -f x {flags}")).unwrap().repeat();
         assert_eq!(
             (
                 repeat(""),

@@ -72,7 +72,7 @@ fn run(args: &Args) -> Result<ExitCode, String> {
     let schedule = Schedule::new(
         &capture,
         args.pace(),
-        args.repeat,
+        args.repeat(),
         args.delay,
         args.loss,
         Rng::new(),

@@ -7,6 +7,7 @@ pub use refusal::open_failure;
 
 use clap::{Command, Parser};
 use clap_complete::Shell;
+use clap_mangen::Man;
 use core::sync::atomic::AtomicBool;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::ffi::OsStr;
@@ -82,7 +83,7 @@ pub fn print(text: &str) -> Result<(), String> {
 /// `InvalidInput` for any other kind, and what writing fails with.
 pub fn generate(mut command: Command, kind: &OsStr, out: &mut dyn Write) -> io::Result<()> {
     let shell = match kind.to_str() {
-        Some("man") => return clap_mangen::Man::new(command).render(out),
+        Some("man") => return manual(command, out),
         Some("bash") => Shell::Bash,
         Some("zsh") => Shell::Zsh,
         Some("fish") => Shell::Fish,
@@ -98,6 +99,41 @@ pub fn generate(mut command: Command, kind: &OsStr, out: &mut dyn Write) -> io::
     let mut completions = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut completions);
     out.write_all(&completions)
+}
+
+/// Writes the manual page of a command, which has those of its subcommands in it.
+fn manual(mut command: Command, out: &mut dyn Write) -> io::Result<()> {
+    command.build();
+    let whole = Man::new(command.clone());
+    if !command.has_subcommands() {
+        return whole.render(out);
+    }
+    whole.render_title(out)?;
+    whole.render_name_section(out)?;
+    whole.render_synopsis_section(out)?;
+    whole.render_description_section(out)?;
+    whole.render_options_section(out)?;
+    for part in command
+        .get_subcommands()
+        .filter(|part| part.get_name() != "help")
+    {
+        let page = Man::new(part.clone());
+        let mut text = Vec::new();
+        page.render_synopsis_section(&mut text)?;
+        page.render_description_section(&mut text)?;
+        page.render_options_section(&mut text)?;
+        // Its sections are parts of one here.
+        let text = String::from_utf8_lossy(&text).replace(".SH ", ".SS ");
+        write!(
+            out,
+            ".SH \"COMMAND {}\"\n{text}",
+            part.get_name().to_uppercase()
+        )?;
+    }
+    if command.get_version().is_none() {
+        return Ok(());
+    }
+    whole.render_version_section(out)
 }
 
 #[cfg(test)]
@@ -129,6 +165,29 @@ mod tests {
                 "{shell}"
             );
         }
+    }
+
+    #[test]
+    fn a_manual_has_the_subcommands_in_it() {
+        let part = Command::new("part")
+            .about("Does a part")
+            .arg(Arg::new("depth").long("depth"));
+        let mut out = Vec::new();
+        generate(
+            Command::new("nm-test").subcommand(part),
+            OsStr::new("man"),
+            &mut out,
+        )
+        .unwrap();
+        let manual = String::from_utf8(out).unwrap();
+        assert!(
+            manual.contains(".SH \"COMMAND PART\"") && manual.contains("Does a part"),
+            "{manual}"
+        );
+        assert!(
+            manual.contains("\\-\\-depth") && !manual.contains("part(1)"),
+            "{manual}"
+        );
     }
 
     #[test]

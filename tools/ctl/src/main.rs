@@ -6,6 +6,7 @@ mod debugfs;
 mod doctor;
 mod ethtool;
 mod families;
+mod findings;
 mod interface;
 mod list;
 mod module;
@@ -73,7 +74,7 @@ fn run(command: &Command) -> Result<ExitCode, String> {
                         .collect::<String>(),
                 )?,
             }
-            if doctor::prevents(&findings) {
+            if findings::prevents(&findings) {
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -5,6 +5,7 @@ mod refusal;
 
 pub use refusal::open_failure;
 
+use clap::error::ErrorKind;
 use clap::{Command, Parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::process::exit;
 use std::sync::Arc;
 
-/// Reads the command line as `Parser::parse` does.
+/// Reads the command line as `Parser::parse` does, but for errors, which are one line.
 ///
 /// `--generate KIND` alone, which the help does not tell, writes what a package contains of a program and its command line alone
 /// says: its manual page (`man`) or the completions for a shell (`bash`, `zsh`, `fish`).
@@ -35,7 +36,33 @@ pub fn parse<A: Parser>() -> A {
             )
         }
     }
-    A::parse()
+    A::try_parse().unwrap_or_else(|error| {
+        // Help and version are no errors, and where nothing was said, help is the answer.
+        if !error.use_stderr()
+            || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        {
+            error.exit()
+        }
+        let name = A::command().get_name().to_owned();
+        eprintln!(
+            "{name}: {}; {name} --help tells more",
+            in_a_line(&error.to_string())
+        );
+        exit(error.exit_code())
+    })
+}
+
+/// What is wrong with a command line, of the paragraphs that clap makes of it: the first, which may list arguments, and tips.
+fn in_a_line(text: &str) -> String {
+    let is_tip = |line: &&str| line.trim_start().starts_with("tip: ");
+    let lines = text.lines();
+    let first = lines.clone().take_while(|line| !line.is_empty());
+    let words: Vec<_> = first
+        .chain(lines.filter(is_tip))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let line = words.join(" ").replace(" tip: ", "; ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
 /// Whether the program was called by this name, which is that of a link to it.
@@ -187,6 +214,26 @@ mod tests {
         assert!(
             manual.contains("\\-\\-depth") && !manual.contains("part(1)"),
             "{manual}"
+        );
+    }
+
+    #[test]
+    fn an_error_is_one_line() {
+        let command = Command::new("nm-test")
+            .arg(Arg::new("count").long("count").required(true))
+            .arg(Arg::new("file").long("file").required(true));
+        let line = |words: &[&str]| {
+            let error = command.clone().try_get_matches_from(words).unwrap_err();
+            in_a_line(&error.to_string())
+        };
+        assert_eq!(
+            line(&["nm-test"]),
+            "the following required arguments were not provided: --count <count> --file <file>"
+        );
+        let unknown = line(&["nm-test", "--coun", "1"]);
+        assert!(
+            unknown.starts_with("unexpected argument '--coun' found; a similar argument exists"),
+            "{unknown}"
         );
     }
 

@@ -44,9 +44,13 @@ with_losses() {
 	return "$status"
 }
 
-# Of what TCP may have a few pages are left for all connections, so that it takes and gives less than it is asked for.
+# Of what TCP may have a few pages are left for all connections, so that it takes and gives less than it is asked for. It is either
+# host's connection that meets the limit.
 pressures() {
-	awk '/^TcpExt:/ { if (!n) n = split($0, name); else for (i in name) if (name[i] == "TCPMemoryPressures") print $i }' /proc/net/netstat
+	{ cat /proc/net/netstat; in_peer cat /proc/net/netstat; } | awk '
+		/^TcpExt: [A-Z]/ { split($0, name); next }
+		/^TcpExt:/ { for (i in name) if (name[i] == "TCPMemoryPressures") n += $i }
+		END { print n + 0 }'
 }
 with_little_memory() {
 	local before status memory reserve

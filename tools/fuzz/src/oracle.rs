@@ -5,8 +5,9 @@ use crate::operations::OPERATIONS;
 use crate::program::Step;
 use crate::world::{self, World};
 use libc::{c_int, c_void};
+use netmap::Control;
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::atomic::{AtomicU32, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ pub struct Record {
 
 impl Record {
     /// New memory, shared with all processes that come from this one.
-    pub fn new() -> std::io::Result<&'static Self> {
+    pub fn new() -> io::Result<&'static Self> {
         // SAFETY: A new mapping, at an address of the kernel's choice.
         let memory = unsafe {
             libc::mmap(
@@ -43,7 +44,7 @@ impl Record {
             )
         };
         if memory == libc::MAP_FAILED {
-            return Err(std::io::Error::last_os_error());
+            return Err(io::Error::last_os_error());
         }
         // SAFETY: The mapping is large enough, aligned to pages, and never removed; zeros are a value of the type.
         Ok(unsafe { &*memory.cast::<Self>() })
@@ -95,8 +96,21 @@ impl Record {
 
 const _: () = assert!(OPERATIONS.len() <= MOST);
 
+/// An interface that a program has attached to a switch stays there without the program, and goes on being polled: that ends here. What
+/// cannot be detached is seen to be left behind.
+fn detach_all() -> io::Result<()> {
+    let control = Control::open()?;
+    let ports: Vec<_> = control.ports().collect::<Result<_, _>>()?;
+    for port in ports {
+        let _ = control.stop_polling(&port.name);
+        let _ = control.detach(&port.name);
+    }
+    Ok(())
+}
+
 /// Nothing is left of any program: no port, no buffer, no memory of the region.
 pub fn nothing_left() -> Result<(), String> {
+    detach_all().map_err(|error| format!("ports of switches: {error}"))?;
     let end = Instant::now() + PATIENCE;
     loop {
         let mut left = String::new();
@@ -169,7 +183,7 @@ pub struct KernelLog(File);
 
 impl KernelLog {
     /// From now on.
-    pub fn new() -> std::io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let mut file = File::options()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)

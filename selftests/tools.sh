@@ -58,7 +58,7 @@ frames() {
 	done
 }
 
-plan 42
+plan 44
 
 # What there is.
 listed() {
@@ -170,6 +170,16 @@ check_that "what a port receives is written as pcapng" capture
 check_that "and sent again" replayed -t
 check_that "as pcap" capture --pcap
 check_that "and sent again, by a rate" replayed -R 5000
+# generated FLAG...: what nm-pkt-gen sends arrives, whole and in order.
+generated() {
+	start receiver vale0:r nm-pkt-gen -i vale0:r -f rx --check --json -n "$count" || return 1
+	nm-pkt-gen -i vale0:p -f tx -n "$count" "$@" >/dev/null 2>/tmp/tools/errors && wait "$started" &&
+		grep -q "\"check\":{\"ok\":$count,\"lost\":0,\"duplicate\":0,\"reordered\":0,\"corrupt\":0," /tmp/tools/receiver.out && return
+	cat /tmp/tools/errors
+	return 1
+}
+check_that "and by nm-pkt-gen" generated -P /tmp/tools/file
+check_that "which sends packets of random lengths, too" generated --check -l 1500 -l 60
 as_nmreplay() {
 	ln -sf "$(command -v nm-replay)" /tmp/tools/nmreplay
 	/tmp/tools/nmreplay -n "$count" -w 0 -b 8 -B ether,100M -i vale0:p -f /tmp/tools/file | grep -q "^Sent $count packets"

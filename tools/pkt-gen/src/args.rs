@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The command line.
 
-use crate::addresses::Range;
+use crate::addresses::Range as Addresses;
 use clap::{Parser, ValueEnum};
+use core::ops::Range;
 use frame::Mac;
 use netmap::{Options, PortSpec};
 use std::path::PathBuf;
@@ -56,9 +57,10 @@ pub struct Args {
     #[arg(short = 'n', long, default_value_t = 0)]
     pub count: u64,
 
-    /// Octets per packet, the frame check sequence (4) not counted.
-    #[arg(short, long, value_name = "OCTETS", default_value_t = 60)]
-    pub length: usize,
+    /// Octets per packet, the frame check sequence (4) not counted. Given twice: at random, less than the first and no less than the
+    /// second (tx).
+    #[arg(short, long, value_name = "OCTETS", default_value = "60")]
+    pub length: Vec<usize>,
 
     /// Packets sent or received between two system calls, at most [default: 512, ping: 1].
     #[arg(short, long, value_name = "PACKETS")]
@@ -75,7 +77,7 @@ pub struct Args {
         value_name = "IP[:PORT][-IP[:PORT]]",
         default_value = "10.0.0.1"
     )]
-    pub source: Range,
+    pub source: Addresses,
 
     /// Destination address, or a range to walk through with every packet.
     #[arg(
@@ -84,7 +86,7 @@ pub struct Args {
         value_name = "IP[:PORT][-IP[:PORT]]",
         default_value = "10.1.0.1"
     )]
-    pub destination: Range,
+    pub destination: Addresses,
 
     /// Source on the link [default: the interface's address].
     #[arg(short = 'S', long, value_name = "MAC")]
@@ -173,6 +175,26 @@ pub struct Args {
 }
 
 impl Args {
+    /// Octets per packet, or more than any has.
+    pub fn length(&self) -> usize {
+        self.length.first().copied().unwrap_or(0)
+    }
+
+    /// The lengths that packets have at random.
+    ///
+    /// # Errors
+    ///
+    /// In words, if they make no sense.
+    pub fn random_lengths(&self) -> Result<Option<Range<usize>>, String> {
+        match self.length[..] {
+            [] | [_] => Ok(None),
+            [end, start] if start < end && end <= usize::from(u16::MAX) => Ok(Some(start..end)),
+            _ => Err(
+                "-l given twice is the end, and then the start, of a range of lengths".to_owned(),
+            ),
+        }
+    }
+
     /// Largest batch.
     pub fn batch(&self) -> u32 {
         let default = if self.function == Function::Ping {
@@ -259,7 +281,7 @@ mod tests {
              -S 2:0:0:0:0:1 -D 2:0:0:0:0:2 -c 2 -p 2 -a 1 -w 3 -T 500 -C 512,256 -vv -X -N --json --check --copy -4 -B -z -Z")
         .unwrap();
         assert_eq!(args.function, Function::Tx);
-        assert_eq!((args.count, args.length, args.batch()), (1000, 128, 16));
+        assert_eq!((args.count, args.length(), args.batch()), (1000, 128, 16));
         assert_eq!(
             (args.rate, args.threads, args.affinity),
             (Some(5000), 2, Some(1))
@@ -278,6 +300,21 @@ mod tests {
             Some(Duration::from_secs(1))
         );
         assert_eq!(parse("-i eth0").unwrap().idle(), None);
+    }
+
+    #[test]
+    fn lengths_at_random() {
+        let lengths = |flags: &str| parse(&format!("-i eth0 {flags}")).unwrap().random_lengths();
+        assert_eq!((lengths(""), lengths("-l 100")), (Ok(None), Ok(None)));
+        assert_eq!(lengths("-l 1500 -l 60"), Ok(Some(60..1500)));
+        for wrong in [
+            "-l 60 -l 60",
+            "-l 60 -l 1500",
+            "-l 70000 -l 60",
+            "-l 9 -l 8 -l 7",
+        ] {
+            assert!(lengths(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ frames() {
 	done
 }
 
-plan 44
+plan 46
 
 # What there is.
 listed() {
@@ -73,7 +73,11 @@ check_that "as JSON too, with the parameters" listed_json
 closed_pipe() {
 	nmctl list --json 2>/tmp/tools/errors | true
 	nmctl doctor 2>>/tmp/tools/errors | true
-	[ ! -s /tmp/tools/errors ]
+	[ ! -s /tmp/tools/errors ] || return 1
+	nm-pkt-gen -i vale0:s -f tx -n 10 2>/tmp/tools/errors | true
+	[ "${PIPESTATUS[0]}" = 0 ] && ! grep panicked /tmp/tools/errors || return 1
+	nm-pkt-gen -i vale0:s -f tx -X 2>/tmp/tools/errors | true
+	[ "${PIPESTATUS[0]}" = 0 ] && ! grep panicked /tmp/tools/errors
 }
 check_that "a reader that does not read is no trouble" closed_pipe
 is_well() {
@@ -289,15 +293,19 @@ check_that "and by nm-replay" nobody nm-replay -i vale0:d -f /tmp/tools/times
 check_that "and by nm-bridge" nobody nm-bridge vale0:d vale0:e
 check_that "wrong flags are an error" fails_with 2 '^nm-dump: unexpected argument .*--nosuch.*--help' nm-dump -i vale0:d --nosuch
 check_that "and a port that is no name" fails_with 2 "^nm-replay: .*'eth0/Q'.*--help" nm-replay -i eth0/Q -f /tmp/tools/times
+# gone PATTERN COMMAND...: the interface under test goes while the program has it.
 gone() {
-	local status=0
-	start dump "$TEST_IF" nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file || return 1
+	local status=0 pattern=$1
+	shift
+	start gone "$TEST_IF" "$@" || return 1
 	ip link del "$TEST_IF"
 	wait "$started" || status=$?
 	ip link add "$TEST_IF" numtxqueues 2 numrxqueues 2 type veth peer name "$TEST_PEER" numtxqueues 2 numrxqueues 2
-	{ [ "$status" = 1 ] && grep -q 'the interface is gone' /tmp/tools/dump.err; } || { cat /tmp/tools/dump.err; return 1; }
+	{ [ "$status" = 1 ] && grep -q "$pattern" /tmp/tools/gone.err; } || { cat /tmp/tools/gone.err; return 1; }
 }
-check_that "an interface that goes ends a capture" gone
+check_that "an interface that goes ends nm-dump" gone 'the interface is gone' nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file
+check_that "and nm-bridge" gone 'the interface is gone' nm-bridge "netmap:$TEST_IF" vale0:b
+check_that "and nm-pkt-gen" gone 'port lost' nm-pkt-gen -i "netmap:$TEST_IF" -f rx
 
 wait_for rmmod netmap
 unloaded() {

@@ -74,7 +74,7 @@ pub fn look(port: &str) -> Result<Shown, String> {
         Control::open().map_err(|error| cli::open_failure(&netmap::OpenError::Device(error)))?;
     let info = control.info(&name).map_err(|error| {
         format!(
-            "{name}: {error}; {}, and nmctl doctor {name} what is in the way",
+            "{name}: {error}; {} (nmctl doctor {name} says more)",
             doctor::remedy_of(&error)
         )
     })?;

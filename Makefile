@@ -48,6 +48,9 @@ install-libnetmap:
 	@[ -e "$(LIBNETMAP)/libnetmap.a" ] || { echo "LIBNETMAP=DIR is the directory that 'make libnetmap' prints"; exit 1; } >&2
 	@$(MAKE) --no-print-directory -C tools/libnetmap install OUT="$(LIBNETMAP)" PREFIX="$(PREFIX)"
 
+deb:
+	@scripts/deb
+
 test:
 	@scripts/test -k $(KERNEL) --tier $(TIER) $(TESTS)
 
@@ -87,9 +90,10 @@ help:
 	@echo 'make fuzz            random programs against the debug kernel, FUZZ=30 minutes; a report of what they reached'
 	@echo 'make tools           the programs of tools/; prints their directory'
 	@echo 'make libnetmap       the library for C programs; prints its directory, which is LIBNETMAP of make install-libnetmap'
+	@echo 'make deb             packages for Debian, of the module by DKMS, the programs and the library; prints their directory'
 	@echo 'make clippy, rustfmt-check, shellcheck'
 
-.PHONY: module install clean rust-analyzer tools libnetmap install-libnetmap test soak fuzz demo bench clippy rustfmt-check shellcheck help
+.PHONY: module install clean rust-analyzer tools libnetmap install-libnetmap deb test soak fuzz demo bench clippy rustfmt-check shellcheck help
 .DEFAULT_GOAL := module
 
 endif

@@ -96,14 +96,18 @@ impl Record {
 
 const _: () = assert!(OPERATIONS.len() <= MOST);
 
-/// An interface that a program has attached to a switch stays there without the program, and goes on being polled: that ends here. What
-/// cannot be detached is seen to be left behind.
+/// An interface that a program has attached to a switch stays there without the program, and goes on being polled, and so does an
+/// interface that a program has made: that ends here. What cannot be detached is seen to be left behind.
 fn detach_all() -> io::Result<()> {
     let control = Control::open()?;
     let ports: Vec<_> = control.ports().collect::<Result<_, _>>()?;
     for port in ports {
         let _ = control.stop_polling(&port.name);
         let _ = control.detach(&port.name);
+    }
+    for interface in fs::read_dir("/sys/class/net")? {
+        // Those that are a driver's are refused.
+        let _ = control.remove(&interface?.file_name().to_string_lossy());
     }
     Ok(())
 }

@@ -249,7 +249,7 @@ impl Server {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = cli::parse::<Args>();
     let served = Server::open(&args).and_then(|mut server| server.serve());
     match served {
         Ok(()) => ExitCode::SUCCESS,

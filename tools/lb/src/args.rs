@@ -45,6 +45,10 @@ pub struct Args {
     #[arg(short = 'o', long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub stdout_interval: Duration,
 
+    /// Print what was forwarded and dropped as one JSON object at the end.
+    #[arg(long)]
+    pub json: bool,
+
     /// Seconds between statistics to syslog, facility local1; 0 for none.
     #[arg(short, long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub syslog_interval: Duration,

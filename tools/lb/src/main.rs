@@ -12,8 +12,7 @@ mod statistics;
 
 use args::Args;
 use balancer::Balancer;
-use clap::Parser;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 use netmap::abi::NR_NO_TX_POLL;
 use netmap::{Options, Port, PortSpec};
@@ -21,25 +20,31 @@ use rustix::event::Timespec;
 use statistics::{Counts, Names, Reporter, Syslog};
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 /// A signal may come just before a sleep: how long that lasts at most.
 const LOOK: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = cli::parse::<Args>();
     match run(&args) {
         Ok(counts) => {
             let all = counts.all_pipes();
-            // Whoever has closed standard output does not want to know.
-            let _ = writeln!(
-                std::io::stdout(),
-                "{} packets forwarded.  {} packets dropped. Total {}",
-                all.packets,
-                all.dropped,
-                all.packets + all.dropped
-            );
+            let total = all.packets + all.dropped;
+            let text = match args.json {
+                true => format!(
+                    "{}\n",
+                    serde_json::json!({ "forwarded": all.packets, "dropped": all.dropped, "total": total })
+                ),
+                false => format!(
+                    "{} packets forwarded.  {} packets dropped. Total {total}\n",
+                    all.packets, all.dropped
+                ),
+            };
+            if let Err(reason) = cli::print(&text) {
+                eprintln!("nm-lb: {reason}");
+                return ExitCode::FAILURE;
+            }
             if counts.endless != 0 {
                 eprintln!("nm-lb: {} packets without an end", counts.endless);
             }
@@ -54,11 +59,7 @@ fn main() -> ExitCode {
 
 /// Carries packets until a signal comes; what was counted.
 fn run(args: &Args) -> Result<Counts, String> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        let registered = signal_hook::flag::register(signal, Arc::clone(&stop));
-        registered.map_err(|error| format!("cannot handle signal {signal}: {error}"))?;
-    }
+    let stop = cli::stop_on_signals()?;
     let (mut balancer, names) = open(args)?;
     let mut reports = reports(args, &names)?;
     let start = Instant::now();
@@ -93,7 +94,7 @@ fn lost(args: &Args, error: &std::io::Error) -> String {
 /// Opens the port and its pipes.
 fn open(args: &Args) -> Result<(Balancer, Names), String> {
     let open = |spec: &PortSpec, options: &Options| {
-        Port::open(spec, options).map_err(|error| error.to_string())
+        Port::open(spec, options).map_err(|error| cli::open_failure(&error))
     };
     let options = Options {
         extra_bufs: args.extra_bufs,

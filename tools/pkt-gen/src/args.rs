@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The command line.
 
-use crate::addresses::Range;
+use crate::addresses::Range as Addresses;
 use clap::{Parser, ValueEnum};
+use core::ops::Range;
 use frame::Mac;
 use netmap::{Options, PortSpec};
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// How long pkt-gen waits for the link of an interface, if it is not told.
+const CLASSIC_WAIT: Duration = Duration::from_secs(2);
 
 /// What to do with the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,9 +57,10 @@ pub struct Args {
     #[arg(short = 'n', long, default_value_t = 0)]
     pub count: u64,
 
-    /// Octets per packet, the frame check sequence (4) not counted.
-    #[arg(short, long, value_name = "OCTETS", default_value_t = 60)]
-    pub length: usize,
+    /// Octets per packet, the frame check sequence (4) not counted. Given twice: at random, less than the first and no less than the
+    /// second (tx).
+    #[arg(short, long, value_name = "OCTETS", default_value = "60")]
+    pub length: Vec<usize>,
 
     /// Packets sent or received between two system calls, at most [default: 512, ping: 1].
     #[arg(short, long, value_name = "PACKETS")]
@@ -71,7 +77,7 @@ pub struct Args {
         value_name = "IP[:PORT][-IP[:PORT]]",
         default_value = "10.0.0.1"
     )]
-    pub source: Range,
+    pub source: Addresses,
 
     /// Destination address, or a range to walk through with every packet.
     #[arg(
@@ -80,7 +86,7 @@ pub struct Args {
         value_name = "IP[:PORT][-IP[:PORT]]",
         default_value = "10.1.0.1"
     )]
-    pub destination: Range,
+    pub destination: Addresses,
 
     /// Source on the link [default: the interface's address].
     #[arg(short = 'S', long, value_name = "MAC")]
@@ -106,9 +112,29 @@ pub struct Args {
     #[arg(short = 'C', long, value_name = "TXSLOTS[,RXSLOTS[,TXRINGS[,RXRINGS]]]", value_parser = config)]
     pub config: Option<Options>,
 
-    /// Seconds to wait before the start, for links that take time to come up.
-    #[arg(short, long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
-    pub wait_link: Duration,
+    /// Seconds to wait before the start, for links that take time to come up [default: 0, as pkt-gen: 2, but for switch ports].
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    pub wait_link: Option<Duration>,
+
+    /// tx: send the packets of this capture file (pcap or pcapng) in turn, whatever their times; nm-replay keeps these.
+    #[arg(short = 'P', long, value_name = "FILE", conflicts_with_all = ["check", "random_source", "random_destination"])]
+    pub packet_file: Option<PathBuf>,
+
+    /// Random source addresses and ports.
+    #[arg(short = 'z', long)]
+    pub random_source: bool,
+
+    /// Random destination addresses and ports.
+    #[arg(short = 'Z', long)]
+    pub random_destination: bool,
+
+    /// IPv4, as always.
+    #[arg(short = '4', hide = true)]
+    pub ipv4: bool,
+
+    /// Raw bandwidth includes what is between packets on the wire, as always.
+    #[arg(short = 'B', hide = true)]
+    pub framing: bool,
 
     /// Milliseconds between reports.
     #[arg(short = 'T', long, value_name = "MS", default_value = "1000", value_parser = milliseconds)]
@@ -149,6 +175,26 @@ pub struct Args {
 }
 
 impl Args {
+    /// Octets per packet, or more than any has.
+    pub fn length(&self) -> usize {
+        self.length.first().copied().unwrap_or(0)
+    }
+
+    /// The lengths that packets have at random.
+    ///
+    /// # Errors
+    ///
+    /// In words, if they make no sense.
+    pub fn random_lengths(&self) -> Result<Option<Range<usize>>, String> {
+        match self.length[..] {
+            [] | [_] => Ok(None),
+            [end, start] if start < end && end <= usize::from(u16::MAX) => Ok(Some(start..end)),
+            _ => Err(
+                "-l given twice is the end, and then the start, of a range of lengths".to_owned(),
+            ),
+        }
+    }
+
     /// Largest batch.
     pub fn batch(&self) -> u32 {
         let default = if self.function == Function::Ping {
@@ -157,6 +203,13 @@ impl Args {
             512
         };
         self.batch.unwrap_or(default).max(1)
+    }
+
+    /// How long to wait before the start.
+    pub fn wait_link(&self) -> Duration {
+        let has_link = !self.interface.name().starts_with("vale");
+        let classic = (cli::is_called("pkt-gen") && has_link).then_some(CLASSIC_WAIT);
+        self.wait_link.or(classic).unwrap_or_default()
     }
 
     /// How long silence may last before the end.
@@ -225,15 +278,15 @@ mod tests {
     #[test]
     fn the_flags_that_users_know() {
         let args = parse("-i netmap:eth0-1 -f tx -n 1000 -l 128 -b 16 -R 5000 -s 10.0.0.1:1-10.0.0.9:9 -d 10.1.0.1 \
-             -S 2:0:0:0:0:1 -D 2:0:0:0:0:2 -c 2 -p 2 -a 1 -w 3 -T 500 -C 512,256 -vv -X -N --json --check --copy")
+             -S 2:0:0:0:0:1 -D 2:0:0:0:0:2 -c 2 -p 2 -a 1 -w 3 -T 500 -C 512,256 -vv -X -N --json --check --copy -4 -B -z -Z")
         .unwrap();
         assert_eq!(args.function, Function::Tx);
-        assert_eq!((args.count, args.length, args.batch()), (1000, 128, 16));
+        assert_eq!((args.count, args.length(), args.batch()), (1000, 128, 16));
         assert_eq!(
             (args.rate, args.threads, args.affinity),
             (Some(5000), 2, Some(1))
         );
-        assert_eq!(args.wait_link, Duration::from_secs(3));
+        assert_eq!(args.wait_link(), Duration::from_secs(3));
         assert_eq!(args.config.unwrap().rx_slots, 256);
         assert_eq!(args.verbose, 2);
     }
@@ -250,6 +303,21 @@ mod tests {
     }
 
     #[test]
+    fn lengths_at_random() {
+        let lengths = |flags: &str| parse(&format!("-i eth0 {flags}")).unwrap().random_lengths();
+        assert_eq!((lengths(""), lengths("-l 100")), (Ok(None), Ok(None)));
+        assert_eq!(lengths("-l 1500 -l 60"), Ok(Some(60..1500)));
+        for wrong in [
+            "-l 60 -l 60",
+            "-l 60 -l 1500",
+            "-l 70000 -l 60",
+            "-l 9 -l 8 -l 7",
+        ] {
+            assert!(lengths(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
             "",
@@ -263,6 +331,8 @@ mod tests {
             "-i eth0 -d 10.0.0",
             "-i eth0 -D 1:2:3",
             "-i eth0 -W --idle-exit 5",
+            "-i eth0 -f tx -P x --check",
+            "-i eth0 -f tx -P x -z",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

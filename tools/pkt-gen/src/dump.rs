@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Packets in hexadecimal.
 
-use core::fmt::Write;
+use core::fmt::Write as _;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Write as _};
 
 /// Octets per line.
 const WIDTH: usize = 16;
 
-/// Prints a packet to standard output.
-pub fn print(packet: &[u8]) {
-    print!("{}", text(packet));
+/// Prints a packet to standard output. If nobody reads it any more, the program is to end.
+pub fn print(packet: &[u8], stop: &AtomicBool) {
+    if io::stdout().write_all(text(packet).as_bytes()).is_err() {
+        stop.store(true, Ordering::Relaxed);
+    }
 }
 
 fn text(packet: &[u8]) -> String {

@@ -11,12 +11,13 @@ mod sender;
 mod worker;
 
 use args::{Args, Function};
-use clap::Parser;
+use capture::Capture;
 use core::sync::atomic::AtomicBool;
 use frame::{Mac, Udp};
 use netmap::{Port, PortSpec, Rings};
 use receiver::Check;
 use report::{Counters, Rates, Summary, Totals};
+use std::fs::File;
 use std::process::ExitCode;
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +28,7 @@ use worker::{Failure, Outcome, Worker};
 const CHECK_FAILED: u8 = 3;
 
 fn main() -> ExitCode {
-    let args = Arc::new(Args::parse());
+    let args = Arc::new(cli::parse::<Args>());
     match run(&args) {
         Ok(summary) => finish(&args, &summary),
         Err(reason) => {
@@ -42,11 +43,8 @@ fn run(args: &Arc<Args>) -> Result<Summary, String> {
     if args.threads > 1 && matches!(args.function, Function::Ping | Function::Pong) {
         return Err(format!("{} runs in one thread", args.function.name()));
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        let registered = signal_hook::flag::register(signal, Arc::clone(&stop));
-        registered.map_err(|error| format!("cannot handle signal {signal}: {error}"))?;
-    }
+    let file = read_file(args)?;
+    let stop = cli::stop_on_signals()?;
     let ports = open_ports(args)?;
     let udp = Udp {
         src_mac: args
@@ -56,7 +54,7 @@ fn run(args: &Arc<Args>) -> Result<Summary, String> {
         src: args.source.first(),
         dst: args.destination.first(),
     };
-    std::thread::sleep(args.wait_link);
+    std::thread::sleep(args.wait_link());
     let check = Arc::new(Mutex::new(Check::default()));
     let counters: Vec<Arc<Counters>> = ports.iter().map(|_| Arc::default()).collect();
     let (ended, endings) = channel();
@@ -68,6 +66,7 @@ fn run(args: &Arc<Args>) -> Result<Summary, String> {
             udp,
             stop: Arc::clone(&stop),
             counters: Arc::clone(&counters[usize::from(index)]),
+            file: file.clone(),
             check: Arc::clone(&check),
         };
         let ended = ended.clone();
@@ -82,6 +81,23 @@ fn run(args: &Arc<Args>) -> Result<Summary, String> {
     Ok(summarize(args, &counters, endings, &check))
 }
 
+/// The packets of `-P`, of which there must be some.
+fn read_file(args: &Args) -> Result<Option<Arc<Capture>>, String> {
+    let Some(path) = &args.packet_file else {
+        return Ok(None);
+    };
+    if args.function != Function::Tx {
+        return Err("-P is for -f tx".to_owned());
+    }
+    let name = path.display();
+    let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
+    let capture = Capture::read(file).map_err(|error| format!("{name}: {error}"))?;
+    if capture.is_empty() {
+        return Err(format!("{name}: there are no packets in the file"));
+    }
+    Ok(Some(Arc::new(capture)))
+}
+
 /// One port for a single worker, one ring pair each for several.
 fn open_ports(args: &Args) -> Result<Vec<Port>, String> {
     let specs: Vec<PortSpec> = match args.threads {
@@ -94,7 +110,7 @@ fn open_ports(args: &Args) -> Result<Vec<Port>, String> {
     let options = args.config.unwrap_or_default();
     let mut ports = Vec::new();
     for spec in specs {
-        let mut port = Port::open(&spec, &options).map_err(|error| error.to_string())?;
+        let mut port = Port::open(&spec, &options).map_err(|error| cli::open_failure(&error))?;
         if args.verbose > 0 {
             let info = *port.info();
             let (tx, rx) = (port.tx_mut().len(), port.rx_mut().len());
@@ -169,7 +185,7 @@ fn report_until_done(
     stop: &AtomicBool,
 ) -> Vec<Ending> {
     let mut done = Vec::new();
-    let mut rates = Rates::new(args.plain);
+    let mut rates = Rates::new(args.plain, args.count);
     let mut due = Instant::now() + args.report;
     loop {
         match endings.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -231,17 +247,17 @@ fn summarize(
 
 fn finish(args: &Args, summary: &Summary) -> ExitCode {
     let text = summary.text(args.plain);
-    if args.json {
-        eprintln!("{text}");
-        match serde_json::to_string(summary) {
-            Ok(json) => println!("{json}"),
-            Err(error) => {
-                eprintln!("nm-pkt-gen: {error}");
-                return ExitCode::FAILURE;
-            }
+    let printed = match args.json {
+        true => {
+            eprintln!("{text}");
+            let json = serde_json::to_string(summary).map_err(|error| error.to_string());
+            json.and_then(|json| cli::print(&format!("{json}\n")))
         }
-    } else {
-        println!("{text}");
+        false => cli::print(&format!("{text}\n")),
+    };
+    if let Err(reason) = printed {
+        eprintln!("nm-pkt-gen: {reason}");
+        return ExitCode::FAILURE;
     }
     if summary.errors != 0 {
         return ExitCode::FAILURE;

@@ -32,7 +32,7 @@ pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
     if rx.is_empty() {
         return Err(Failure::Unfit("the port has no receive ring".to_owned()));
     }
-    let length = worker.args.length.max(frame::STAMPED_MIN);
+    let length = worker.args.length().max(frame::STAMPED_MIN);
     let template = worker.udp.frame(length, b"ping ");
     let template = template.map_err(|error| Failure::Unfit(error.to_string()))?;
     if template.len() > tx.buf_size() as usize {

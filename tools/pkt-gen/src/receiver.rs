@@ -133,7 +133,7 @@ impl Lane<'_> {
                 check.note(packet);
             }
             if worker.args.dump {
-                crate::dump::print(packet);
+                crate::dump::print(packet, &worker.stop);
             }
             partial.clear();
         });

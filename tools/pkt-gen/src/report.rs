@@ -80,25 +80,27 @@ pub struct Rates {
     last: Instant,
     totals: Totals,
     plain: bool,
+    count: u64,
 }
 
 impl Rates {
-    /// Starts now. `plain` prints no unit prefixes.
-    pub fn new(plain: bool) -> Rates {
+    /// Starts now. `plain` prints no unit prefixes; `count` packets are all that there will be, or 0 if there is no end.
+    pub fn new(plain: bool, count: u64) -> Rates {
         Rates {
             last: Instant::now(),
             totals: Totals::default(),
             plain,
+            count,
         }
     }
 
-    /// One line on what has happened since the last call.
+    /// One line on what has happened since the last call, and how much of all that is.
     pub fn line(&mut self, totals: Totals) -> String {
         let elapsed = self.last.elapsed();
         self.last += elapsed;
         let new = totals.since(self.totals);
         self.totals = totals;
-        rate_line(new, elapsed, self.plain)
+        rate_line(new, elapsed, self.plain) + &progress(totals.packets, self.count)
     }
 }
 
@@ -113,6 +115,18 @@ fn rate_line(new: Totals, elapsed: Duration, plain: bool) -> String {
         elapsed.as_micros(),
         new.average_batch(),
     )
+}
+
+/// How much of all has been done, if there is an end.
+fn progress(done: u64, count: u64) -> String {
+    match count {
+        0 => String::new(),
+        // Rounded down: all of it is only all.
+        _ => format!(
+            ", {}% of {count}",
+            u128::from(done) * 100 / u128::from(count)
+        ),
+    }
 }
 
 /// A number with three decimals and a unit prefix.
@@ -342,6 +356,19 @@ mod tests {
         assert_eq!(
             line,
             "1.000 Mpps (1.000 Mpkts 672.000 Mbps in 1000000 usec) 500.00 avg_batch"
+        );
+    }
+
+    #[test]
+    fn progress_has_an_end_or_is_not_told() {
+        assert_eq!(progress(5, 0), "");
+        assert_eq!(
+            (progress(999, 1000), progress(1000, 1000)),
+            (", 99% of 1000".to_owned(), ", 100% of 1000".to_owned())
+        );
+        assert_eq!(
+            progress(u64::MAX, u64::MAX),
+            format!(", 100% of {}", u64::MAX)
         );
     }
 

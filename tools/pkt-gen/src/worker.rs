@@ -4,6 +4,7 @@
 use crate::args::Args;
 use crate::receiver::Check;
 use crate::report::{Counters, PingReport};
+use capture::Capture;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use frame::Udp;
@@ -77,6 +78,8 @@ pub struct Worker {
     pub stop: Arc<AtomicBool>,
     /// This worker's counters.
     pub counters: Arc<Counters>,
+    /// What is to be sent in place of packets of this program's.
+    pub file: Option<Arc<Capture>>,
     /// What `--check` knows, shared by all workers.
     pub check: Arc<Mutex<Check>>,
 }

@@ -69,6 +69,10 @@ pub struct Args {
     #[arg(short, long = "memory", value_name = "NUMBER|PORT")]
     pub memory: Option<String>,
 
+    /// Print what there is to print as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+
     /// Say what was made.
     #[arg(short, long)]
     pub verbose: bool,
@@ -165,7 +169,7 @@ mod tests {
         assert_eq!(parse("-r v0").unwrap().remove.unwrap(), "v0");
         assert_eq!(parse("-l vale0:v0").unwrap().list.unwrap(), "vale0:v0");
         assert_eq!(parse("-P vale0:v0").unwrap().no_poll.unwrap(), "vale0:v0");
-        let args = parse("-v -n v0 -C 512,256,2,1 -m netmap:eth0").unwrap();
+        let args = parse("-v --json -n v0 -C 512,256,2,1 -m netmap:eth0").unwrap();
         assert_eq!((args.new.as_deref(), args.verbose), (Some("v0"), true));
         assert_eq!(args.memory.as_deref(), Some("netmap:eth0"));
     }

@@ -4,20 +4,30 @@
 mod args;
 
 use args::Args;
-use clap::Parser;
 use core::fmt::Write as _;
-use netmap::{Control, Options, PortInfo, PortSpec, Rings};
-use std::io::{self, Write as _};
+use netmap::{Control, OpenError, Options, PortInfo, PortSpec, Rings};
+use serde_json::{json, Value};
+use std::io;
 use std::process::ExitCode;
 
+/// What there is to print.
+#[derive(Debug, Default)]
+struct Answer {
+    /// As lines.
+    text: String,
+    /// As an object, which has all that is to be known even where the lines say it only if asked to.
+    json: Value,
+}
+
 fn main() -> ExitCode {
-    let args = Args::parse();
-    match run(&args) {
-        Ok(text) => {
-            // Whoever has closed standard output does not want to know.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
+    let args = cli::parse::<Args>();
+    let printed = run(&args).and_then(|answer| match (args.json, &answer.json) {
+        (false, _) => cli::print(&answer.text),
+        (true, Value::Null) => cli::print("{}\n"),
+        (true, json) => cli::print(&format!("{json}\n")),
+    });
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("nm-vale: {reason}");
             ExitCode::FAILURE
@@ -26,9 +36,8 @@ fn main() -> ExitCode {
 }
 
 /// Does what is asked for; what there is to print.
-fn run(args: &Args) -> Result<String, String> {
-    let control = Control::open()
-        .map_err(|error| format!("/dev/netmap: {error}; is the netmap module loaded?"))?;
+fn run(args: &Args) -> Result<Answer, String> {
+    let control = Control::open().map_err(|error| cli::open_failure(&OpenError::Device(error)))?;
     if let Some(port) = &args.info {
         let info = control.info(port).map_err(failed("look at", port))?;
         return Ok(describe(&info));
@@ -47,25 +56,28 @@ fn run(args: &Args) -> Result<String, String> {
         let (options, mem_id) = (args.options()?, memory(&control, args)?);
         let made = control.create(name, &options, mem_id);
         let (options, mem_id) = made.map_err(failed("create", name))?;
-        return Ok(match args.verbose {
-            true => rings(&options, mem_id),
-            false => String::new(),
+        return Ok(Answer {
+            text: match args.verbose {
+                true => rings(&options, mem_id),
+                false => String::new(),
+            },
+            json: rings_json(&options, mem_id),
         });
     }
     if let Some(name) = &args.remove {
         control.remove(name).map_err(failed("remove", name))?;
-        return Ok(String::new());
+        return Ok(Answer::default());
     }
     if let Some(port) = &args.poll {
         let polling = args.polling()?;
         let started = control.start_polling(port, polling);
         started.map_err(failed("start polling", port))?;
-        return Ok(String::new());
+        return Ok(Answer::default());
     }
     if let Some(port) = &args.no_poll {
         let stopped = control.stop_polling(port);
         stopped.map_err(failed("stop polling", port))?;
-        return Ok(String::new());
+        return Ok(Answer::default());
     }
     if let Some(port) = &args.header {
         return header(&control, args, port);
@@ -77,16 +89,16 @@ fn run(args: &Args) -> Result<String, String> {
             ));
         }
         let at = control.find(port).map_err(failed("find", port))?;
-        return Ok(format!(
-            "bridge_idx: {}\nport_idx:   {}\n",
-            at.switch, at.port
-        ));
+        return Ok(Answer {
+            text: format!("bridge_idx: {}\nport_idx:   {}\n", at.switch, at.port),
+            json: json!({ "bridge_idx": at.switch, "port_idx": at.port }),
+        });
     }
     list(&control)
 }
 
-fn list(control: &Control) -> Result<String, String> {
-    let mut text = String::new();
+fn list(control: &Control) -> Result<Answer, String> {
+    let (mut text, mut ports) = (String::new(), Vec::new());
     for port in control.ports() {
         let port = port.map_err(|error| format!("cannot list ports: {}", explain(&error)))?;
         // A string takes whatever is written to it.
@@ -95,32 +107,41 @@ fn list(control: &Control) -> Result<String, String> {
             "{} bridge_idx {} port_idx {}",
             port.name, port.at.switch, port.at.port
         );
+        let (name, at) = (port.name, port.at);
+        ports.push(json!({ "name": name, "bridge_idx": at.switch, "port_idx": at.port }));
     }
-    Ok(text)
+    let json = json!({ "ports": ports });
+    Ok(Answer { text, json })
 }
 
-fn attach(control: &Control, args: &Args, port: &str, rings: Rings) -> Result<String, String> {
+fn attach(control: &Control, args: &Args, port: &str, rings: Rings) -> Result<Answer, String> {
     let (options, mem_id) = (args.options()?, memory(control, args)?);
     let number = control.attach(port, rings, &options, mem_id);
     Ok(port_number(args, number.map_err(failed("attach", port))?))
 }
 
-fn port_number(args: &Args, number: u32) -> String {
-    match args.verbose {
-        true => format!("port_index: {number}\n"),
-        false => String::new(),
+fn port_number(args: &Args, number: u32) -> Answer {
+    Answer {
+        text: match args.verbose {
+            true => format!("port_index: {number}\n"),
+            false => String::new(),
+        },
+        json: json!({ "port_index": number }),
     }
 }
 
-fn header(control: &Control, args: &Args, port: &str) -> Result<String, String> {
+fn header(control: &Control, args: &Args, port: &str) -> Result<Answer, String> {
     if let Some(octets) = args.header_length {
         let set = control.set_header(port, octets);
         set.map_err(failed("set the header of", port))?;
-        return Ok(String::new());
+        return Ok(Answer::default());
     }
     let octets = control.header(port);
     let octets = octets.map_err(failed("look at the header of", port))?;
-    Ok(format!("hdr_len:    {octets}\n"))
+    Ok(Answer {
+        text: format!("hdr_len:    {octets}\n"),
+        json: json!({ "hdr_len": octets }),
+    })
 }
 
 /// The region of `-m`; 0 if there is none.
@@ -138,7 +159,7 @@ fn memory(control: &Control, args: &Args) -> Result<u16, String> {
     Ok(info.map_err(failed("look at", text))?.mem_id)
 }
 
-fn describe(info: &PortInfo) -> String {
+fn describe(info: &PortInfo) -> Answer {
     let options = Options {
         tx_slots: info.tx_slots,
         rx_slots: info.rx_slots,
@@ -146,13 +167,28 @@ fn describe(info: &PortInfo) -> String {
         rx_rings: info.rx_rings,
         ..Options::default()
     };
-    format!(
+    let mut json = rings_json(&options, info.mem_id);
+    json["memsize"] = info.mem_size.into();
+    json["host_tx_rings"] = info.host_tx_rings.into();
+    json["host_rx_rings"] = info.host_rx_rings.into();
+    let text = format!(
         "memsize:    {}\n{}host_tx_rings: {}\nhost_rx_rings: {}\n",
         info.mem_size,
         rings(&options, info.mem_id),
         info.host_tx_rings,
         info.host_rx_rings
-    )
+    );
+    Answer { text, json }
+}
+
+fn rings_json(options: &Options, mem_id: u16) -> Value {
+    json!({
+        "tx_slots": options.tx_slots,
+        "rx_slots": options.rx_slots,
+        "tx_rings": options.tx_rings,
+        "rx_rings": options.rx_rings,
+        "mem_id": mem_id,
+    })
 }
 
 fn rings(options: &Options, mem_id: u16) -> String {
@@ -211,7 +247,7 @@ mod tests {
             host_tx_rings: 5,
             host_rx_rings: 6,
         };
-        let text = describe(&info);
+        let Answer { text, json } = describe(&info);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "memsize:    4096");
         assert_eq!(lines[1..3], ["tx_slots:   1", "rx_slots:   2"]);
@@ -220,5 +256,9 @@ mod tests {
             ["tx_rings:   3", "rx_rings:   4", "mem_id:     3"]
         );
         assert_eq!(lines[6..], ["host_tx_rings: 5", "host_rx_rings: 6"]);
+        assert_eq!(
+            (&json["memsize"], &json["rx_rings"], &json["host_rx_rings"]),
+            (&4096.into(), &4.into(), &6.into())
+        );
     }
 }

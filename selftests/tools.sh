@@ -1,0 +1,321 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The programs of tools/ on a device and on ports of a switch: what they say and what they carry, by content, and what they do when
+# something is missing, wrong or gone.
+set -u
+. ./wire.sh
+
+mkdir -p /tmp/tools
+
+# fails_with STATUS PATTERN COMMAND...: it ends with this status, and one line of error that matches.
+fails_with() {
+	local status=$1 pattern=$2 got=0
+	shift 2
+	"$@" >/tmp/tools/out 2>/tmp/tools/errors </dev/null || got=$?
+	[ "$got" = "$status" ] && [ "$(wc -l </tmp/tools/errors)" = 1 ] && grep -qE "$pattern" /tmp/tools/errors && return
+	echo "$*: status $got"
+	cat /tmp/tools/out /tmp/tools/errors
+	return 1
+}
+
+is_bound() {
+	grep -qF "$1: " "$ports"
+}
+
+is_free() {
+	! is_bound "$1"
+}
+
+# start NAME PORT COMMAND...: in the background, until its port is bound; its output is in /tmp/tools/NAME.out and NAME.err, its process in $started.
+start() {
+	local name=$1 port=$2
+	shift 2
+	"$@" >"/tmp/tools/$name.out" 2>"/tmp/tools/$name.err" &
+	started=$!
+	wait_for is_bound "$port"
+}
+
+# field FILE NAME: a number of a report in JSON.
+field() {
+	sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p" "$1" | head -n 1
+}
+
+# packets_of FILE: the octets of each packet, without times.
+packets_of() {
+	tcpdump -n -t -xx -r "$1" 2>/dev/null | grep 0x
+}
+
+# frames COUNT: a pcap file of as many packets, at distances of 100 ms.
+frames() {
+	local number
+	printf '\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\0\0\4\0\1\0\0\0'
+	for ((number = 0; number < $1; number++)); do
+		# shellcheck disable=SC2059 # octets are the format
+		printf "\\x$(printf %02x $((number / 10 + 1)))\0\0\0\\x$(printf %02x $((number % 10 * 100000 & 255)))\\x$(printf %02x \
+			$((number % 10 * 100000 >> 8 & 255)))\\x$(printf %02x $((number % 10 * 100000 >> 16)))\0\x40\0\0\0\x40\0\0\0"
+		printf '\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\1\x88\xb5'
+		printf '%050d' $number
+	done
+}
+
+plan 46
+
+# What there is.
+listed() {
+	nmctl list | grep -E "^$TEST_IF +veth +emulated +[0-9]+ +[0-9]+ +up +-\$"
+}
+check_that "a device is listed, with what a port of it would be" listed
+listed_json() {
+	nmctl list --json | grep -q "\"name\":\"$TEST_IF\",\"driver\":\"veth\",\"port\":\"emulated\"" &&
+		nmctl list --json | grep -q '"parameters":{"admode":"0",'
+}
+check_that "as JSON too, with the parameters" listed_json
+closed_pipe() {
+	nmctl list --json 2>/tmp/tools/errors | true
+	nmctl doctor 2>>/tmp/tools/errors | true
+	[ ! -s /tmp/tools/errors ] || return 1
+	nm-pkt-gen -i vale0:s -f tx -n 10 2>/tmp/tools/errors | true
+	[ "${PIPESTATUS[0]}" = 0 ] && ! grep panicked /tmp/tools/errors || return 1
+	nm-pkt-gen -i vale0:s -f tx -X 2>/tmp/tools/errors | true
+	[ "${PIPESTATUS[0]}" = 0 ] && ! grep panicked /tmp/tools/errors
+}
+check_that "a reader that does not read is no trouble" closed_pipe
+is_well() {
+	nmctl doctor "$TEST_IF" >/tmp/tools/out && grep -q "^ok *$TEST_IF: emulated, nothing is in the way" /tmp/tools/out &&
+		grep -q "^note *$TEST_IF: emulated: not a NIC whose queues" /tmp/tools/out && ! grep -vE '^(ok|note) ' /tmp/tools/out
+}
+check_that "the doctor finds nothing wrong with it, and says why it is emulated" is_well
+ill() {
+	local status=0
+	ip link set "$TEST_IF" down
+	nmctl doctor "$TEST_IF" >/tmp/tools/out || status=$?
+	ip link set "$TEST_IF" up
+	[ "$status" = 0 ] && grep -q "^warning $TEST_IF: .*ip link set $TEST_IF up" /tmp/tools/out || return 1
+	echo 1 >/sys/module/netmap/parameters/admode
+	nmctl doctor --json "$TEST_IF" >/tmp/tools/out || status=$?
+	echo 0 >/sys/module/netmap/parameters/admode
+	[ "$status" = 1 ] && grep -q '"severity":"error"' /tmp/tools/out && grep -q "echo 0 >.*admode" /tmp/tools/out || return 1
+	status=0
+	nmctl doctor lo >/tmp/tools/out || status=$?
+	[ "$status" = 1 ] && grep -q '^error *lo: .*veth pair' /tmp/tools/out && wait_for carrier_is "$TEST_IF" 1
+}
+check_that "it finds what is wrong, and what to do" ill
+check_that "the doctor of nothing" fails_with 1 'nosuchif: there is no such interface' nmctl doctor nosuchif
+check_that "a port that cannot be shown" fails_with 1 'nosuchif: .*nmctl doctor' nmctl show nosuchif
+check_that "top without a terminal" fails_with 1 'needs a terminal' nmctl top
+
+start holder "$TEST_PEER" nm-pkt-gen -i "netmap:$TEST_PEER" -f rx
+check $? "a port is bound"
+holder=$started
+nm-pkt-gen -i "netmap:$TEST_IF/T" -f tx -n 300 >/dev/null 2>&1
+heard_300() {
+	[ "$(received_by "$TEST_PEER")" -ge 300 ]
+}
+wait_for heard_300
+shown() {
+	nmctl show "netmap:$TEST_PEER" >/tmp/tools/out && grep -q "^$TEST_PEER: emulated (skb)" /tmp/tools/out &&
+		awk '$1 == "rx" && $2 == 0 && $3 >= 300 { seen = 1 } END { exit !seen }' /tmp/tools/out &&
+		nmctl show "$TEST_PEER" --json | grep -q '"kind":"emulated (skb)"'
+}
+check_that "it is shown with its counters" shown
+top_screen() {
+	local sender status=0
+	nm-pkt-gen -i "netmap:$TEST_IF/T" -f tx -R 500 >/dev/null 2>&1 &
+	sender=$!
+	./terminal 30 140 nmctl top -i 200 <<-END || status=1
+		wait ^nmctl top  [0-9]+ rings  [1-9]
+		wait ^PORT +RING +PKT/S +BYTE/S
+		wait ^$TEST_PEER +rx 0 +[1-9][0-9.]*K? +[1-9].*[▁▂▃▄▅▆▇█].*emulated
+		wait ^$TEST_IF +tx 0 +[1-9]
+		send space
+		wait PAUSED
+		send n
+		wait ^$TEST_IF
+		show
+		send q
+		end 0
+	END
+	kill "$sender"
+	wait "$sender"
+	return "$status"
+}
+check_that "top shows the rates of both ends, and ends at q" top_screen
+# top_ends STEP STATUS
+top_ends() {
+	./terminal 30 140 nmctl top -i 200 <<-END
+		wait ^$TEST_PEER
+		$1
+		end 0
+	END
+}
+check_that "and at Ctrl-C" top_ends "send ^C"
+check_that "and at SIGTERM" top_ends "signal 15"
+kill -INT "$holder"
+wait "$holder"
+check_that "the device is given back" wait_for is_free "$TEST_PEER"
+
+# Capture files, from and to ports of a switch.
+count=50
+# capture FORMAT...: packets that can be verified, in /tmp/tools/file.
+capture() {
+	start dump vale0:d nm-dump -i vale0:d -w /tmp/tools/file -c "$count" --json "$@" || return 1
+	{ nm-pkt-gen -i vale0:s -f tx --check -n "$count" -l 100 >/dev/null 2>&1 && wait "$started"; } || { cat /tmp/tools/dump.err; return 1; }
+	[ "$(field /tmp/tools/dump.out packets)" = "$count" ] && [ "$(field /tmp/tools/dump.out bytes)" = $((count * 100)) ] &&
+		[ "$(tcpdump -n -r /tmp/tools/file 2>/dev/null | wc -l)" = "$count" ]
+}
+# replayed FLAG...: they arrive, whole and in order.
+replayed() {
+	start receiver vale0:r nm-pkt-gen -i vale0:r -f rx --check --json -n "$count" || return 1
+	{ nm-replay -i vale0:p -f /tmp/tools/file --json "$@" >/tmp/tools/replay.out 2>/tmp/tools/errors && wait "$started"; } || { cat /tmp/tools/errors; return 1; }
+	[ "$(field /tmp/tools/replay.out packets)" = "$count" ] || { cat /tmp/tools/replay.out; return 1; }
+	grep -q "\"check\":{\"ok\":$count,\"lost\":0,\"duplicate\":0,\"reordered\":0,\"corrupt\":0," /tmp/tools/receiver.out
+}
+check_that "what a port receives is written as pcapng" capture
+check_that "and sent again" replayed -t
+check_that "as pcap" capture --pcap
+check_that "and sent again, by a rate" replayed -R 5000
+# generated FLAG...: what nm-pkt-gen sends arrives, whole and in order.
+generated() {
+	start receiver vale0:r nm-pkt-gen -i vale0:r -f rx --check --json -n "$count" || return 1
+	nm-pkt-gen -i vale0:p -f tx -n "$count" "$@" >/dev/null 2>/tmp/tools/errors && wait "$started" &&
+		grep -q "\"check\":{\"ok\":$count,\"lost\":0,\"duplicate\":0,\"reordered\":0,\"corrupt\":0," /tmp/tools/receiver.out && return
+	cat /tmp/tools/errors
+	return 1
+}
+check_that "and by nm-pkt-gen" generated -P /tmp/tools/file
+check_that "which sends packets of random lengths, too" generated --check -l 1500 -l 60
+as_nmreplay() {
+	ln -sf "$(command -v nm-replay)" /tmp/tools/nmreplay
+	/tmp/tools/nmreplay -n "$count" -w 0 -b 8 -B ether,100M -i vale0:p -f /tmp/tools/file | grep -q "^Sent $count packets"
+}
+check_that "as nmreplay, by a bandwidth" as_nmreplay
+frames 4 >/tmp/tools/times
+in_time() {
+	local long short
+	long=$(nm-replay -i vale0:p -f /tmp/tools/times --json 2>/dev/null | sed -n 's/.*"seconds":\([0-9.]*\).*/\1/p')
+	short=$(nm-replay -i vale0:p -f /tmp/tools/times --json -s 3 -l 2 2>/dev/null | sed -n 's/.*"seconds":\([0-9.]*\).*/\1/p')
+	say "$long and $short"
+	# 300 ms, and twice 100 with a third of 100 between.
+	awk -v long="$long" -v short="$short" 'BEGIN { exit !(long >= 0.3 && short >= 0.23) }'
+}
+check_that "packets keep their distances, and a factor divides them" in_time
+head -c 24 /tmp/tools/times >/tmp/tools/none
+head -c 200 /tmp/tools/times >/tmp/tools/cut
+check_that "a file of no packets" fails_with 1 'no packets' nm-replay -i vale0:p -f /tmp/tools/none
+check_that "a truncated file" fails_with 1 'truncated' nm-replay -i vale0:p -f /tmp/tools/cut
+check_that "a file that is none" fails_with 1 'neither a pcap nor' nm-replay -i vale0:p -f ./tools.sh
+check_that "a file that does not exist" fails_with 1 'No such file' nm-replay -i vale0:p -f /tmp/tools/nosuch
+
+# On a device: what is sent comes back from the other end, which is joined with itself, and is what it was.
+looped() {
+	start loop "$TEST_PEER" nm-bridge -L -i "netmap:$TEST_PEER" || return 1
+	local loop=$started
+	start dump "$TEST_IF" nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/back -c 4 || return 1
+	{ nm-replay -t -i "netmap:$TEST_IF" -f /tmp/tools/times >/dev/null && wait "$started"; } || { cat /tmp/tools/dump.err; return 1; }
+	kill -INT "$loop"
+	{ wait "$loop" && grep -q 'nm-bridge: 4 slots forth' /tmp/tools/loop.err; } || { cat /tmp/tools/loop.err; return 1; }
+	[ "$(packets_of /tmp/tools/back)" = "$(packets_of /tmp/tools/times)" ] && [ -n "$(packets_of /tmp/tools/back)" ]
+}
+check_that "packets through a device, and back through a bridge that is a loop" looped
+# bridged FLAG...: what the peer sends gets to a port of a switch.
+bridged() {
+	ln -sf "$(command -v nm-bridge)" /tmp/tools/bridge
+	start receiver vale0:r nm-pkt-gen -i vale0:r -f rx --check --json -n 200 || return 1
+	local receiver=$started
+	start bridge "$TEST_IF" /tmp/tools/bridge -w 0 -b 64 "$@" -i "netmap:$TEST_IF" -i vale0:b || return 1
+	local bridge=$started
+	nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx --check -n 200 >/dev/null 2>&1
+	wait "$receiver" || { cat /tmp/tools/receiver.err; return 1; }
+	kill -INT "$bridge"
+	wait "$bridge" && grep -q '"check":{"ok":200,"lost":0,' /tmp/tools/receiver.out
+}
+check_that "as bridge, from a device to a port of a switch" bridged
+check_that "and with -c" bridged -c
+wait_for is_free "$TEST_IF"
+check_that "a bridge of nothing" fails_with 1 'a port is missing' nm-bridge
+check_that "a bridge whose one end does not exist" fails_with 1 'nosuchif.*no such interface' nm-bridge vale0:b netmap:nosuchif
+
+# The other names.
+names() {
+	local name
+	for name in vale-ctl:nm-vale lb:nm-lb pkt-gen:nm-pkt-gen; do
+		ln -sf "$(command -v "${name#*:}")" "/tmp/tools/${name%:*}"
+	done
+	start receiver vale0:r /tmp/tools/pkt-gen -i vale0:r -f rx -w 0 || return 1
+	/tmp/tools/vale-ctl | grep -q '^vale0:r bridge_idx [0-9]* port_idx [0-9]*$' && nmctl list | grep -q '^vale0 .*vale0:r (' &&
+		/tmp/tools/pkt-gen -i vale0:s -f tx -n 10 -w 0 -4 -B | grep -q '^Sent 10 packets' && /tmp/tools/lb -h | grep -q Usage
+	local status=$?
+	kill -INT "$started"
+	wait "$started" && grep -q '^Received 10 packets' /tmp/tools/receiver.out && return "$status"
+}
+check_that "by the names of the classic programs" names
+
+# Ends.
+interrupted() {
+	start dump "$TEST_IF" nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file || return 1
+	nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -n 20 >/dev/null 2>&1
+	heard_20() { [ "$(received_by "$TEST_IF")" -ge 20 ]; }
+	wait_for heard_20
+	kill -INT "$started"
+	wait "$started" && grep -qE '^[0-9]+ packets of [0-9]+ octets written' /tmp/tools/dump.err && wait_for is_free "$TEST_IF"
+}
+check_that "a signal ends a capture, with its counters, and gives the device back" interrupted
+whole() {
+	[ "$(tcpdump -n -r /tmp/tools/file 2>/dev/null | wc -l)" -ge 20 ]
+}
+check_that "whose file is whole" whole
+# Each packet is written when it comes: the next one after the reader has gone tells.
+unread() {
+	local sender status
+	nm-pkt-gen -i vale0:s -f tx -R 200 >/dev/null 2>&1 &
+	sender=$!
+	{ nm-dump -i vale0:d 2>/tmp/tools/errors; echo $? >/tmp/tools/status; } | head -c 500 >/tmp/tools/head
+	kill "$sender"
+	wait "$sender"
+	status=$(cat /tmp/tools/status)
+	{ [ "$status" = 0 ] && grep -q 'nobody reads it' /tmp/tools/errors && [ "$(stat -c %s /tmp/tools/head)" = 500 ]; } || { cat /tmp/tools/errors; return 1; }
+}
+check_that "a pipe that nobody reads any more ends a capture" unread
+full() {
+	nm-pkt-gen -i vale0:s -f tx -R 200 >/dev/null 2>&1 &
+	local sender=$! status=0
+	nm-dump -i vale0:d -w /dev/full 2>/tmp/tools/errors || status=$?
+	kill "$sender"
+	wait "$sender"
+	[ "$status" = 1 ] && grep -q '/dev/full: No space left' /tmp/tools/errors
+}
+check_that "a file system that is full" full
+nobody() {
+	fails_with 1 'permission denied; run this as root' setpriv --reuid 65534 --clear-groups "$(command -v "$1")" "${@:2}"
+}
+check_that "who may not open the device is told so by nm-dump" nobody nm-dump -i vale0:d -w /tmp/tools/no
+check_that "and by nm-replay" nobody nm-replay -i vale0:d -f /tmp/tools/times
+check_that "and by nm-bridge" nobody nm-bridge vale0:d vale0:e
+check_that "wrong flags are an error" fails_with 2 '^nm-dump: unexpected argument .*--nosuch.*--help' nm-dump -i vale0:d --nosuch
+check_that "and a port that is no name" fails_with 2 "^nm-replay: .*'eth0/Q'.*--help" nm-replay -i eth0/Q -f /tmp/tools/times
+# gone PATTERN COMMAND...: the interface under test goes while the program has it.
+gone() {
+	local status=0 pattern=$1
+	shift
+	start gone "$TEST_IF" "$@" || return 1
+	ip link del "$TEST_IF"
+	wait "$started" || status=$?
+	ip link add "$TEST_IF" numtxqueues 2 numrxqueues 2 type veth peer name "$TEST_PEER" numtxqueues 2 numrxqueues 2
+	{ [ "$status" = 1 ] && grep -q "$pattern" /tmp/tools/gone.err; } || { cat /tmp/tools/gone.err; return 1; }
+}
+check_that "an interface that goes ends nm-dump" gone 'the interface is gone' nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file
+check_that "and nm-bridge" gone 'the interface is gone' nm-bridge "netmap:$TEST_IF" vale0:b
+check_that "and nm-pkt-gen" gone 'port lost' nm-pkt-gen -i "netmap:$TEST_IF" -f rx
+
+wait_for rmmod netmap
+unloaded() {
+	fails_with 1 'modprobe netmap' nm-dump -i vale0:d -w /tmp/tools/no && fails_with 1 'modprobe netmap' nm-replay -i vale0:d -f /tmp/tools/times &&
+		fails_with 1 'modprobe netmap' nm-bridge vale0:d vale0:e && fails_with 1 'modprobe netmap' nmctl show vale0:d &&
+		fails_with 1 'netmap' nm-pkt-gen -i vale0:d && fails_with 1 'netmap' nm-vale && fails_with 1 'netmap' nm-lb -w 0 -i vale0:d
+}
+check_that "without the module, each program says so in a line" unloaded
+doctor_unloaded() {
+	! nmctl doctor >/tmp/tools/out && grep -q '^error *machine: the module is' /tmp/tools/out
+}
+check_that "and so does the doctor" doctor_unloaded
+finish_test

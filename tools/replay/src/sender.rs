@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Sending what a schedule says.
+
+use crate::args::Args;
+use crate::schedule::{Departure, Schedule};
+use capture::{Capture, Frame};
+use core::sync::atomic::{AtomicBool, Ordering};
+use netmap::abi::{NETMAP_MAX_FRAGS, NS_MOREFRAG, NS_REPORT};
+use netmap::{Binding, Interest, Port, TxRing};
+use std::time::{Duration, Instant};
+
+/// How long a wait lasts at most, so that a request to stop is seen.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long queued packets may stay where they are before the link is taken for dead.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Distance between two looks at a ring that drains; no event tells that it is empty.
+const DRAIN_STEP: Duration = Duration::from_micros(50);
+
+/// What was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets, those included that are still in the ring.
+    pub packets: u64,
+    /// Their octets.
+    pub bytes: u64,
+    /// From the start to the last packet.
+    pub span: Duration,
+    /// Slots that are still in the ring.
+    pub unsent: u32,
+}
+
+/// A port that packets leave by, all through one ring, so that they stay in order.
+pub struct Sender<'p> {
+    binding: &'p Binding,
+    ring: &'p mut TxRing,
+    batch: u32,
+    most: u64,
+    verbose: bool,
+    stop: &'p AtomicBool,
+    counts: Counts,
+}
+
+impl<'p> Sender<'p> {
+    /// Checks that the packets fit.
+    ///
+    /// # Errors
+    ///
+    /// In words, if the port has no transmit ring, or a packet is too long for it.
+    pub fn new(
+        port: &'p mut Port,
+        capture: &Capture,
+        args: &Args,
+        stop: &'p AtomicBool,
+    ) -> Result<Self, String> {
+        let name = &args.interface;
+        let (binding, rings, _) = port.split();
+        let ring = rings
+            .first_mut()
+            .ok_or_else(|| format!("{name}: the port has no transmit ring"))?;
+        let most = NETMAP_MAX_FRAGS.min(ring.num_slots() - 1) as usize * ring.buf_size() as usize;
+        if let Some((number, frame)) = (1..)
+            .zip(capture.frames())
+            .find(|(_, frame)| frame.octets.len() > most)
+        {
+            return Err(format!(
+                "{name}: packet {number} has {} octets, and the port takes {most} at most: leave it out of the file, or use larger buffers",
+                frame.octets.len()
+            ));
+        }
+        Ok(Sender {
+            binding,
+            ring,
+            batch: args.batch,
+            most: if args.count == 0 {
+                u64::MAX
+            } else {
+                args.count
+            },
+            verbose: args.verbose > 0,
+            stop,
+            counts: Counts::default(),
+        })
+    }
+
+    /// What was sent until now.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Sends all, or until a signal comes; how many were left out, and why it ended if that was too early.
+    pub fn run(&mut self, mut schedule: Schedule<'_>) -> (u64, Option<String>) {
+        let result = self.send_all(&mut schedule).and_then(|()| self.drain());
+        self.counts.unsent = self.ring.pending();
+        (schedule.lost, result.err())
+    }
+
+    fn send_all(&mut self, schedule: &mut Schedule<'_>) -> Result<(), String> {
+        let start = Instant::now();
+        let mut report = start + Duration::from_secs(1);
+        let mut reported = 0;
+        let mut next = schedule.next();
+        let mut queued = 0;
+        while !self.stop.load(Ordering::Relaxed) && self.counts.packets < self.most {
+            let Some(departure) = next else { break };
+            let now = start.elapsed();
+            if self.verbose && start + now >= report {
+                eprintln!(
+                    "{} packets, {} in the last second",
+                    self.counts.packets,
+                    self.counts.packets - reported
+                );
+                reported = self.counts.packets;
+                report = start + now + Duration::from_secs(1);
+            }
+            if let Some(early) = departure
+                .at
+                .checked_sub(now)
+                .filter(|early| !early.is_zero())
+            {
+                self.sync(&mut queued)?;
+                std::thread::sleep(early.min(PATIENCE));
+                continue;
+            }
+            if self.slots(&departure.frame) > self.ring.space() {
+                self.wait()?;
+                queued = 0;
+                continue;
+            }
+            next = schedule.next();
+            let follows = next.is_some_and(|next| next.at <= now)
+                && queued + 1 < self.batch
+                && self.counts.packets + 1 < self.most;
+            self.put(&departure, !follows);
+            self.counts.span = start.elapsed();
+            queued += 1;
+            if !follows {
+                self.sync(&mut queued)?;
+            }
+        }
+        self.sync(&mut queued)
+    }
+
+    /// How many slots a packet takes.
+    fn slots(&self, frame: &Frame<'_>) -> u32 {
+        // Checked at the start: not more than the ring has.
+        frame.octets.len().div_ceil(self.ring.buf_size() as usize) as u32
+    }
+
+    /// Writes a packet into the slots that it takes, which there are. Of the last one of a batch is said when it was sent, so that a
+    /// ring that nobody fills again drains.
+    fn put(&mut self, departure: &Departure<'_>, is_last: bool) {
+        let slots = self.slots(&departure.frame);
+        if slots == 0 {
+            return;
+        }
+        let mut pieces = departure
+            .frame
+            .octets
+            .chunks(self.ring.buf_size() as usize)
+            .peekable();
+        self.ring.fill(slots, |slot| {
+            let piece = pieces.next().unwrap_or_default();
+            slot.write(piece);
+            let flags = match pieces.peek() {
+                Some(_) => NS_MOREFRAG,
+                None if is_last => NS_REPORT,
+                None => 0,
+            };
+            // A buffer is no longer than what 16 bits hold, as far as a slot can tell.
+            slot.set(piece.len() as u16, flags);
+        });
+        self.counts.packets += 1;
+        self.counts.bytes += departure.frame.octets.len() as u64;
+    }
+
+    /// Sends what is queued.
+    fn sync(&self, queued: &mut u32) -> Result<(), String> {
+        if *queued != 0 {
+            *queued = 0;
+            self.binding.sync_tx().map_err(|error| lost(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for room, and sends what is queued on the way.
+    fn wait(&self) -> Result<(), String> {
+        let ready = self
+            .binding
+            .poll(Interest::Tx, Some(PATIENCE))
+            .map_err(|error| lost(&error))?;
+        match ready.error {
+            // That the interface is gone a sync says; a ring that was set back may go on.
+            true => self.binding.sync_tx().map_err(|error| lost(&error)),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits until all has left, but not if a signal has come.
+    fn drain(&self) -> Result<(), String> {
+        let mut moved = Instant::now();
+        let mut before = self.ring.pending();
+        while before != 0 && !self.stop.load(Ordering::Relaxed) {
+            self.binding.sync_tx().map_err(|error| lost(&error))?;
+            let now = self.ring.pending();
+            if now != before {
+                before = now;
+                moved = Instant::now();
+            } else if moved.elapsed() > DRAIN_LIMIT {
+                return Err(format!(
+                    "{now} packets do not leave the ring: is the link up?"
+                ));
+            }
+            std::thread::sleep(DRAIN_STEP);
+        }
+        Ok(())
+    }
+}
+
+/// What an error of a sync means.
+fn lost(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(6) => "the interface is gone".to_owned(),
+        _ => error.to_string(),
+    }
+}

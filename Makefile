@@ -51,6 +51,9 @@ install-libnetmap:
 deb:
 	@scripts/deb
 
+htmldocs:
+	@scripts/htmldocs
+
 test:
 	@scripts/test -k $(KERNEL) --tier $(TIER) $(TESTS)
 
@@ -91,9 +94,10 @@ help:
 	@echo 'make tools           the programs of tools/; prints their directory'
 	@echo 'make libnetmap       the library for C programs; prints its directory, which is LIBNETMAP of make install-libnetmap'
 	@echo 'make deb             packages for Debian, of the module by DKMS, the programs and the library; prints their directory'
+	@echo 'make htmldocs        the documentation as a book; prints its directory'
 	@echo 'make clippy, rustfmt-check, shellcheck'
 
-.PHONY: module install clean rust-analyzer tools libnetmap install-libnetmap deb test soak fuzz demo bench clippy rustfmt-check shellcheck help
+.PHONY: module install clean rust-analyzer tools libnetmap install-libnetmap deb htmldocs test soak fuzz demo bench clippy rustfmt-check shellcheck help
 .DEFAULT_GOAL := module
 
 endif

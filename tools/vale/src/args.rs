@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(short, long, value_name = "PORT")]
     pub detach: Option<String>,
 
-    /// Attach an interface to a switch; the host is cut off from it.
+    /// Attach an interface to a switch; the host is cut off from it, unless it is a persistent port.
     #[arg(short, long, value_name = "PORT")]
     pub attach: Option<String>,
 
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(short = 'h', long, value_name = "PORT")]
     pub attach_host: Option<String>,
 
-    /// Make an interface that can be attached to switches.
+    /// Make a persistent port: an interface that can be attached to switches.
     #[arg(short, long, value_name = "NAME")]
     pub new: Option<String>,
 
@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(short, long, value_name = "PORT", requires = "config")]
     pub poll: Option<String>,
 
-    /// End that.
+    /// End that; needed before -d.
     #[arg(short = 'P', long, value_name = "PORT")]
     pub no_poll: Option<String>,
 
@@ -61,7 +61,7 @@ pub struct Args {
     #[arg(long, value_name = "OCTETS", requires = "header")]
     pub header_length: Option<u32>,
 
-    /// With -n, -a, -h: TXSLOTS[,RXSLOTS[,TXRINGS[,RXRINGS]]]. With -p: 0[,CPU] for one CPU, 1[,CPU[,COUNT]] for one per ring.
+    /// With -n, -a, -h: TXSLOTS[,RXSLOTS[,TXRINGS[,RXRINGS]]]. With -p: 0[,CPU] for one CPU; 1[,FIRST[,COUNT]] for COUNT rings from FIRST on, each on the CPU of its number.
     #[arg(short = 'C', long, value_name = "NUMBERS", value_parser = numbers)]
     pub config: Option<Numbers>,
 

@@ -106,7 +106,7 @@ u32 netmap_skb_segments(struct sk_buff *skb);
 struct sk_buff *netmap_skb_detach(struct sk_buff *skb);
 int netmap_skb_checksum(struct sk_buff *skb);
 struct sk_buff *netmap_skb_segment(struct sk_buff *skb, bool sent);
-void netmap_skb_receive(struct net_device *dev, struct sk_buff *first, bool marked);
+void netmap_skb_receive(struct net_device *dev, struct sk_buff *first, bool marked, const u16 *queue);
 bool netmap_skb_is_ours(struct sk_buff *skb);
 void netmap_skb_lost(struct sk_buff *skb);
 void netmap_skb_queue_init(struct sk_buff_head *queue);
@@ -304,11 +304,23 @@ u32 netmap_checksum(const void *bytes, u32 len);
 bool netmap_copy_present(void *to, u64 from, u32 len);
 bool netmap_fault_in(u64 address, u32 len);
 
+int netmap_interfaces_init(void);
+void netmap_interfaces_exit(void);
+int netmap_interface_make(const char *name, u16 tx_queues, u16 rx_queues, const void *owner);
+void netmap_interface_remove(struct net_device *dev);
+const void *netmap_interface_owner(struct net_device *dev);
+void netmap_interface_received(struct net_device *dev, const struct sk_buff *skb);
+
+/* In port/vale/interface.rs: a device sends a packet, which is the callee's; it is unregistered; nobody has it any more. */
+void netmap_interface_sent(const void *owner, struct sk_buff *skb);
+void netmap_interface_gone(const void *owner);
+void netmap_interface_free(const void *owner);
+
 struct netmap_thread;
 struct netmap_thread *netmap_thread_start(struct wait_queue_head *queue, bool (*pass)(void *data), void *data,
 					  const char *name);
 void netmap_thread_stop(struct netmap_thread *thread);
-int netmap_thread_spin(struct netmap_thread *thread, bool spin, unsigned int cpu);
+int netmap_thread_spin(struct netmap_thread *thread, unsigned int count, unsigned int cpu);
 
 /* Whether the parameters, or its capabilities, let the current task bind a device. */
 bool netmap_may_bind(struct net_device *dev);

@@ -38,7 +38,9 @@
 //!
 //! A sync of a port of a switch takes the locks of other ports' inboxes, one at a time, and no other kring. The mutex of the interfaces on
 //! switches is held by none of the above, and while none of these is taken but by starting a thread. That thread syncs the krings of the
-//! interface and of its ports as a program does, one at a time; whoever ends it holds no mutex.
+//! interface and of its ports as a program does, one at a time; whoever ends it holds no mutex but that of the interface's threads, which is
+//! inside that of the interfaces. The threads of a ring are ended with it held, and take none. A device of the module's own that goes takes the
+//! registry's mutex: with RTNL held when it is unregistered, and with no lock when nobody has it any more.
 //!
 //! What an emulated port's driver did not take is sent by a work item, which holds the kring for it, as a sync does, and takes no
 //! mutex but the region's. Whoever has stopped a kring may wait for it, with the RTNL mutex and the registry's held.

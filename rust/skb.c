@@ -155,7 +155,7 @@ static void receive_batch(struct net_device *dev, struct list_head *list)
  */
 #define netmap_skb_mark skb_tx_error
 
-void netmap_skb_receive(struct net_device *dev, struct sk_buff *first, bool marked)
+void netmap_skb_receive(struct net_device *dev, struct sk_buff *first, bool marked, const u16 *queue)
 {
 	struct sk_buff *skb, *next;
 	unsigned int count = 0;
@@ -165,7 +165,11 @@ void netmap_skb_receive(struct net_device *dev, struct sk_buff *first, bool mark
 		skb_mark_not_on_list(skb);
 		if (marked)
 			skb->destructor = netmap_skb_mark;
+		if (queue)
+			skb_record_rx_queue(skb, *queue);
 		skb->protocol = eth_type_trans(skb, dev);
+		if (!marked)
+			netmap_interface_received(dev, skb);
 		list_add_tail(&skb->list, &list);
 		if (++count % NAPI_POLL_WEIGHT == 0) {
 			receive_batch(dev, &list);

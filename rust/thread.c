@@ -86,18 +86,21 @@ void netmap_thread_stop(struct netmap_thread *thread)
 	kfree(thread);
 }
 
-/* Has it go on all the time, on this processor; or on any, when it is woken. -EINVAL if there is no such processor. */
-int netmap_thread_spin(struct netmap_thread *thread, bool spin, unsigned int cpu)
+/*
+ * Has it go on all the time, on this processor, as one of so many; or, if they are none, on any, when it is woken. -EINVAL if there
+ * is no such processor.
+ */
+int netmap_thread_spin(struct netmap_thread *thread, unsigned int count, unsigned int cpu)
 {
 	int err;
 
-	if (!spin) {
+	if (!count) {
 		WRITE_ONCE(thread->spins, false);
 		set_cpus_allowed_ptr(thread->task, cpu_possible_mask);
 		return 0;
 	}
 	/* One processor is for all else, as in the C netmap. */
-	if (cpu >= nr_cpu_ids || !cpu_online(cpu) || num_online_cpus() < 2)
+	if (cpu >= nr_cpu_ids || !cpu_online(cpu) || count >= num_online_cpus())
 		return -EINVAL;
 	err = set_cpus_allowed_ptr(thread->task, cpumask_of(cpu));
 	if (err)

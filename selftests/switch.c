@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What scripts ask of VALE switches: "switch list", and "switch attach|attach-host|detach|poll|rest|new|delete NAME". Says the errno of
- * what fails, by its name, on standard error, and exits with 1.
+ * What scripts ask of VALE switches: "switch list", and "switch attach|attach-host|detach|poll|rest|new|delete NAME"; "switch poll NAME
+ * FIRST COUNT" is for a thread for each ring, and "switch send NAME" sends a frame to all. Says the errno of what fails, by its name, on
+ * standard error, and exits with 1.
  */
 
 #include <string.h>
 
-#include "port.h"
+#include "vale.h"
 
 static int list(int fd)
 {
@@ -19,6 +20,19 @@ static int list(int fd)
 			return errno == ENOENT ? 0 : errno;
 		printf("%s\n", header.nr_name);
 	}
+}
+
+/* By a port that goes then. */
+static int send_one(const char *name)
+{
+	struct port port;
+	int error = vale_open(&port, name);
+
+	if (error)
+		return error;
+	error = frame_send(&port, 60, ALL, HOST(1), 1, 0);
+	port_close(&port);
+	return error;
 }
 
 int main(int argc, char **argv)
@@ -42,10 +56,17 @@ int main(int argc, char **argv)
 		error = request(fd, NETMAP_REQ_VALE_ATTACH, name, &attach);
 	} else if (!strcmp(what, "detach"))
 		error = request(fd, NETMAP_REQ_VALE_DETACH, name, &detach);
-	else if (!strcmp(what, "poll"))
+	else if (!strcmp(what, "poll") && argc > 4) {
+		polling.nr_mode = NETMAP_POLLING_MODE_MULTI_CPU;
+		polling.nr_first_cpu_id = atoi(argv[3]);
+		polling.nr_num_polling_cpus = atoi(argv[4]);
+		error = request(fd, NETMAP_REQ_VALE_POLLING_ENABLE, name, &polling);
+	} else if (!strcmp(what, "poll"))
 		error = request(fd, NETMAP_REQ_VALE_POLLING_ENABLE, name, &polling);
 	else if (!strcmp(what, "rest"))
 		error = request(fd, NETMAP_REQ_VALE_POLLING_DISABLE, name, &polling);
+	else if (!strcmp(what, "send"))
+		error = send_one(name);
 	else if (!strcmp(what, "new"))
 		error = request(fd, NETMAP_REQ_VALE_NEWIF, name, &interface);
 	else if (!strcmp(what, "delete"))

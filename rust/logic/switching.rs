@@ -102,12 +102,12 @@ fn interface(name: &Text) -> Result<Text, RequestFault> {
         _ => RequestFault::NotAnInterface,
     };
     match PortName::parse(name.as_bytes()).map_err(refused)? {
-        // Whatever begins as a switch does is kept for those.
+        // Whatever begins as a switch does is kept for those, and the kernel would put a number in the place of a percent sign.
         PortName {
             kind: Base::Nic,
             pipe: None,
             base,
-        } if !base.as_bytes().starts_with(b"vale") => Ok(base),
+        } if !base.as_bytes().starts_with(b"vale") && !base.as_bytes().contains(&b'%') => Ok(base),
         _ => Err(RequestFault::NotAnInterface),
     }
 }

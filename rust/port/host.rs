@@ -51,15 +51,21 @@ impl HostRings {
 
     /// Those of a port without users. `hooked` as for [`HostTx::new`].
     pub(super) fn new(port: &Port, dev: &NetDev, hooked: bool) -> Result<Self> {
+        Self::with(port, HostTx::new(dev.clone(), hooked)?)
+    }
+
+    /// Those at the other end of a device's wire, which has as many queues: what goes up by a ring has come by the queue of its number.
+    pub(super) fn of_wire(port: &Port, dev: &NetDev) -> Result<Self> {
+        Self::with(port, HostTx::with(dev.clone(), false, true)?)
+    }
+
+    fn with(port: &Port, tx: Arc<HostTx>) -> Result<Self> {
         let krings = port.krings(Direction::Rx).iter();
         let mut rx = KVec::with_capacity(usize::from(port.counts().host_rx), GFP_CHARGED)?;
         for kring in krings.filter(|kring| kring.host) {
             rx.push(HostRx::new(kring.clone(), port.slots().1)?, GFP_CHARGED)?;
         }
-        Ok(Self {
-            rx,
-            tx: HostTx::new(dev.clone(), hooked)?,
-        })
+        Ok(Self { rx, tx })
     }
 
     /// The way up to the stack.
@@ -328,6 +334,8 @@ impl HostRx {
 pub(crate) struct HostTx {
     /// Whether packets of the device come through our own hook, which is to let these pass.
     hooked: bool,
+    /// Whether the number of a ring is that of the queue from which its packets come.
+    by_queue: bool,
     /// Taken out when the device goes, even if rings and bindings still have references to this.
     #[pin]
     dev: SpinLock<Option<NetDev>>,
@@ -336,9 +344,14 @@ pub(crate) struct HostTx {
 impl HostTx {
     /// The way to the stack of `dev`. `hooked` says whether what `dev` receives comes through our own hook.
     pub(crate) fn new(dev: NetDev, hooked: bool) -> Result<Arc<Self>> {
+        Self::with(dev, hooked, false)
+    }
+
+    fn with(dev: NetDev, hooked: bool, by_queue: bool) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 hooked,
+                by_queue,
                 dev <- new_spinlock!(Some(dev), "netmap_host_dev"),
             }),
             GFP_CHARGED,
@@ -354,7 +367,7 @@ impl HostTx {
 
     /// Hands packets to the stack of `dev`, which is the port's device.
     pub(super) fn send_up(&self, chain: SkbChain, dev: &NetDev) {
-        chain.receive(dev, self.hooked);
+        chain.receive(dev, self.hooked, None);
     }
 
     /// The device, unless it is gone.
@@ -421,7 +434,7 @@ impl Queue for HostTx {
         let _ = held.cursors.release(frame.first);
         let free = prev(held.cursors.hwcur(), held.ring.num_slots());
         let _ = held.cursors.publish_to(free);
-        self.send_up(chain, &dev);
+        chain.receive(&dev, self.hooked, self.by_queue.then_some(kring.index));
         result
     }
 }

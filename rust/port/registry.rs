@@ -68,6 +68,12 @@ impl Registry {
         self.ports.iter().find(is_of).cloned()
     }
 
+    /// Whether a program has the port of a device bound, or a pipe on it.
+    pub(super) fn is_used(&self, dev: &NetDev) -> bool {
+        let bound = self.find(dev).is_some_and(|kind| !kind.port().is_dead());
+        bound || self.first_pipe(Parent::device(dev)).is_some()
+    }
+
     /// The port of this name in a network namespace that is no device's.
     pub(super) fn find_named(&self, name: &Text, net: NetNs) -> Option<Arc<dyn Kind>> {
         self.ports

@@ -122,8 +122,8 @@ fn region_of(registry: &mut Registry, id: u16, net: NetNs) -> Result<Arc<Region>
     }
 }
 
-/// The region for the port of a device: the one that a request names or, so that buffers can be exchanged, that of pipes on the device; or
-/// the global one.
+/// The region for the port of a device: the one that a request names or, so that buffers can be exchanged, that of pipes on the device;
+/// that which a persistent port has; or the global one.
 fn device_region(
     registry: &mut Registry,
     dev: &NetDev,
@@ -133,7 +133,10 @@ fn device_region(
     let of_pipes = registry.pipes_region(Parent::device(dev));
     match (registry.regions.named(id, net)?, of_pipes) {
         (Some(region), _) | (None, Some(region)) => Ok(region),
-        (None, None) => registry.regions.global(),
+        (None, None) => match vale::Interface::of(dev) {
+            Some(interface) => Ok(interface.region().clone()),
+            None => registry.regions.global(),
+        },
     }
 }
 
@@ -351,6 +354,27 @@ fn bind_locked(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Bindi
             bind_rings(&mut registry, &kind, kind.steps().bare()?, request, file)
         }
     }
+}
+
+/// Binds rings of a port that depends on a device, and is not the device's own, which `open` makes. Errors as [`bind`].
+pub(super) fn bind_beside(
+    dev: &NetDev,
+    open: impl FnOnce(&NetDev, &Rtnl) -> Result<Arc<dyn Kind>>,
+    request: &BindRequest,
+    file: &Arc<WaitQueue>,
+) -> Result<Arc<Binding>> {
+    let rtnl = lock_for(dev)?;
+    let mut registry = registry::lock();
+    registry.reserve()?;
+    let kind = open(dev, &rtnl)?;
+    registry.insert(kind.clone())?;
+    bind_rings(
+        &mut registry,
+        &kind,
+        kind.steps().with(&rtnl),
+        request,
+        file,
+    )
 }
 
 /// Binds rings of a port without a device that does not exist, and which `open` makes.

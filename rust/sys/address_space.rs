@@ -23,7 +23,7 @@ pub(crate) enum Whose {
     /// Another program's, or nobody's.
     Others,
     /// A program's, and the caller is a thread of the kernel's, which has none.
-    NotOfKernel,
+    CallerHasNone,
 }
 
 /// The address space of the caller, unless it is a thread of the kernel's.
@@ -71,7 +71,7 @@ impl AddressSpace {
         match kernel::current!().mm() {
             Some(ours) if core::ptr::eq::<Mm>(&**ours, mm) => Whose::Ours,
             Some(_) => Whose::Others,
-            None => Whose::NotOfKernel,
+            None => Whose::CallerHasNone,
         }
     }
 }

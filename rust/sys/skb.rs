@@ -4,7 +4,7 @@
 
 use super::netdev::NetDev;
 use crate::{bindings, prelude::*};
-use core::ptr::{null_mut, NonNull};
+use core::ptr::{null, null_mut, NonNull};
 use kernel::{ffi::c_int, types::Opaque};
 
 /// A packet that the host stack hands over to be sent. Dropping it frees it, from any context.
@@ -294,13 +294,14 @@ impl SkbChain {
     }
 
     /// Hands the packets to the host stack as received by `dev`; they are dropped if that is down. `marked` ones are let pass by
-    /// the ingress hook of an emulated port. In process context.
-    pub fn receive(mut self, dev: &NetDev, marked: bool) {
+    /// the ingress hook of an emulated port; a `queue` of the device is where they came from. In process context.
+    pub fn receive(mut self, dev: &NetDev, marked: bool, queue: Option<u16>) {
         let first = core::mem::replace(&mut self.first, null_mut());
         self.last = null_mut();
         if !first.is_null() {
-            // SAFETY: A chain of packets which is given away; the device is valid.
-            unsafe { bindings::netmap_skb_receive(dev.as_ptr(), first, marked) };
+            let queue = queue.as_ref().map_or(null(), |queue| &raw const *queue);
+            // SAFETY: A chain of packets which is given away; the device is valid, and the pointer null or to a number.
+            unsafe { bindings::netmap_skb_receive(dev.as_ptr(), first, marked, queue) };
         }
     }
 }

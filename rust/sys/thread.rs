@@ -21,7 +21,7 @@ pub(crate) trait Pass: Send + Sync {
 /// `raw` is a thread that was started with `queue` and with `pass`, of which it has no references of its own.
 pub(crate) struct Thread<P: Pass> {
     raw: NonNull<bindings::netmap_thread>,
-    pass: Arc<P>,
+    _pass: Arc<P>,
     _queue: Arc<WaitQueue>,
 }
 
@@ -46,28 +46,24 @@ impl<P: Pass> Thread<P> {
         // INVARIANT: As it was just started.
         Ok(Self {
             raw: NonNull::new(raw).ok_or(ENOMEM)?,
-            pass,
+            _pass: pass,
             _queue: queue.clone(),
         })
     }
 
-    /// What it does.
-    pub(crate) fn pass(&self) -> &P {
-        &self.pass
-    }
-
-    /// Has it go on all the time, on this processor. `EINVAL` if there is no such processor, or no other one.
-    pub(crate) fn spin(&self, cpu: u32) -> Result {
+    /// Has it go on all the time, on this processor, as one of `count` threads. `EINVAL` if there is no such processor, or none beside
+    /// as many.
+    pub(crate) fn spin(&self, cpu: u32, count: u32) -> Result {
         // SAFETY: By the type's invariant.
         kernel::error::to_result(unsafe {
-            bindings::netmap_thread_spin(self.raw.as_ptr(), true, cpu)
+            bindings::netmap_thread_spin(self.raw.as_ptr(), count, cpu)
         })
     }
 
     /// The opposite.
     pub(crate) fn rest(&self) {
         // SAFETY: By the type's invariant.
-        unsafe { bindings::netmap_thread_spin(self.raw.as_ptr(), false, 0) };
+        unsafe { bindings::netmap_thread_spin(self.raw.as_ptr(), 0, 0) };
     }
 
     /// # Safety

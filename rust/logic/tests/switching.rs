@@ -115,7 +115,15 @@ fn headers() {
 fn interfaces_to_be() {
     let new = SwitchBody::NewInterface(Default::default());
     assert_eq!(errno_of(new, "v0"), 0);
-    for bad in ["vale0", "vale0:a", "", "sixteen_letters_", "a/b", "stack:a"] {
+    for bad in [
+        "vale0",
+        "vale0:a",
+        "",
+        "sixteen_letters_",
+        "a/b",
+        "stack:a",
+        "v%d",
+    ] {
         assert_eq!(errno_of(new, bad), errno::EINVAL, "{bad}");
     }
     assert_eq!(errno_of(new, "v0{1"), errno::EINVAL);

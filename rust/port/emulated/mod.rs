@@ -22,7 +22,8 @@ use super::{
     host::{HostRings, HostTx},
     kind::{DeviceSteps, Kind, Steps},
     nic::refused,
-    port::{device_name, Port, RingUses}, //
+    port::{device_name, Port, RingUses},
+    vale::Interface, //
 };
 use crate::{
     logic::{
@@ -140,12 +141,20 @@ impl Emulated {
             host_tx: HostRings::count(wish.host_tx_rings),
             host_rx: HostRings::count(wish.host_rx_rings),
         };
-        let usual = param::generic_ringsize();
-        let slots = |wish: u32| {
-            let wish = if wish == 0 { usual } else { wish };
-            round_slots(wish.clamp(MIN_SLOTS, MAX_SLOTS), 0, 1)
+        let slots = match Interface::of(dev) {
+            Some(interface) => interface.slots(),
+            None => {
+                let slots = |wish: u32| {
+                    let wish = if wish == 0 {
+                        param::generic_ringsize()
+                    } else {
+                        wish
+                    };
+                    round_slots(wish.clamp(MIN_SLOTS, MAX_SLOTS), 0, 1)
+                };
+                (slots(wish.tx_slots), slots(wish.rx_slots))
+            }
         };
-        let slots = (slots(wish.tx_slots), slots(wish.rx_slots));
         let port = Port::new(device_name(&dev.name(rtnl)), counts, slots, region)?;
         let own = |direction| port.krings(direction).iter().filter(|kring| !kring.host);
         let mut inboxes = KVec::with_capacity(usize::from(counts.rx), GFP_CHARGED)?;

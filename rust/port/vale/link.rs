@@ -10,8 +10,9 @@ use crate::{
         slot_flags::{NS_BUF_CHANGED, NS_MOREFRAG},
         NETMAP_MAX_FRAGS, //
     },
-    atomic::Ordering,
+    atomic::{AtomicBool, Ordering},
     logic::{
+        busy::NotHeld,
         name::Text,
         packets::{first_packet, Found},
         ring::{add, distance, next},
@@ -23,13 +24,18 @@ use crate::{
     ring::{
         kring::{HeldKring, Kring},
         sync::{self, Failure}, //
-    }, //
+    },
+    sys::sched, //
 };
 
 /// From a receive ring to a transmit ring.
 pub(super) struct Link {
+    /// The number of the ring of the interface, unless that is its host's.
+    ring: Option<u32>,
     from: End,
     to: End,
+    /// A thread is moving packets: another one has nothing to do here.
+    is_moving: AtomicBool,
 }
 
 /// A ring of a port, bound for a link.
@@ -60,7 +66,14 @@ impl From<Gone> for Moved {
 impl End {
     /// The end of a link at a ring of this binding.
     fn new(binding: &Binding, kring: &Arc<Kring>) -> Result<Self> {
-        let mut held = kring.try_hold_after_look().map_err(|_| ENXIO)?;
+        let mut held = loop {
+            match kring.try_hold_after_look() {
+                Ok(held) => break held,
+                // By whoever looks at it for a moment.
+                Err(NotHeld::Busy) => sched::yield_now(),
+                Err(_) => return Err(ENXIO),
+            }
+        };
         let ring = HeldKring::attached(&mut held).ok_or(ENXIO)?.inner.ring;
         drop(held);
         Ok(Self {
@@ -125,20 +138,36 @@ impl End {
 
 impl Link {
     /// From a ring of one binding to one of another.
-    pub(super) fn new(from: (&Binding, &Arc<Kring>), to: (&Binding, &Arc<Kring>)) -> Result<Self> {
+    pub(super) fn new(
+        ring: Option<u32>,
+        from: (&Binding, &Arc<Kring>),
+        to: (&Binding, &Arc<Kring>),
+    ) -> Result<Self> {
         Ok(Self {
+            ring,
             from: End::new(from.0, from.1)?,
             to: End::new(to.0, to.1)?,
+            is_moving: AtomicBool::new(false),
         })
+    }
+
+    /// The number of the ring of the interface, unless that is its host's.
+    pub(super) fn ring(&self) -> Option<u32> {
+        self.ring
     }
 
     /// Moves what has come in, as far as there is room for it.
     pub(super) fn step(&self) -> Moved {
-        self.pass().unwrap_or_else(Moved::from)
+        if self.is_moving.swap(true, Ordering::Acquire) {
+            return Moved::Nothing;
+        }
+        let moved = self.pass().unwrap_or_else(Moved::from);
+        self.is_moving.store(false, Ordering::Release);
+        moved
     }
 
     fn pass(&self) -> Result<Moved, Gone> {
-        let Self { from, to } = self;
+        let Self { from, to, .. } = self;
         from.receive()?;
         let (first, arrived) = from.ours();
         if arrived == 0 {

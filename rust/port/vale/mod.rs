@@ -7,12 +7,15 @@
 //! and they are counted there.
 
 mod convert;
+mod interface;
 mod link;
+mod pump;
 mod relay;
 pub(crate) mod requests;
 mod staging;
 mod switch;
 mod transmit;
+mod wire;
 
 use super::{
     kind::{BareSteps, Kind, Steps},
@@ -37,6 +40,7 @@ use crate::{
     sys::net_ns::NetNs, //
 };
 use core::fmt;
+pub(crate) use interface::Interface;
 use switch::Member;
 use transmit::TxQueue;
 
@@ -51,9 +55,11 @@ pub(crate) unsafe fn init() {
     }
 }
 
-/// What is there as long as the module: dropping it lets go of all interfaces on switches.
+/// What is there as long as the module: dropping it lets go of all interfaces on switches, and removes those of the module's own.
 pub(crate) struct Attached {
+    // First: they have persistent ports bound.
     _relays: relay::Relays,
+    _interfaces: interface::Interfaces,
 }
 
 impl Attached {
@@ -61,6 +67,7 @@ impl Attached {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             _relays: relay::Relays::new()?,
+            _interfaces: interface::Interfaces::register()?,
         })
     }
 }
@@ -155,7 +162,7 @@ fn make(
     for kring in port.krings(Direction::Rx) {
         inboxes.push(Inbox::new(kring.clone(), slots.1)?, GFP_CHARGED)?;
     }
-    let member = switch::join(name.base, switch_len, net, inboxes)?;
+    let member = switch::join(name.base, switch_len, net, inboxes, user)?;
     let opened = ValePort::new(port, member.clone(), user);
     match opened {
         Ok(port) => Ok(port),

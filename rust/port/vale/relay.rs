@@ -11,27 +11,32 @@
 //! program. The thread takes what it finds there as the kernel takes what programs have in theirs.
 
 use super::{
-    link::{Link, Moved},
+    interface::Interface,
+    link::Link,
     make,
+    pump::{Pump, Threads},
     switch,
+    wire,
     User,
     MOST_RINGS, //
 };
 use crate::{
     abi::register_flags::NR_EXCLUSIVE,
-    atomic::{AtomicBool, Ordering},
     logic::{
         name::{PortName, Text},
         request::{BindFlags, BindRequest, Geometry, RingSelect},
         switching::Pollers, //
     },
-    port::{binding::Binding, requests as ports},
+    mem::Region,
+    port::{
+        binding::Binding,
+        requests::{self as ports, device}, //
+    },
     prelude::*,
-    ring::kring::Kring,
     sys::{
         log::Displayed,
         net_ns::NetNs,
-        thread::{Pass, Thread},
+        netdev::NetDev,
         wait::WaitQueue,
         work::{Job, Work}, //
     },
@@ -66,27 +71,16 @@ struct Relay {
     name: Text,
     net: NetNs,
     number: u8,
-    /// Before the bindings, whose rings it works on. [`None`] before it has begun, and once it has ended.
+    /// Whether it is a persistent port.
+    is_wire: bool,
+    /// Before the bindings, whose rings they work on. [`None`] before they have begun, and once they have ended.
     #[pin]
-    thread: Mutex<Option<Running>>,
+    threads: Mutex<Option<Threads>>,
     _bindings: Bindings,
 }
 
-struct Running {
-    thread: Thread<Pump>,
-    polls: bool,
-}
-
-/// What the thread does.
-struct Pump {
-    links: KVec<Link>,
-    /// Whether a port is gone for good.
-    is_over: AtomicBool,
-    reaper: Arc<Work<Reaper>>,
-}
-
 /// Takes relays away whose interface is gone.
-struct Reaper;
+pub(super) struct Reaper;
 
 impl Job for Reaper {
     fn run(&self) {
@@ -132,140 +126,194 @@ impl Drop for Relays {
     }
 }
 
-impl Pass for Pump {
-    fn pass(&self) -> bool {
-        let mut any = false;
-        for link in &self.links {
-            match link.step() {
-                Moved::Nothing => {}
-                Moved::Some => any = true,
-                Moved::Gone => {
-                    if !self.is_over.swap(true, Ordering::Relaxed) {
-                        self.reaper.ask();
-                    }
-                    return false;
-                }
-            }
-        }
-        any
-    }
-}
-
 impl Relay {
     fn is_over(&self) -> bool {
-        let thread = self.thread.lock();
-        let running = thread.as_ref();
-        running.is_some_and(|it| it.thread.pass().is_over.load(Ordering::Relaxed))
+        self.threads.lock().as_ref().is_some_and(|it| it.is_over())
     }
 
-    /// Ends the thread. The rings are let go of with the last reference.
+    fn polls(&self) -> bool {
+        self.threads.lock().as_ref().is_some_and(|it| it.polls())
+    }
+
+    /// Ends the threads. The rings are let go of with the last reference.
     fn end(&self) {
-        let running = self.thread.lock().take();
-        drop(running);
+        let threads = self.threads.lock().take();
+        drop(threads);
     }
 }
 
-/// The pump of these bindings: the interface's, the port's, and that of the host's port.
-fn pump(nic: &Binding, port: &Binding, host: Option<&Binding>) -> Result<Pump> {
-    let mut links = KVec::new();
-    let mut link = |from: (&Binding, &Arc<Kring>), to: (&Binding, &Arc<Kring>)| -> Result {
-        Ok(links.push(Link::new(from, to)?, GFP_CHARGED)?)
-    };
-    for (side, is_host) in [(Some(port), false), (host, true)] {
-        let Some(side) = side else { continue };
-        let (tx, rx) = (side.tx.len().max(1), side.rx.len());
-        let received = nic.rx.iter().filter(|kring| kring.host == is_host);
-        for (index, kring) in received.enumerate() {
-            link((nic, kring), (side, side.tx.get(index % tx).ok_or(EINVAL)?))?;
-        }
-        let sent = nic.tx.iter().filter(|kring| kring.host == is_host);
-        for (kring, from) in sent.zip(side.rx.iter().take(rx)) {
-            link((side, from), (nic, kring))?;
-        }
-    }
-    let reaper = REAPER.lock().clone().ok_or(ENXIO)?;
-    Ok(Pump {
-        links,
-        is_over: AtomicBool::new(false),
-        reaper,
-    })
+/// An interface that is being attached.
+struct Attaching<'a> {
+    /// The name of its port on the switch.
+    name: &'a PortName,
+    net: NetNs,
+    wait: Arc<WaitQueue>,
+    bindings: Bindings,
+    links: KVec<Link>,
 }
 
-/// Attaches the interface of a name to its switch, and its host too if that is wanted. Returns the number of its port.
+/// An exclusive bind of a port.
+fn request(port: PortName, select: RingSelect, geometry: Geometry, mem_id: u16) -> BindRequest {
+    BindRequest {
+        label: port.base,
+        port: Some(port),
+        select,
+        flags: BindFlags::new(NR_EXCLUSIVE),
+        geometry,
+        mem_id,
+        extra_bufs: 0,
+    }
+}
+
+impl Attaching<'_> {
+    /// Binds an interface whose rings are those of a port of the device, with its host rings, too, if that is wanted; and ports for them.
+    fn bind_nic(&mut self, interface: PortName, host: bool, mem_id: u16) -> Result {
+        let select = if host {
+            RingSelect::NicSw
+        } else {
+            RingSelect::AllNic
+        };
+        let request = request(interface, select, Geometry::default(), mem_id);
+        let nic = ports::bind(&request, &self.wait)?;
+        self.bindings.keep(nic.clone());
+        let counts = *nic.kind().port().counts();
+        let rings = |tx, rx| Geometry {
+            tx_rings: tx,
+            rx_rings: rx,
+            ..Geometry::default()
+        };
+        // What it receives we send, and the other way round.
+        let port = self.bind_port(*self.name, rings(counts.rx, counts.tx), &nic.region)?;
+        self.link(&nic, &port, false)?;
+        if host {
+            let base = self.name.base.with(b"^").map_err(|_| EINVAL)?;
+            let name = PortName { base, ..*self.name };
+            let rings = rings(counts.host_rx, counts.host_tx);
+            let port = self.bind_port(name, rings, &nic.region)?;
+            self.link(&nic, &port, true)?;
+        }
+        Ok(())
+    }
+
+    /// Binds the other end of the wire of a persistent port, and a port for it.
+    fn bind_wire(
+        &mut self,
+        interface: PortName,
+        dev: &NetDev,
+        own: &Interface,
+        mem_id: u16,
+    ) -> Result {
+        let region = own.region();
+        if mem_id != 0 && mem_id != region.id() {
+            return Err(EINVAL);
+        }
+        let request = request(interface, RingSelect::Sw, Geometry::default(), 0);
+        let wire = ports::bind_beside(dev, wire::open, &request, &self.wait)?;
+        self.bindings.keep(wire.clone());
+        let counts = *wire.kind().port().counts();
+        let (tx_slots, rx_slots) = own.slots();
+        let rings = Geometry {
+            tx_rings: counts.host_rx,
+            rx_rings: counts.host_tx,
+            tx_slots,
+            rx_slots,
+            ..Geometry::default()
+        };
+        let port = self.bind_port(*self.name, rings, region)?;
+        self.link(&wire, &port, true)
+    }
+
+    /// Makes and binds a port of the switch.
+    fn bind_port(
+        &mut self,
+        name: PortName,
+        rings: Geometry,
+        region: &Arc<Region>,
+    ) -> Result<Arc<Binding>> {
+        let geometry = Geometry {
+            tx_rings: rings.tx_rings.clamp(1, MOST_RINGS),
+            rx_rings: rings.rx_rings.clamp(1, MOST_RINGS),
+            ..rings
+        };
+        let request = request(name, RingSelect::AllNic, geometry, region.id());
+        let (region, net) = (region.clone(), self.net);
+        let open = || make(&name, &geometry, region, net, User::Relay);
+        let made = ports::bind_new(open, &request, &self.wait)?;
+        self.bindings.keep(made.clone());
+        Ok(made)
+    }
+
+    /// Links the rings of a device's port that are the host's, or that are not, to those of a port of the switch, and back.
+    fn link(&mut self, device: &Binding, port: &Binding, host: bool) -> Result {
+        let number = |ring: u16| (!host).then_some(ring.into());
+        let received = device.rx.iter().filter(|kring| kring.host == host);
+        for (index, from) in received.enumerate() {
+            let to = port.tx.get(index % port.tx.len().max(1)).ok_or(EINVAL)?;
+            let link = Link::new(number(from.index), (device, from), (port, to))?;
+            self.links.push(link, GFP_CHARGED)?;
+        }
+        let sent = device.tx.iter().filter(|kring| kring.host == host);
+        for (to, from) in sent.zip(port.rx.iter()) {
+            let link = Link::new(number(to.index), (port, from), (device, to))?;
+            self.links.push(link, GFP_CHARGED)?;
+        }
+        Ok(())
+    }
+}
+
+/// Attaches the interface of a name to its switch, and its host too if that is wanted, which is at the other end of a persistent port in
+/// any case. Returns the number of its port.
 ///
 /// Errors: `EINVAL` if there is no such interface or region; `EBUSY` if it is attached, or bound by a program; those of binding it.
 pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16) -> Result<u32> {
     let net = NetNs::current();
-    let wait = Arc::pin_init(WaitQueue::new(), GFP_CHARGED)?;
-    let request =
-        |port: PortName, select: RingSelect, geometry: Geometry, mem_id: u16| BindRequest {
-            label: port.base,
-            port: Some(port),
-            select,
-            flags: BindFlags::new(NR_EXCLUSIVE),
-            geometry,
-            mem_id,
-            extra_bufs: 0,
-        };
     if switch::with_member(name, net, |_| ()).is_some() {
         return Err(EBUSY);
     }
-    let device = PortName::parse(interface.as_bytes()).map_err(|_| EINVAL)?;
-    let select = if host {
-        RingSelect::NicSw
-    } else {
-        RingSelect::AllNic
+    let dev = device(interface).map_err(|_| EINVAL)?;
+    let base = PortName::parse(interface.as_bytes()).map_err(|_| EINVAL)?;
+    let mut attaching = Attaching {
+        name,
+        net,
+        wait: Arc::pin_init(WaitQueue::new(), GFP_CHARGED)?,
+        bindings: Bindings(KVec::with_capacity(3, GFP_CHARGED)?),
+        links: KVec::new(),
     };
-    let mut bindings = Bindings(KVec::with_capacity(3, GFP_CHARGED)?);
-    let nic = ports::bind(&request(device, select, Geometry::default(), mem_id), &wait)?;
-    bindings.keep(nic.clone());
-    let counts = *nic.kind().port().counts();
-    let region = nic.region.clone();
-    let mut open = |name: PortName, tx: u16, rx: u16| -> Result<Arc<Binding>> {
-        let geometry = Geometry {
-            tx_rings: tx.clamp(1, MOST_RINGS),
-            rx_rings: rx.clamp(1, MOST_RINGS),
-            ..Geometry::default()
-        };
-        let request = request(name, RingSelect::AllNic, geometry, region.id());
-        let region = region.clone();
-        let made = ports::bind_new(
-            || make(&name, &geometry, region, net, User::Relay),
-            &request,
-            &wait,
-        )?;
-        bindings.keep(made.clone());
-        Ok(made)
-    };
-    // What it receives we send, and the other way round.
-    let port = open(*name, counts.rx, counts.tx)?;
-    let host = match host {
-        true => {
-            let base = name.base.with(b"^").map_err(|_| EINVAL)?;
-            let name = PortName { base, ..*name };
-            Some(open(name, counts.host_rx, counts.host_tx)?)
+    let is_wire = match Interface::of(&dev) {
+        Some(own) => {
+            attaching.bind_wire(base, &dev, own, mem_id)?;
+            true
         }
-        false => None,
+        None => {
+            attaching.bind_nic(base, host, mem_id)?;
+            false
+        }
     };
+    drop(dev);
+    let Attaching {
+        wait,
+        bindings,
+        links,
+        ..
+    } = attaching;
     let number = switch::with_member(name, net, |member| member.number()).ok_or(ENXIO)?;
-    let pump = Arc::new(pump(&nic, &port, host.as_deref())?, GFP_CHARGED)?;
+    let reaper = REAPER.lock().clone().ok_or(ENXIO)?;
+    let pump = Pump::new(links, reaper)?;
     let relay = Arc::pin_init(
         pin_init!(Relay {
             name: name.base,
             net,
             number,
-            thread <- new_mutex!(None, "netmap_relay"),
+            is_wire,
+            threads <- new_mutex!(None, "netmap_relay"),
             _bindings: bindings,
         }),
         GFP_CHARGED,
     )?;
     let mut relays = RELAYS.lock();
     relays.reserve(1, GFP_CHARGED)?;
-    let thread = Thread::start(&wait, pump, interface.as_cstr())?;
-    *relay.thread.lock() = Some(Running {
-        thread,
-        polls: false,
-    });
+    let threads = Threads::start(&wait, pump, *interface)?;
+    *relay.threads.lock() = Some(threads);
     // There is room for it.
     let _ = relays.push_within_capacity(relay);
     Ok(number.into())
@@ -304,10 +352,7 @@ pub(super) fn detach(name: &PortName) -> Result<u32> {
         let mut relays = RELAYS.lock();
         let is_it = |it: &Arc<Relay>| it.net == net && it.name == name.base;
         let at = relays.iter().position(is_it).ok_or(ENXIO)?;
-        let polls = relays
-            .get(at)
-            .is_some_and(|it| it.thread.lock().as_ref().is_some_and(|it| it.polls));
-        if polls {
+        if relays.get(at).is_some_and(|it| it.polls()) {
             return Err(EBUSY);
         }
         relays.remove(at).map_err(|_| ENXIO)?
@@ -316,36 +361,24 @@ pub(super) fn detach(name: &PortName) -> Result<u32> {
     Ok(relay.number.into())
 }
 
-/// Has the thread of an attached interface poll. `EBUSY` if it does; `EINVAL` for a processor that is not there, or the only one;
-/// `EOPNOTSUPP` for one of each ring.
-pub(super) fn start_polling(name: &PortName, pollers: Pollers) -> Result {
-    let relay = find(name, NetNs::current()).ok_or(EOPNOTSUPP)?;
-    let mut thread = relay.thread.lock();
-    let Some(running) = &mut *thread else {
-        return Err(ENXIO);
-    };
-    if running.polls {
-        return Err(EBUSY);
+/// Calls `f` with the threads of an attached interface. `EOPNOTSUPP` for a port of another kind, or a persistent one.
+fn with_threads<R>(name: &PortName, f: impl FnOnce(&mut Threads) -> Result<R>) -> Result<R> {
+    let relay = find(name, NetNs::current())
+        .filter(|it| !it.is_wire)
+        .ok_or(EOPNOTSUPP)?;
+    let mut threads = relay.threads.lock();
+    match &mut *threads {
+        Some(threads) => f(threads),
+        None => Err(ENXIO),
     }
-    let Pollers::One(cpu) = pollers else {
-        return Err(EOPNOTSUPP);
-    };
-    running.thread.spin(cpu)?;
-    running.polls = true;
-    Ok(())
+}
+
+/// Has an attached interface polled. Errors as [`Threads::start_polling`]; `EOPNOTSUPP` for what is none.
+pub(super) fn start_polling(name: &PortName, pollers: Pollers) -> Result {
+    with_threads(name, |threads| threads.start_polling(pollers))
 }
 
 /// The opposite. `EINVAL` if it does not poll.
 pub(super) fn stop_polling(name: &PortName) -> Result {
-    let relay = find(name, NetNs::current()).ok_or(EOPNOTSUPP)?;
-    let mut thread = relay.thread.lock();
-    let Some(running) = &mut *thread else {
-        return Err(ENXIO);
-    };
-    if !running.polls {
-        return Err(EINVAL);
-    }
-    running.thread.rest();
-    running.polls = false;
-    Ok(())
+    with_threads(name, |threads| threads.stop_polling())
 }

@@ -2,7 +2,7 @@
 
 //! What requests about switches do.
 
-use super::{behind_colon, relay, switch};
+use super::{behind_colon, interface, relay, switch};
 use crate::{
     logic::{
         name::{Base, PortName},
@@ -38,13 +38,12 @@ pub(crate) fn serve(request: &SwitchRequest) -> Result<SwitchReply> {
             })
         }
         SwitchRequest::SetHeader(name, len) => {
-            switch::with_member(name, net, |member| member.set_header(*len)).ok_or(ENXIO)?;
+            switch::with_member(name, net, |member| member.set_header(*len)).ok_or(ENXIO)??;
             Ok(SwitchReply::Header(*len))
         }
         SwitchRequest::GetHeader(name) => header_of(name, net).map(SwitchReply::Header),
         SwitchRequest::Attach { name, host, mem_id } => {
             let interface = behind_colon(name)?;
-            device(&interface).map_err(|_| EINVAL)?;
             relay::attach(name, &interface, *host, *mem_id).map(place)
         }
         SwitchRequest::Detach(name) => {
@@ -59,7 +58,18 @@ pub(crate) fn serve(request: &SwitchRequest) -> Result<SwitchReply> {
             check_attached(name, net)?;
             relay::stop_polling(name).map(|()| SwitchReply::Done)
         }
-        SwitchRequest::NewInterface { .. } | SwitchRequest::DeleteInterface(_) => Err(EOPNOTSUPP),
+        SwitchRequest::NewInterface {
+            name,
+            geometry,
+            mem_id,
+        } => {
+            let (made, region) = interface::create(name, geometry, *mem_id)?;
+            Ok(SwitchReply::Interface(made, region))
+        }
+        SwitchRequest::DeleteInterface(name) => {
+            interface::destroy(name)?;
+            Ok(SwitchReply::Done)
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! their processor: a port that leaves waits for a grace period, after which no sender is in its rings or has its number from the
 //! table of addresses any more.
 
+use super::User;
 use crate::{
     atomic::{AtomicPtr, AtomicU32, Ordering},
     bindings,
@@ -59,6 +60,7 @@ pub(super) struct Member {
     /// Its number in the switch.
     number: u8,
     name: Text,
+    user: User,
     /// Bytes of the header that its packets have before the Ethernet header.
     header: AtomicU32,
     /// Its receive rings.
@@ -160,9 +162,13 @@ impl Member {
         self.header.load(Ordering::Relaxed)
     }
 
-    /// Gives its packets such a header from now on: one that exists.
-    pub(super) fn set_header(&self, len: u32) {
+    /// Gives its packets such a header from now on: one that exists. `EOPNOTSUPP` for an interface, whose packets have none on its wire.
+    pub(super) fn set_header(&self, len: u32) -> Result {
+        if self.user == User::Relay {
+            return Err(EOPNOTSUPP);
+        }
         self.header.store(len, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The ring for what comes from ring `ring` of another port.
@@ -184,12 +190,14 @@ impl Member {
 }
 
 /// Makes a port of this name, with these receive rings, one of the switch whose name is the first `switch_len` bytes of it. The switch
-/// is made if there is none. `ENOMEM` if the namespace may have no more switches, or the switch no more ports.
+/// is made if there is none. `ENOMEM` if the namespace may have no more switches, or the switch no more ports; `EBUSY` if it has one of that
+/// name.
 pub(super) fn join(
     name: Text,
     switch_len: usize,
     net: NetNs,
     inboxes: KVec<Arc<Inbox>>,
+    user: User,
 ) -> Result<Arc<Member>> {
     let switch_name = name.as_bytes().get(..switch_len).ok_or(EINVAL)?;
     let mut switches = SWITCHES.lock();
@@ -209,7 +217,7 @@ pub(super) fn join(
             switch
         }
     };
-    let joined = enter(&switch, name, inboxes);
+    let joined = enter(&switch, name, inboxes, user);
     if joined.is_err() {
         drop_unused(&mut switches, &switch);
     }
@@ -217,7 +225,15 @@ pub(super) fn join(
 }
 
 /// Enters a port under the lowest number that is free. The caller holds the lock of the switches.
-fn enter(switch: &Arc<Switch>, name: Text, inboxes: KVec<Arc<Inbox>>) -> Result<Arc<Member>> {
+fn enter(
+    switch: &Arc<Switch>,
+    name: Text,
+    inboxes: KVec<Arc<Inbox>>,
+    user: User,
+) -> Result<Arc<Member>> {
+    if switch.used().any(|(_, member)| member.name == name) {
+        return Err(EBUSY);
+    }
     let number = (0..switch.members.len())
         .find(|number| switch.held(*number).is_none())
         .ok_or(ENOMEM)?;
@@ -225,6 +241,7 @@ fn enter(switch: &Arc<Switch>, name: Text, inboxes: KVec<Arc<Inbox>>) -> Result<
         switch: switch.clone(),
         number: u8::try_from(number).map_err(|_| ENOMEM)?,
         name,
+        user,
         header: AtomicU32::new(0),
         inboxes,
     };

@@ -351,7 +351,7 @@ impl Sender<'_> {
             self.staging.clear();
         }
         let whose = self.space.whose();
-        if whose == Whose::NotOfKernel {
+        if whose == Whose::CallerHasNone {
             return Err(None);
         }
         // It would be the caller's memory that is sent, where another program may have written the address.

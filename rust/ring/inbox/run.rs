@@ -147,7 +147,7 @@ impl Inbox {
             let done = index.wrapping_sub(part.start) as usize;
             filled += done;
             left = left.get(done..).unwrap_or(&[]);
-            if index != part.end {
+            if left.is_empty() || index != part.end {
                 break;
             }
         }

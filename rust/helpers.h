@@ -307,13 +307,13 @@ bool netmap_fault_in(u64 address, u32 len);
 
 int netmap_interfaces_init(void);
 void netmap_interfaces_exit(void);
-int netmap_interface_make(const char *name, u16 tx_queues, u16 rx_queues, const void *owner);
+int netmap_interface_make(const char *name, u16 tx_queues, u16 rx_queues, u16 most_segments, const void *owner);
 void netmap_interface_remove(struct net_device *dev);
 const void *netmap_interface_owner(struct net_device *dev);
 void netmap_interface_received(struct net_device *dev, const struct sk_buff *skb);
 
 /* In port/vale/interface.rs: a device sends a packet, which is the callee's; it is unregistered; nobody has it any more. */
-void netmap_interface_sent(const void *owner, struct sk_buff *skb);
+bool netmap_interface_sent(const void *owner, struct sk_buff *skb);
 void netmap_interface_gone(const void *owner);
 void netmap_interface_free(const void *owner);
 
@@ -326,6 +326,7 @@ int netmap_thread_spin(struct netmap_thread *thread, unsigned int count, unsigne
 /* Whether the parameters, or its capabilities, let the current task bind a device. */
 bool netmap_may_bind(struct net_device *dev);
 bool netmap_may_share(void);
+bool netmap_may_spin(void);
 
 /* Module parameters, as the C netmap names them. */
 extern unsigned int netmap_if_size;

@@ -19,8 +19,11 @@ static netdev_tx_t interface_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct netmap_interface *interface = netdev_priv(dev);
 
-	dev_sw_netstats_tx_add(dev, 1, skb->len);
-	netmap_interface_sent(interface->owner, skb);
+	unsigned int packets = skb_is_gso(skb) ? skb_shinfo(skb)->gso_segs : 1;
+	unsigned int bytes = skb->len;
+
+	if (netmap_interface_sent(interface->owner, skb))
+		dev_sw_netstats_tx_add(dev, packets, bytes);
 	return NETDEV_TX_OK;
 }
 
@@ -32,7 +35,7 @@ static void interface_uninit(struct net_device *dev)
 	netmap_interface_gone(interface->owner);
 }
 
-/* When nobody has a reference to the device any more, and without any lock held. */
+/* When nobody has a reference to the device any more. Of all locks that of the network namespaces alone may be held. */
 static void interface_free(struct net_device *dev)
 {
 	struct netmap_interface *interface = netdev_priv(dev);
@@ -79,10 +82,11 @@ static void interface_setup(struct net_device *dev)
 }
 
 /*
- * A device of this name in the namespace of the caller, which is up. The owner is given back by netmap_interface_free(), if this
- * does not fail; a device that fails tells it of its end, too.
+ * A device of this name in the namespace of the caller, which is up unless somebody's notifier forbids that. What it sends at once is
+ * cut into so many packets at most. The owner is given back by netmap_interface_free(), if this does not fail; a device that fails
+ * tells it of its end, too.
  */
-int netmap_interface_make(const char *name, u16 tx_queues, u16 rx_queues, const void *owner)
+int netmap_interface_make(const char *name, u16 tx_queues, u16 rx_queues, u16 most_segments, const void *owner)
 {
 	struct netmap_interface *interface;
 	struct net_device *dev;
@@ -93,6 +97,7 @@ int netmap_interface_make(const char *name, u16 tx_queues, u16 rx_queues, const 
 		return -ENOMEM;
 	dev_net_set(dev, current->nsproxy->net_ns);
 	dev->rtnl_link_ops = &interface_link_ops;
+	netif_set_tso_max_segs(dev, most_segments);
 	interface = netdev_priv(dev);
 	interface->owner = owner;
 	rtnl_lock();
@@ -122,7 +127,7 @@ const void *netmap_interface_owner(struct net_device *dev)
 	return dev->netdev_ops == &interface_ops ? interface->owner : NULL;
 }
 
-/* A device has received a packet, to which eth_type_trans() has been. */
+/* A device has received a packet, to which eth_type_trans() has been. With softirqs off. */
 void netmap_interface_received(struct net_device *dev, const struct sk_buff *skb)
 {
 	if (dev->netdev_ops == &interface_ops)

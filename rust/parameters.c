@@ -147,6 +147,11 @@ bool netmap_may_share(void)
 	return READ_ONCE(netmap_trust_file) || ns_capable(current->nsproxy->net_ns->user_ns, CAP_NET_ADMIN);
 }
 
+bool netmap_may_spin(void)
+{
+	return READ_ONCE(netmap_trust_file) || capable(CAP_NET_ADMIN);
+}
+
 unsigned int netmap_takeover;
 module_param_cb(takeover, &takeover_ops, &netmap_takeover, 0644);
 MODULE_PARM_DESC(takeover,

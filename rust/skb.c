@@ -133,12 +133,16 @@ struct sk_buff *netmap_skb_segment(struct sk_buff *skb, bool sent)
 }
 
 /* As many at a time as a driver may bring: softirqs are off meanwhile. */
-static void receive_batch(struct net_device *dev, struct list_head *list)
+static void receive_batch(struct net_device *dev, struct list_head *list, bool marked)
 {
 	struct sk_buff *skb, *next;
 
 	local_bh_disable();
 	if (netif_running(dev)) {
+		if (!marked) {
+			list_for_each_entry(skb, list, list)
+				netmap_interface_received(dev, skb);
+		}
 		netif_receive_skb_list(list);
 	} else {
 		list_for_each_entry_safe(skb, next, list, list) {
@@ -168,16 +172,14 @@ void netmap_skb_receive(struct net_device *dev, struct sk_buff *first, bool mark
 		if (queue)
 			skb_record_rx_queue(skb, *queue);
 		skb->protocol = eth_type_trans(skb, dev);
-		if (!marked)
-			netmap_interface_received(dev, skb);
 		list_add_tail(&skb->list, &list);
 		if (++count % NAPI_POLL_WEIGHT == 0) {
-			receive_batch(dev, &list);
+			receive_batch(dev, &list, marked);
 			INIT_LIST_HEAD(&list);
 		}
 	}
 	if (!list_empty(&list))
-		receive_batch(dev, &list);
+		receive_batch(dev, &list, marked);
 }
 
 /* Takes the mark from the packet, if it has it. */

@@ -3,6 +3,7 @@
 
 #include <linux/cpumask.h>
 #include <linux/kthread.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
@@ -43,9 +44,13 @@ static int netmap_thread_run(void *argument)
 			continue;
 		}
 		__set_current_state(TASK_RUNNING);
+		/*
+		 * Whoever removes a trampoline of ftrace or BPF waits until each task has passed such a point, and to be preempted
+		 * is none.
+		 */
 		while (thread->pass(thread->data) && !kthread_should_stop())
-			cond_resched();
-		cond_resched();
+			cond_resched_tasks_rcu_qs();
+		cond_resched_tasks_rcu_qs();
 	}
 	__set_current_state(TASK_RUNNING);
 	return 0;
@@ -99,7 +104,7 @@ int netmap_thread_spin(struct netmap_thread *thread, unsigned int count, unsigne
 		set_cpus_allowed_ptr(thread->task, cpu_possible_mask);
 		return 0;
 	}
-	/* One processor is for all else, as in the C netmap. */
+	/* Of these one processor is for all else, as in the C netmap. */
 	if (cpu >= nr_cpu_ids || !cpu_online(cpu) || count >= num_online_cpus())
 		return -EINVAL;
 	err = set_cpus_allowed_ptr(thread->task, cpumask_of(cpu));

@@ -14,6 +14,7 @@ mod page;
 mod region;
 mod regions;
 mod shared_ring;
+mod tenants;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use dma::DmaMap;

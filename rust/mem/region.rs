@@ -8,7 +8,8 @@ use super::{
     dma::{DmaMap, Mapping},
     group::{Group, Groups, Owners},
     page::{Cluster, PAGE_SIZE},
-    shared_ring::SharedRing, //
+    shared_ring::SharedRing,
+    tenants::Tenants, //
 };
 use crate::{
     abi,
@@ -38,6 +39,7 @@ pub(crate) struct Region {
     owners: Owners,
     /// What programs see between the areas, where nothing is.
     gap: Cluster,
+    tenants: Tenants,
     #[pin]
     state: Mutex<RegionState>,
 }
@@ -160,6 +162,7 @@ impl Region {
                 buffers: map,
                 owners: Owners::new(labels),
                 gap,
+                tenants: Tenants::new(),
                 state <- new_mutex!(state, "netmap_region"),
             }),
             GFP_CHARGED,
@@ -169,6 +172,11 @@ impl Region {
     /// The identifier that programs use; 1 is the global region.
     pub(crate) fn id(&self) -> u16 {
         self.id
+    }
+
+    /// Whose ports are in it.
+    pub(crate) fn tenants(&self) -> &Tenants {
+        &self.tenants
     }
 
     /// Whether it is that of one port and its pipes, and not the global one.

@@ -126,9 +126,10 @@ impl Regions {
         self.entries.iter().map(|entry| &entry.region)
     }
 
-    /// One more binding has its memory there.
+    /// One more binding has its memory there, which the caller makes.
     pub(crate) fn join(&mut self, region: &Arc<Region>) {
         if let Some(entry) = self.entry(region) {
+            region.tenants().add_program(entry.users == 0);
             entry.users += 1;
         }
     }

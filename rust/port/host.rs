@@ -97,10 +97,9 @@ impl HostRings {
     }
 
     /// Takes a packet that the stack sends on TX queue `queue`; see [`HostRx::push`].
-    pub(super) fn push(&self, skb: SentSkb, queue: u16) {
-        if let Some(host) = self.rx.get(self.ring_of(queue)) {
-            host.push(skb);
-        }
+    pub(super) fn push(&self, skb: SentSkb, queue: u16) -> bool {
+        let host = self.rx.get(self.ring_of(queue));
+        host.is_some_and(|host| host.push(skb))
     }
 
     /// Drops what the stack has sent and no program has taken of the RX ring of `kring`, which has no user any more.
@@ -179,7 +178,7 @@ impl HostRx {
     /// Takes a packet from the stack and wakes the sleepers of the ring. If there is no room, or no file has the ring bound,
     /// the packet is dropped and counted as a loss of the ring and of the device. Sleepers are woken all the same: a
     /// program may have read all slots without a sync, and only its next sync makes room. Callable from any context.
-    pub(crate) fn push(&self, skb: SentSkb) {
+    pub(crate) fn push(&self, skb: SentSkb) -> bool {
         let frames = skb.segments();
         // Counted first, so that senders on several CPUs stay within the limit together.
         let waiting = self.waiting.fetch_add(frames, Ordering::Relaxed);
@@ -194,10 +193,11 @@ impl HostRx {
             self.waiting.fetch_sub(frames, Ordering::Relaxed);
             self.lost(frames);
             self.kring.wake();
-            return;
+            return false;
         };
         self.sent.push(own);
         self.kring.wake();
+        true
     }
 
     fn lost(&self, frames: u32) {

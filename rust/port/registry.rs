@@ -6,7 +6,7 @@
 //! RTNL mutex, see the lock order in the crate's description.
 
 use super::{
-    kind::Kind,
+    kind::{Kind, Steps},
     pipe::{self, Parent, Pipe},
     port::Port, //
 };
@@ -133,6 +133,9 @@ impl Registry {
 
     /// Enters a port.
     pub(super) fn insert(&mut self, kind: Arc<dyn Kind>) -> Result {
+        if let Steps::Device(_) = kind.steps() {
+            kind.port().region().tenants().add_device();
+        }
         Ok(self.ports.push(kind, GFP_CHARGED)?)
     }
 

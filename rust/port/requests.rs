@@ -522,16 +522,12 @@ fn permitted_bare_port(
     Ok(kind)
 }
 
-/// `EPERM` if ports of network devices have memory in the region of a port without one, as in the global region, and the caller may not
-/// have that: whatever the request names, it is the port, its pipes or its base that decide where it is. The port goes if nothing is bound.
+/// `EPERM` if ports of network devices have memory in the region of a port without one, as in the global region, or had, and the caller
+/// may not have that: whatever the request names, it is the port, its pipes or its base that decide where it is. The port goes if nothing
+/// is bound.
 fn check_memory(registry: &mut Registry, kind: &Arc<dyn Kind>) -> Result {
     let region = kind.port().region();
-    let is_shared = region.id() == GLOBAL_REGION
-        || registry
-            .ports()
-            .iter()
-            .any(|other| other.device().is_some() && Arc::ptr_eq(other.port().region(), region));
-    if !is_shared {
+    if region.id() != GLOBAL_REGION && !region.tenants().has_devices() {
         return Ok(());
     }
     let allowed = NetNs::check_admin();

@@ -25,4 +25,15 @@ impl NetNs {
             Err(EPERM)
         }
     }
+
+    /// Checks that the calling process may have threads of the kernel take processors of the host's, which no control group limits:
+    /// `EPERM` without `CAP_NET_ADMIN` in the initial user namespace, unless `trust_file` admits it.
+    pub fn check_host_admin() -> Result {
+        // SAFETY: Callable in the context of a process.
+        if unsafe { bindings::netmap_may_spin() } {
+            Ok(())
+        } else {
+            Err(EPERM)
+        }
+    }
 }

@@ -46,6 +46,11 @@ pub(super) fn leave(port: &StackPort, _rtnl: &Rtnl) {
     entries.retain(|entry| !core::ptr::eq(&*entry.port, port));
 }
 
+/// Whether a program has a port of `dev`.
+pub(in crate::port) fn has(dev: &NetDev, _rtnl: &Rtnl) -> bool {
+    find(dev.as_ptr(), 0).is_some()
+}
+
 /// A port of `dev`, behind the first `skip` ones.
 fn find(dev: *mut bindings::net_device, skip: usize) -> Option<(NetDev, Arc<StackPort>)> {
     let entries = ENTRIES.lock();

@@ -17,7 +17,7 @@ use crate::{
         request::Geometry, //
     },
     mem::Region,
-    port::{registry, requests::device},
+    port::{registry, requests::device, stack},
     prelude::*,
     sys::{
         net_ns::NetNs,
@@ -93,16 +93,19 @@ impl Interface {
         }
     }
 
-    /// Takes a packet that the device sends.
+    /// Takes a packet that the device sends; false if it is lost, which the device has counted then.
     ///
     /// # Safety
     ///
     /// Softirqs are off.
-    unsafe fn send(&self, skb: SentSkb) {
+    unsafe fn send(&self, skb: SentSkb) -> bool {
         // SAFETY: By the type's invariant; no grace period ends while softirqs are off.
         match unsafe { self.wire.load(Ordering::Acquire).as_ref() } {
             Some(wire) => wire.push(skb),
-            None => skb.lose(),
+            None => {
+                skb.lose();
+                false
+            }
         }
     }
 
@@ -125,7 +128,8 @@ fn slots_of(wish: u32) -> u32 {
     round_slots(wish.clamp(MIN_SLOTS, MOST_SLOTS), SLOTS, 1)
 }
 
-/// Makes an interface of this name in the network namespace of the caller, which is up. Returns what it has, and its region.
+/// Makes an interface of this name in the network namespace of the caller, which is up unless something of the
+/// host's forbids that. Returns what it has, and its region.
 ///
 /// Errors: `EPERM` without `CAP_NET_ADMIN` there; `EEXIST` if there is an interface of that name; `EINVAL` for a name that none can have,
 /// or a region that is not there; `ENOMEM`.
@@ -155,6 +159,7 @@ pub(super) fn create(name: &Text, wish: &Geometry, mem_id: u16) -> Result<(Geome
             }
         };
         registry.regions.join(&region);
+        region.tenants().add_device();
         region
     };
     // INVARIANT: Null.
@@ -163,7 +168,7 @@ pub(super) fn create(name: &Text, wish: &Geometry, mem_id: u16) -> Result<(Geome
         region: region.clone(),
         wire: AtomicPtr::new(null_mut()),
     };
-    let made = register(name, (counts.tx, counts.rx), interface);
+    let made = register(name, (counts.tx, counts.rx), slots.1, interface);
     if let Err(error) = made {
         leave(&region);
         return Err(error);
@@ -178,13 +183,21 @@ pub(super) fn create(name: &Text, wish: &Geometry, mem_id: u16) -> Result<(Geome
     Ok((geometry, region.id()))
 }
 
-/// Makes the device.
-fn register(name: &Text, (tx, rx): (u16, u16), interface: Interface) -> Result {
+/// Makes the device, at the other end of whose wire rings have so many slots.
+fn register(name: &Text, (tx, rx): (u16, u16), slots: u32, interface: Interface) -> Result {
+    // Two such packets find room.
+    let most_segments = u16::try_from(slots / 2).unwrap_or(u16::MAX);
     let owner = KBox::new(interface, GFP_CHARGED)?;
     let owner = KBox::into_raw(owner);
     // SAFETY: The name ends with a NUL. The owner is valid until `netmap_interface_free`; if this fails, nobody has it any more.
     let result = to_result(unsafe {
-        bindings::netmap_interface_make(name.as_cstr().as_char_ptr(), tx, rx, owner.cast())
+        bindings::netmap_interface_make(
+            name.as_cstr().as_char_ptr(),
+            tx,
+            rx,
+            most_segments,
+            owner.cast(),
+        )
     });
     if result.is_err() {
         // SAFETY: It was just made of a box, which nobody else has.
@@ -212,7 +225,8 @@ pub(super) fn destroy(name: &Text) -> Result {
     if dev.is_leaving(&rtnl) {
         return Err(ENXIO);
     }
-    if interface.is_connected(&rtnl) || registry::lock().is_used(&dev) {
+    let is_used = registry::lock().is_used(&dev) || stack::has(&dev, &rtnl);
+    if is_used || interface.is_connected(&rtnl) {
         return Err(EBUSY);
     }
     // SAFETY: It is registered, and the RTNL mutex is held.
@@ -245,10 +259,15 @@ impl Drop for Interfaces {
 ///
 /// For `interface.c` alone, with the owner of a device that sends the packet, which is given away. Softirqs are off.
 #[no_mangle]
-unsafe extern "C" fn netmap_interface_sent(owner: *const c_void, skb: *mut bindings::sk_buff) {
-    let Some(skb) = NonNull::new(skb) else { return };
+unsafe extern "C" fn netmap_interface_sent(
+    owner: *const c_void,
+    skb: *mut bindings::sk_buff,
+) -> bool {
+    let Some(skb) = NonNull::new(skb) else {
+        return false;
+    };
     // SAFETY: By the function's requirement.
-    unsafe { (*owner.cast::<Interface>()).send(SentSkb::from_raw(skb)) };
+    unsafe { (*owner.cast::<Interface>()).send(SentSkb::from_raw(skb)) }
 }
 
 /// # Safety
@@ -262,7 +281,7 @@ unsafe extern "C" fn netmap_interface_gone(owner: *const c_void) {
 
 /// # Safety
 ///
-/// For `interface.c` alone, with the owner of a device that nobody has any more. No lock is held.
+/// For `interface.c` alone, with the owner of a device that nobody has any more. No lock is held but that of the network namespaces.
 #[no_mangle]
 unsafe extern "C" fn netmap_interface_free(owner: *const c_void) {
     // SAFETY: It was made of a box, and this is the last use.

@@ -34,8 +34,8 @@ pub(super) struct Link {
     ring: Option<u32>,
     from: End,
     to: End,
-    /// A thread is moving packets: another one has nothing to do here.
-    is_moving: AtomicBool,
+    /// A thread is moving packets to that ring: another one has nothing to do here.
+    is_moving: Arc<AtomicBool>,
 }
 
 /// A ring of a port, bound for a link.
@@ -137,17 +137,18 @@ impl End {
 }
 
 impl Link {
-    /// From a ring of one binding to one of another.
+    /// From a ring of one binding to one of another. `is_moving` is that of all links to the latter.
     pub(super) fn new(
         ring: Option<u32>,
         from: (&Binding, &Arc<Kring>),
         to: (&Binding, &Arc<Kring>),
+        is_moving: Arc<AtomicBool>,
     ) -> Result<Self> {
         Ok(Self {
             ring,
             from: End::new(from.0, from.1)?,
             to: End::new(to.0, to.1)?,
-            is_moving: AtomicBool::new(false),
+            is_moving,
         })
     }
 

@@ -86,7 +86,6 @@ struct ValePort {
     member: Arc<Member>,
     /// What is behind each transmit ring.
     transmit: KVec<Arc<TxQueue>>,
-    user: User,
 }
 
 /// Who has the rings of a port bound.
@@ -163,7 +162,7 @@ fn make(
         inboxes.push(Inbox::new(kring.clone(), slots.1)?, GFP_CHARGED)?;
     }
     let member = switch::join(name.base, switch_len, net, inboxes, user)?;
-    let opened = ValePort::new(port, member.clone(), user);
+    let opened = ValePort::new(port, member.clone());
     match opened {
         Ok(port) => Ok(port),
         Err(error) => {
@@ -181,17 +180,17 @@ fn behind_colon(name: &PortName) -> Result<Text> {
 }
 
 impl ValePort {
-    fn new(port: Arc<Port>, member: Arc<Member>, user: User) -> Result<Arc<Self>> {
+    fn new(port: Arc<Port>, member: Arc<Member>) -> Result<Arc<Self>> {
         let count = port.counts().tx;
         let mut transmit = KVec::with_capacity(usize::from(count), GFP_CHARGED)?;
         for ring in 0..count {
-            transmit.push(TxQueue::new(member.clone(), ring)?, GFP_CHARGED)?;
+            let queue = TxQueue::new(member.clone(), ring, port.region().clone())?;
+            transmit.push(queue, GFP_CHARGED)?;
         }
         let this = Self {
             port,
             member,
             transmit,
-            user,
         };
         Ok(Arc::new(this, GFP_CHARGED)?)
     }
@@ -223,14 +222,6 @@ impl Kind for ValePort {
             Direction::Tx => self.transmit.get(index).ok_or(EINVAL)?.clone(),
             Direction::Rx => self.inbox_of(kring).ok_or(EINVAL)?.clone(),
         })
-    }
-
-    fn uses_changed(&self, uses: &RingUses) {
-        if self.user == User::Programs {
-            for (ring, queue) in (0..).zip(&self.transmit) {
-                queue.follow(uses.users(Direction::Tx, ring));
-            }
-        }
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -128,15 +128,11 @@ impl Threads {
                 if end > self.pump.rings() {
                     return Err(EINVAL);
                 }
-                let mut pollers = KVec::with_capacity(count as usize, GFP_CHARGED)?;
-                for ring in first..end {
-                    let pump = self.pump.clone();
-                    let poller = Arc::new(Poller { pump, ring }, GFP_CHARGED)?;
-                    let thread = Thread::start(&self.wait, poller, self.name.as_cstr())?;
-                    thread.spin(ring, count)?;
-                    pollers.push(thread, GFP_CHARGED)?;
+                let started = (first..end).try_for_each(|ring| self.add_poller(ring, count));
+                if started.is_err() {
+                    self.drop_pollers();
                 }
-                self.pollers = pollers;
+                started?;
             }
         }
         self.polls = true;
@@ -149,10 +145,23 @@ impl Threads {
             return Err(EINVAL);
         }
         self.mover.rest();
-        drop(core::mem::take(&mut self.pollers));
-        // It has left to them what has come since they looked for the last time.
-        self.wait.wake();
+        self.drop_pollers();
         self.polls = false;
         Ok(())
+    }
+
+    /// Has a thread of its own poll a ring, one of `count`.
+    fn add_poller(&mut self, ring: u32, count: u32) -> Result {
+        let pump = self.pump.clone();
+        let poller = Arc::new(Poller { pump, ring }, GFP_CHARGED)?;
+        let thread = Thread::start(&self.wait, poller, self.name.as_cstr())?;
+        thread.spin(ring, count)?;
+        Ok(self.pollers.push(thread, GFP_CHARGED)?)
+    }
+
+    fn drop_pollers(&mut self) {
+        drop(core::mem::take(&mut self.pollers));
+        // The thread that moves all else has left to them what has come since they looked for the last time.
+        self.wait.wake();
     }
 }

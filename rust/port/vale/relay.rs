@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     abi::register_flags::NR_EXCLUSIVE,
+    atomic::AtomicBool,
     logic::{
         name::{PortName, Text},
         request::{BindFlags, BindRequest, Geometry, RingSelect},
@@ -79,7 +80,7 @@ struct Relay {
     _bindings: Bindings,
 }
 
-/// Takes relays away whose interface is gone.
+/// Takes relays away whose interface, or a ring of which, is gone.
 pub(super) struct Reaper;
 
 impl Job for Reaper {
@@ -95,7 +96,7 @@ impl Job for Reaper {
             };
             if let Some(relay) = over {
                 if log::allowed() {
-                    pr_info!("{}: the interface is gone\n", Displayed(relay.name));
+                    pr_info!("{}: the interface or a ring of it is gone, and it is detached\n", Displayed(relay.name));
                 }
                 relay.end();
             }
@@ -248,19 +249,31 @@ impl Attaching<'_> {
     /// Links the rings of a device's port that are the host's, or that are not, to those of a port of the switch, and back.
     fn link(&mut self, device: &Binding, port: &Binding, host: bool) -> Result {
         let number = |ring: u16| (!host).then_some(ring.into());
+        let mut moving = KVec::with_capacity(port.tx.len(), GFP_CHARGED)?;
+        for _ in 0..port.tx.len() {
+            moving.push(idle()?, GFP_CHARGED)?;
+        }
         let received = device.rx.iter().filter(|kring| kring.host == host);
         for (index, from) in received.enumerate() {
-            let to = port.tx.get(index % port.tx.len().max(1)).ok_or(EINVAL)?;
-            let link = Link::new(number(from.index), (device, from), (port, to))?;
+            // An interface may have more receive rings than the port has transmit rings.
+            let at = index % port.tx.len().max(1);
+            let to = port.tx.get(at).ok_or(EINVAL)?;
+            let is_moving = moving.get(at).ok_or(EINVAL)?.clone();
+            let link = Link::new(number(from.index), (device, from), (port, to), is_moving)?;
             self.links.push(link, GFP_CHARGED)?;
         }
         let sent = device.tx.iter().filter(|kring| kring.host == host);
         for (to, from) in sent.zip(port.rx.iter()) {
-            let link = Link::new(number(to.index), (port, from), (device, to))?;
+            let link = Link::new(number(to.index), (port, from), (device, to), idle()?)?;
             self.links.push(link, GFP_CHARGED)?;
         }
         Ok(())
     }
+}
+
+/// That nobody moves packets to a ring.
+fn idle() -> Result<Arc<AtomicBool>> {
+    Ok(Arc::new(AtomicBool::new(false), GFP_CHARGED)?)
 }
 
 /// Attaches the interface of a name to its switch, and its host too if that is wanted, which is at the other end of a persistent port in

@@ -52,6 +52,7 @@ pub(crate) fn serve(request: &SwitchRequest) -> Result<SwitchReply> {
         }
         SwitchRequest::StartPolling(name, pollers) => {
             check_attached(name, net)?;
+            NetNs::check_host_admin()?;
             relay::start_polling(name, *pollers).map(|()| SwitchReply::Done)
         }
         SwitchRequest::StopPolling(name) => {

@@ -20,12 +20,13 @@ use crate::{
         slot_flags::{NS_INDIRECT, NS_MOREFRAG, NS_NO_LEARN, NS_PORT_MASK, NS_PORT_SHIFT},
         NETMAP_MAX_FRAGS,
     },
-    atomic::{AtomicU32, Ordering},
+    atomic::Ordering,
     logic::{
         forwarding::{decide_named, Addresses, Route, Verdict, ADDRESSES, SHORTEST},
         ring::{Span, Untaken},
         slot::Slot, //
     },
+    mem::Region,
     prelude::*,
     ring::{
         counters::Counters,
@@ -35,7 +36,7 @@ use crate::{
         sync::SKIP, //
     },
     sys::{
-        address_space::{AddressSpace, Whose},
+        address_space::Whose,
         param,
         sched,
         softirq::Softirq,
@@ -56,10 +57,8 @@ pub(super) struct TxQueue {
     member: Arc<Member>,
     /// The number of the ring.
     ring: u16,
-    /// How many files have the ring bound.
-    files: AtomicU32,
-    /// That of the program which alone has it bound: what addresses in its slots are addresses of.
-    space: AddressSpace,
+    /// Where it is.
+    region: Arc<Region>,
     scratch: UnsafeCell<Scratch>,
 }
 
@@ -77,7 +76,7 @@ unsafe impl Send for TxQueue {}
 
 impl TxQueue {
     /// For the ring of this number. `ENOMEM`.
-    pub(super) fn new(member: Arc<Member>, ring: u16) -> Result<Arc<Self>> {
+    pub(super) fn new(member: Arc<Member>, ring: u16, region: Arc<Region>) -> Result<Arc<Self>> {
         let room = param::MOST_AT_ONCE as usize + MOST;
         let scratch = Scratch {
             fragments: KVec::with_capacity(room, GFP_CHARGED)?,
@@ -86,24 +85,10 @@ impl TxQueue {
         let queue = Self {
             member,
             ring,
-            files: AtomicU32::new(0),
-            space: AddressSpace::new(),
+            region,
             scratch: UnsafeCell::new(scratch),
         };
         Ok(Arc::new(queue, GFP_CHARGED)?)
-    }
-
-    /// So many files have the ring bound now: in the context of a program that binds it, if they are more. Once two programs have had it
-    /// bound at once, either could have written what is in a slot, until nobody has it bound.
-    pub(super) fn follow(&self, files: u32) {
-        match (self.files.swap(files, Ordering::Relaxed), files) {
-            (0, 1) => self.space.be_ours(),
-            (_, 0) => self.space.be_nobodys(),
-            (before, _) if files > before && self.space.whose() != Whose::Ours => {
-                self.space.be_nobodys();
-            }
-            _ => {}
-        }
     }
 }
 
@@ -127,7 +112,7 @@ impl Queue for TxQueue {
                 self.member.number(),
                 time::seconds(),
             ),
-            space: &self.space,
+            region: &self.region,
             header: self.member.header(),
             ring: self.ring,
             fragments,
@@ -173,7 +158,7 @@ struct Ports {
 struct Sender<'a> {
     from: &'a Member,
     route: Route<'a, Table>,
-    space: &'a AddressSpace,
+    region: &'a Region,
     /// Bytes of its packets before the Ethernet header.
     header: u32,
     ring: u16,
@@ -350,11 +335,11 @@ impl Sender<'_> {
             self.deliver(kring);
             self.staging.clear();
         }
-        let whose = self.space.whose();
+        let whose = self.region.tenants().program();
         if whose == Whose::CallerHasNone {
             return Err(None);
         }
-        // It would be the caller's memory that is sent, where another program may have written the address.
+        // Whoever has anything bound in the region can have written the address, and it would be the caller's memory that is sent.
         if !self.is_absent && whose == Whose::Ours {
             match self.staging.copy(address, slot.len, slot.flags, longest) {
                 Ok(fragment) => return Ok(fragment),

@@ -69,10 +69,10 @@ impl Wire {
         &self.port
     }
 
-    /// Takes what the interface sends.
-    pub(super) fn push(&self, skb: SentSkb) {
+    /// Takes what the interface sends; false if it is lost.
+    pub(super) fn push(&self, skb: SentSkb) -> bool {
         let queue = skb.queue();
-        self.host.push(skb, queue);
+        self.host.push(skb, queue)
     }
 
     fn device(&self) -> Option<NetDev> {

@@ -228,8 +228,8 @@ TEST_F_TIMEOUT(failures, of_opening_and_mapping, 300)
 	EXPECT_EQ(self->carrier, carrier_changes(nic_name()));
 }
 
-/* A pipe on nothing, for which a region is made; the other end of one that is there; an end on the NIC; a null port. */
-TEST_F_TIMEOUT(failures, of_pipes, 1200)
+/* A pipe on nothing, for which a region is made; the other end of one that is there; an end on the NIC; a null port; a port of a switch. */
+TEST_F_TIMEOUT(failures, of_ports_without_a_device, 1200)
 {
 	struct port master = { .reg = { .nr_mode = NR_REG_ALL_NIC, .nr_tx_slots = SLOTS, .nr_rx_slots = SLOTS } };
 	char on_nic[IFNAMSIZ + 2];
@@ -242,6 +242,7 @@ TEST_F_TIMEOUT(failures, of_pipes, 1200)
 		{ "nmfail}2", NR_REG_ALL_NIC, 0 },
 		{ on_nic, NR_REG_ALL_NIC, 0 },
 		{ "any", NR_REG_NULL, 1 },
+		{ "vale90:x", NR_REG_ALL_NIC, 0 },
 	};
 	long n, total = 0;
 	size_t i;
@@ -277,6 +278,43 @@ TEST_F_TIMEOUT(failures, of_pipes, 1200)
 	TH_LOG("%ld failures", total);
 	EXPECT_LT(30, total);
 	EXPECT_AS_BEFORE(n);
+}
+
+/* An interface and its host are put on a switch, and taken off: the errno is that of the attachment. */
+TEST_F_TIMEOUT(failures, of_an_interface_on_a_switch, 1200)
+{
+	struct nmreq_vale_attach attach;
+	struct nmreq_vale_detach detach;
+	struct nmreq_header header = { .nr_version = NETMAP_API };
+	int fd = open("/dev/netmap", O_RDWR | O_CLOEXEC), err;
+	bool failed = true;
+	long n;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, last(false));
+	snprintf(header.nr_name, sizeof(header.nr_name), "vale90:%s", nic_name());
+	for (n = 1; failed; n++) {
+		attach = (struct nmreq_vale_attach){ .reg.nr_mode = NR_REG_NIC_SW };
+		header.nr_reqtype = NETMAP_REQ_VALE_ATTACH;
+		header.nr_body = (uintptr_t)&attach;
+		ASSERT_EQ(0, arm(n));
+		err = ioctl(fd, NIOCCTRL, &header) ? -errno : 0;
+		failed = met();
+		EXPECT_TRUE(is_of_failure(err)) TH_LOG("attach, failure %ld: %d", n, err);
+		if (!err) {
+			/* What was attached although an allocation failed carries packets all the same. */
+			EXPECT_TRUE(carries(self->near, self->far, self->number));
+			self->number += 2;
+			header.nr_reqtype = NETMAP_REQ_VALE_DETACH;
+			header.nr_body = (uintptr_t)&detach;
+			EXPECT_EQ(0, ioctl(fd, NIOCCTRL, &header));
+		}
+		EXPECT_AS_BEFORE(n);
+		ASSERT_GT(2000, n);
+	}
+	TH_LOG("%ld failures", n - 2);
+	EXPECT_LT(20, n);
+	close(fd);
 }
 
 /*

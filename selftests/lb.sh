@@ -46,16 +46,33 @@ field() {
 	sed -n "s/.*\"check\":{[^[]*\"$2\":\([0-9]*\).*/\1/p" "$1"
 }
 
-spread() {
-	local one other sum
-	start_lb -p "$TEST_IF:2"
-	nm-pkt-gen -i "netmap:$TEST_IF}0" -f rx --check --json --idle-exit 5000 >/tmp/one 2>/tmp/one.errors &
+# receive PIPE FILE ARG...: what comes by a pipe is checked. $TEST_IF{PIPE is there by then.
+receive() {
+	local pipe=$1 file=$2
+	shift 2
+	nm-pkt-gen -i "netmap:$TEST_IF}$pipe" -f rx --check --json "$@" >"$file" 2>"$file.errors" && return
+	sed 's/^/# /' "$file" "$file.errors"
+	return 1
+}
+
+# two_receive COUNT ARG...: of COUNT packets, whose addresses ARG... say, two pipes have what they have in /tmp/one and /tmp/other.
+two_receive() {
+	local count=$1 one other
+	receive 0 /tmp/one -n "$2" --idle-exit 5000 &
 	one=$!
-	nm-pkt-gen -i "netmap:$TEST_IF}1" -f rx --check --json --idle-exit 5000 >/tmp/other 2>/tmp/other.errors &
+	receive 1 /tmp/other -n "$2" --idle-exit 5000 &
 	other=$!
-	send 20000 -s 10.0.0.1:1-10.0.0.1:500
+	shift 2
+	send "$count" "$@"
 	wait $one && wait $other
 	check $? "none is corrupt or comes twice"
+}
+
+spread() {
+	local sum
+	# All may wait: the receivers need not be as fast as the sender.
+	start_lb -p "$TEST_IF:2" -B 20000
+	two_receive 20000 0 -s 10.0.0.1:1-10.0.0.1:500
 	sum=$(($(field /tmp/one ok) + $(field /tmp/other ok)))
 	say "$(field /tmp/one ok) and $(field /tmp/other ok)"
 	[ $sum = 20000 ] && [ "$(field /tmp/one ok)" -gt 5000 ] && [ "$(field /tmp/other ok)" -gt 5000 ]
@@ -69,15 +86,8 @@ spread() {
 
 # Both groups have one pipe; the last one gets the buffers, the other one copies.
 both_groups() {
-	local one other
 	start_lb -p "$TEST_IF:1" -p "$TEST_IF:1" -B 3000
-	nm-pkt-gen -i "netmap:$TEST_IF}0" -f rx --check --json -n 1000 >/tmp/one 2>/tmp/one.errors &
-	one=$!
-	nm-pkt-gen -i "netmap:$TEST_IF}1" -f rx --check --json -n 1000 >/tmp/other 2>/tmp/other.errors &
-	other=$!
-	send 1000
-	wait $one && wait $other
-	check $? "none is corrupt or comes twice"
+	two_receive 1000 1000
 	[ "$(field /tmp/one ok)" = 1000 ] && [ "$(field /tmp/other ok)" = 1000 ]
 	check $? "each group receives all"
 	stop_lb
@@ -93,7 +103,7 @@ queue() {
 	check $? "it receives packets that nobody reads yet"
 	[ "$(of_port packets_dropped)" = 0 ] && [ "$(of_port free_buffer_slots)" -lt 3000 ]
 	check $? "and keeps them"
-	nm-pkt-gen -i "netmap:$TEST_IF}0" -f rx --check --json -n 3000 >/tmp/one 2>/tmp/one.errors
+	receive 0 /tmp/one -n 3000
 	check $? "none is corrupt or comes twice"
 	[ "$(field /tmp/one ok)" = 3000 ] && [ "$(field /tmp/one reordered)" = 0 ]
 	check $? "all come, in order"
@@ -112,7 +122,7 @@ overflow() {
 	say "$first in the ring, $((last - first)) wait"
 	[ "$last" -gt "$first" ] && [ $((last - first)) -le 100 ] && [ "$last" -lt 3000 ]
 	check $? "as many as there are extra buffers wait"
-	nm-pkt-gen -i "netmap:$TEST_IF}0" -f rx --check --json -n "$last" >/tmp/one 2>/tmp/one.errors
+	receive 0 /tmp/one -n "$last"
 	check $? "none is corrupt or comes twice"
 	[ "$(field /tmp/one ok)" = "$last" ] && grep -q '"last":2999' /tmp/one
 	check $? "the newest have stayed"

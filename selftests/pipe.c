@@ -75,6 +75,8 @@ TEST_F_TIMEOUT(pipe, buffers_are_exchanged, TIMEOUT_S)
 	ASSERT_EQ(0, rx_sync(&self->ends.to));
 	EXPECT_EQ(sent, self->rx->slot[0].buf_idx);
 	EXPECT_EQ(there, self->tx->slot[0].buf_idx);
+	EXPECT_EQ(NS_BUF_CHANGED, self->tx->slot[0].flags);
+	EXPECT_EQ(0, self->rx->slot[0].flags);
 	EXPECT_TRUE(frame_is(slot_buffer(self->rx, self->rx->slot), SHORTEST, 1));
 	ring_advance(self->rx);
 	for (i = 0; i < 500; i++) {

@@ -123,6 +123,29 @@ op_emulated_queues() {
 	# shellcheck disable=SC2086 # words
 	ethtool -L "$TEST_IF" $one && wait_for carriers && flows && ethtool -L "$TEST_IF" $all
 }
+# between NAME SENDER...: packets go from one port without a device to another until both are killed.
+between() {
+	local owner
+	nm-pkt-gen -i "$1" -f rx >/dev/null 2>&1 &
+	owner=$!
+	shift
+	program nm-pkt-gen -f tx "$@"
+	local status=$?
+	kill -KILL "$owner"
+	wait "$owner" 2>/dev/null
+	return "$status"
+}
+op_pipe_killed() { between "netmap:soak}1" -i "netmap:soak{1" && between "netmap:$TEST_IF{2" -i "netmap:$TEST_IF}2"; }
+op_pipe_cycle() { ./port cycle "netmap:soak{$((RANDOM % 3))" 20 >/tmp/program && ./port cycle "netmap:$TEST_IF}2" 5 >/tmp/program; }
+op_vale_killed() { between vale90:a -i vale90:b; }
+op_vale_cycle() { ./port cycle "vale90:$((RANDOM % 3))" 20 >/tmp/program; }
+op_vale_attached() {
+	kill_exchange TERM
+	wait_for carriers && nm-vale -h "vale90:$TEST_IF" && { between vale90:a -i vale90:b; wait_for talk; } && nm-vale -d "vale90:$TEST_IF"
+	local status=$?
+	begin_exchange
+	return "$status"
+}
 op_emulated_together() {
 	ethtool -K "$TEST_IF" gro on && flows && ethtool -K "$TEST_IF" gro off
 }

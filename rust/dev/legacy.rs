@@ -6,13 +6,13 @@ use super::{control::to_error, user, OpenFile};
 use crate::{
     abi,
     logic::{
-        name::Text,
-        request::{
+        legacy::{
             check_legacy_version,
             decode_legacy_info,
-            decode_legacy_register,
-            RequestFault, //
+            decode_legacy_register, //
         },
+        name::Text,
+        request::RequestFault,
         switching::SwitchBody, //
     },
     port::{requests, vale::requests as switches},

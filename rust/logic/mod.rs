@@ -18,6 +18,7 @@ pub mod forwarding;
 pub mod gate;
 pub mod groups;
 pub mod inbox;
+pub mod legacy;
 pub mod name;
 pub mod numbers;
 pub mod offload;

@@ -5,6 +5,7 @@
 
 use netmap_logic::abi::{self, NETMAP_REQ_MAXSIZE};
 use netmap_logic::logic::desc::{Advanced, Extended, Extended10G, Legacy, Receive, Transmit};
+use netmap_logic::logic::legacy::{decode_legacy_info, decode_legacy_register};
 use netmap_logic::logic::options::{OptionFault, OptionWalk, MAX_OPTIONS};
 use netmap_logic::logic::request::*;
 use netmap_logic::logic::{errno, name::PortName};

@@ -4,6 +4,7 @@
 
 use netmap_logic::abi::{self, legacy, mode, register_flags};
 use netmap_logic::logic::errno;
+use netmap_logic::logic::legacy::{decode_legacy_info, decode_legacy_register};
 use netmap_logic::logic::name::PipeEnd;
 use netmap_logic::logic::request::*;
 use proptest::prelude::*;

@@ -111,8 +111,10 @@ unsafe fn exchange_part(
     region: &Region,
     group: &Group,
 ) -> Result<Sum, usize> {
-    /// What is not left in the sender's slot.
-    const REPLACED: u64 = 0xffff_ffff | (NS_BUF_CHANGED as u64) << 48;
+    /// The buffer in a slot.
+    const BUF_IDX: u64 = 0xffff_ffff;
+    /// What a program that relies on what is in its buffers looks at: what it has sent is not there any more.
+    const CHANGED: u64 = (NS_BUF_CHANGED as u64) << 48;
     let size = region.buf_size();
     let begin = from;
     let (mut bytes, mut flags) = (0u64, 0);
@@ -133,7 +135,7 @@ unsafe fn exchange_part(
         unsafe {
             to.write_volatile(raw);
             to.wrapping_add(1).write_volatile(pointer);
-            from.write_volatile(raw & !REPLACED | u64::from(given));
+            from.write_volatile(raw & !BUF_IDX | CHANGED | u64::from(given));
         }
         (from, to) = (from.wrapping_add(2), to.wrapping_add(2));
         // In a ring there are not as many slots that it could overflow.

@@ -244,7 +244,7 @@ impl Control {
 
     fn poll(&self, request: u16, name: &str, polling: Polling) -> io::Result<()> {
         let (nr_mode, nr_first_cpu_id, nr_num_polling_cpus) = match polling {
-            Polling::OneCpu(cpu) => (abi::NETMAP_POLLING_MODE_SINGLE_CPU, cpu, 0),
+            Polling::OneCpu(cpu) => (abi::NETMAP_POLLING_MODE_SINGLE_CPU, cpu, 1),
             Polling::CpuPerRing { first, count } => {
                 (abi::NETMAP_POLLING_MODE_MULTI_CPU, first, count)
             }

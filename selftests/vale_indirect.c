@@ -143,35 +143,52 @@ TEST_F(indirect, another_program_that_has_the_file)
 	EXPECT_EQ(0, port_count(&self->a, " reinits "));
 }
 
-static int binds_too(struct port *port)
+static int binds_all(struct port *port)
 {
 	return vale_open(port, "vale0:a");
 }
 
-/* Once another program has had the ring, it could have written what is in a slot; another file of this one is no other program. */
-TEST_F(indirect, another_program_that_has_the_ring)
+static int binds_receive_rings(struct port *port)
 {
-	struct port other;
+	return port_open(port, "vale0:a", NR_REG_ALL_NIC, 0, NR_RX_RINGS_ONLY);
+}
 
-	ASSERT_EQ(0, vale_open(&other, "vale0:a"));
-	frame_make(told, LEN, ALL, HOST(1), 1);
-	point(&self->a, told);
-	ASSERT_EQ(0, ioctl(other.fd, NIOCTXSYNC, NULL));
-	EXPECT_TRUE(frame_is(&self->b, LEN, ALL, HOST(1), 1));
-	ASSERT_EQ(0, elsewhere(binds_too, &other));
-	point(&self->a, told);
-	ASSERT_EQ(0, ioctl(self->a.fd, NIOCTXSYNC, NULL));
-	EXPECT_TRUE(is_silent(&self->b));
-	EXPECT_EQ(1, port_count(&self->a, " drops "));
-	ASSERT_EQ(0, frame_send(&self->a, LEN, ALL, HOST(1), 7, 0));
-	EXPECT_TRUE(frame_is(&self->b, LEN, ALL, HOST(1), 7));
-	/* Who binds it when nobody has it is the first one. */
-	port_close(&other);
-	port_close(&self->a);
-	ASSERT_EQ(0, vale_open(&self->a, "vale0:a"));
-	point(&self->a, told);
-	ASSERT_EQ(0, ioctl(self->a.fd, NIOCTXSYNC, NULL));
-	EXPECT_TRUE(frame_is(&self->b, LEN, ALL, HOST(1), 1));
+static int binds_a_pipe(struct port *port)
+{
+	return port_open(port, "vale0:a{1", NR_REG_ALL_NIC, 0, 0);
+}
+
+/*
+ * Once another program has had something of the region, it could have written what is in a slot; another file of this one is no other
+ * program.
+ */
+TEST_F(indirect, another_program_in_the_region)
+{
+	int (*const functions[])(struct port *) = { binds_all, binds_receive_rings, binds_a_pipe };
+	struct port other, its;
+	uint32_t i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, vale_open(&other, "vale0:a"));
+		frame_make(told, LEN, ALL, HOST(1), i);
+		point(&self->a, told);
+		ASSERT_EQ(0, ioctl(other.fd, NIOCTXSYNC, NULL));
+		EXPECT_TRUE(frame_is(&self->b, LEN, ALL, HOST(1), i));
+		ASSERT_EQ(0, elsewhere(functions[i], &its));
+		point(&self->a, told);
+		ASSERT_EQ(0, ioctl(self->a.fd, NIOCTXSYNC, NULL));
+		EXPECT_TRUE(is_silent(&self->b));
+		EXPECT_EQ(1, port_count(&self->a, " drops "));
+		ASSERT_EQ(0, frame_send(&self->a, LEN, ALL, HOST(1), 7, 0));
+		EXPECT_TRUE(frame_is(&self->b, LEN, ALL, HOST(1), 7));
+		/* Who binds something there when nobody does is the first one. */
+		port_close(&other);
+		port_close(&self->a);
+		ASSERT_EQ(0, vale_open(&self->a, "vale0:a"));
+		point(&self->a, told);
+		ASSERT_EQ(0, ioctl(self->a.fd, NIOCTXSYNC, NULL));
+		EXPECT_TRUE(frame_is(&self->b, LEN, ALL, HOST(1), i));
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Persistent ports of VALE switches, as programs bind them. */
 
+#include <linux/capability.h>
 #include <net/if.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "vale.h"
 
@@ -114,6 +117,36 @@ TEST_F(interface, what_was_asked_for)
 	EXPECT_EQ(0, interface_delete("v1"));
 }
 
+/* What the host sends is in its region: a port of a switch there is not for everybody. */
+TEST_F(interface, memory_of_the_host)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { 0 };
+	struct port shared = { .reg = { .nr_mem_id = self->made.nr_mem_id } };
+	int status = -1;
+	pid_t child;
+
+	ASSERT_EQ(0, vale_open_as(&shared, "vale0:p"));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child) {
+		struct port port;
+
+		if (syscall(SYS_capset, &header, none))
+			_exit(1);
+		if (vale_open(&port, "vale0:own"))
+			_exit(2);
+		if (vale_open(&port, "vale0:p") != EPERM)
+			_exit(3);
+		if (port_open(&port, "vale0:p{1", NR_REG_ALL_NIC, 0, 0) != EPERM)
+			_exit(4);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	EXPECT_EQ(0, status);
+	port_close(&shared);
+}
+
 TEST_F(interface, refused)
 {
 	static const char *const names[] = { "vale0", "vale0:x", "v%d", "a/b", ".", "..", "", "sixteen_letters_", "v 0", "v0{1" };
@@ -135,6 +168,9 @@ TEST_F(interface, refused)
 	EXPECT_EQ(EINVAL, interface_delete(test_interface()));
 	/* While a program has it, or it is on a switch. */
 	ASSERT_EQ(0, vale_open(&port, "v0"));
+	EXPECT_EQ(EBUSY, interface_delete("v0"));
+	port_close(&port);
+	ASSERT_EQ(0, port_open(&port, "v0", NR_REG_ALL_NIC, 0, NR_STACK));
 	EXPECT_EQ(EBUSY, interface_delete("v0"));
 	port_close(&port);
 	ASSERT_EQ(0, attach("vale0:v0"));

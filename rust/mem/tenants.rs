@@ -4,7 +4,6 @@
 
 use crate::{
     atomic::{AtomicBool, Ordering},
-    prelude::*,
     sys::address_space::{AddressSpace, Whose},
 };
 

@@ -225,7 +225,7 @@ pub(super) fn destroy(name: &Text) -> Result {
     if dev.is_leaving(&rtnl) {
         return Err(ENXIO);
     }
-    let is_used = registry::lock().is_used(&dev) || stack::has(&dev, &rtnl);
+    let is_used = registry::lock().is_used(&dev) || stack::events::has(&dev, &rtnl);
     if is_used || interface.is_connected(&rtnl) {
         return Err(EBUSY);
     }

@@ -78,7 +78,7 @@ TEST(nobody_waits_for_readers)
 
 	/* With one processor a barrier is no wait. */
 	ASSERT_LT(1, sysconf(_SC_NPROCESSORS_ONLN));
-	/* The region and the switch stay: what they cost is not measured. */
+	/* The region of these stays: what it costs is not measured. */
 	first = (struct port){ .reg = small };
 	ASSERT_EQ(0, port_open_as(&first, "many{first"));
 	waits = grace_periods(COUNT);
@@ -148,7 +148,6 @@ TEST(the_log_is_not_flooded)
 	}
 	i = log_lines(log);
 	printf("# %d lines of 1000 binds\n", i);
-	EXPECT_LT(0, i);
 	EXPECT_GT(500, i);
 	EXPECT_EQ(0, port_close(&first));
 	close(log);

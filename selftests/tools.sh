@@ -241,28 +241,27 @@ names() {
 	for name in vale-ctl:nm-vale lb:nm-lb pkt-gen:nm-pkt-gen; do
 		ln -sf "$(command -v "${name#*:}")" "/tmp/tools/${name%:*}"
 	done
-	start receiver vale0:r /tmp/tools/pkt-gen -i vale0:r -f rx -w 0 || return 1
+	start receiver vale0:r /tmp/tools/pkt-gen -i vale0:r -f rx -w 0 -n 10 || return 1
 	/tmp/tools/vale-ctl | grep -q '^vale0:r bridge_idx [0-9]* port_idx [0-9]*$' && nmctl list | grep -q '^vale0 .*vale0:r (' &&
 		/tmp/tools/pkt-gen -i vale0:s -f tx -n 10 -w 0 -4 -B | grep -q '^Sent 10 packets' && /tmp/tools/lb -h | grep -q Usage
 	local status=$?
-	kill -INT "$started"
+	[ "$status" = 0 ] || kill "$started"
 	wait "$started" && grep -q '^Received 10 packets' /tmp/tools/receiver.out && return "$status"
 }
 check_that "by the names of the classic programs" names
 
 # Ends.
+whole() {
+	[ "$(tcpdump -n -r /tmp/tools/file 2>/dev/null | wc -l)" -ge 20 ]
+}
 interrupted() {
 	start dump "$TEST_IF" nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file || return 1
 	nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -n 20 >/dev/null 2>&1
-	heard_20() { [ "$(received_by "$TEST_IF")" -ge 20 ]; }
-	wait_for heard_20
+	wait_for whole
 	kill -INT "$started"
 	wait "$started" && grep -qE '^[0-9]+ packets of [0-9]+ octets written' /tmp/tools/dump.err && wait_for is_free "$TEST_IF"
 }
 check_that "a signal ends a capture, with its counters, and gives the device back" interrupted
-whole() {
-	[ "$(tcpdump -n -r /tmp/tools/file 2>/dev/null | wc -l)" -ge 20 ]
-}
 check_that "whose file is whole" whole
 # Each packet is written when it comes: the next one after the reader has gone tells.
 unread() {

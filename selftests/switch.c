@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * What scripts ask of VALE switches: "switch list", and "switch attach|attach-host|detach|poll|rest|new|delete NAME"; "switch poll NAME
- * FIRST COUNT" is for a thread for each ring. Says the errno of what fails, by its name, on standard error, and exits with 1.
+ * FIRST COUNT" is for a thread for each ring, and "switch send NAME" sends a frame to all. Says the errno of what fails, by its name, on
+ * standard error, and exits with 1.
  */
 
 #include <string.h>
 
-#include "port.h"
+#include "vale.h"
 
 static int list(int fd)
 {
@@ -19,6 +20,19 @@ static int list(int fd)
 			return errno == ENOENT ? 0 : errno;
 		printf("%s\n", header.nr_name);
 	}
+}
+
+/* By a port that goes then. */
+static int send_one(const char *name)
+{
+	struct port port;
+	int error = vale_open(&port, name);
+
+	if (error)
+		return error;
+	error = frame_send(&port, 60, ALL, HOST(1), 1, 0);
+	port_close(&port);
+	return error;
 }
 
 int main(int argc, char **argv)
@@ -51,6 +65,8 @@ int main(int argc, char **argv)
 		error = request(fd, NETMAP_REQ_VALE_POLLING_ENABLE, name, &polling);
 	else if (!strcmp(what, "rest"))
 		error = request(fd, NETMAP_REQ_VALE_POLLING_DISABLE, name, &polling);
+	else if (!strcmp(what, "send"))
+		error = send_one(name);
 	else if (!strcmp(what, "new"))
 		error = request(fd, NETMAP_REQ_VALE_NEWIF, name, &interface);
 	else if (!strcmp(what, "delete"))

@@ -20,7 +20,7 @@ state() {
 	ip addr show dev "$TEST_IF"
 }
 
-plan 11
+plan 13
 head -c 300000 /dev/urandom >/tmp/file
 make_hosts || say "the hosts do not talk before"
 before=$(state)
@@ -86,6 +86,38 @@ as_before() {
 }
 check_that "afterwards the device is as it was" as_before
 
+# Two programs on the switch, beside the NIC and its host: one is a host with a TCP/IP of its own, the other sends to all.
+echo_address=192.0.2.7
+echoes() {
+	$1 timeout 240 nc -N "$echo_address" 7 </tmp/file >/tmp/echoed
+	cmp /tmp/file /tmp/echoed
+}
+is_listening() {
+	grep -q 'port 7' /tmp/echo
+}
+programs() {
+	local status=0 other echoing
+	./switch attach-host "$nic" || return 1
+	nm-echo vale0:echo "$echo_address/24" 7 >/tmp/echo 2>&1 &
+	echoing=$!
+	# A look-up fails if it takes seconds, as it may on a slow machine.
+	ip neigh replace "$echo_address" lladdr 02:00:00:00:00:07 dev "$TEST_IF"
+	in_peer ip neigh replace "$echo_address" lladdr 02:00:00:00:00:07 dev "$TEST_PEER"
+	timeout 600 nm-pkt-gen -i vale0:other -f tx -n 100000000 -R 20 >/dev/null 2>&1 &
+	other=$!
+	if wait_for is_listening; then
+		{ echoes '' && echoes in_peer; } || status=1
+	else
+		status=1
+	fi
+	[ "$status" = 0 ] || cat /tmp/echo "$ports"
+	kill "$other" "$echoing"
+	wait "$other" "$echoing" 2>/dev/null
+	ip neigh del "$echo_address" dev "$TEST_IF"
+	./switch detach "$nic" && [ "$status" = 0 ]
+}
+check_that "a program's own TCP on the switch echoes to the host and to the peer what they send" programs
+
 again() {
 	for _ in 1 2 3 4 5 6 7 8; do
 		./switch attach-host "$nic" && ./switch detach "$nic" || return 1
@@ -108,4 +140,40 @@ removed() {
 		numtxqueues 2 numrxqueues 2
 }
 check_that "an interface that goes leaves the switch" removed
-exit $failed
+
+# Both ends of a wire on one switch: what is for all goes round for ever.
+round_so_far() {
+	awk -v port="vale0:$TEST_PEER:" '
+		/^[^ ]/ { mine = $1 == port }
+		mine && $1 == "tx" { for (i = 1; i < NF; i++) if ($i == "packets") n += $(i + 1) }
+		END { print n + 0 }' "$ports"
+}
+# within SECONDS COMMAND...: until it succeeds, but no longer.
+within() {
+	local last=$((SECONDS + $1))
+	until "${@:2}" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$last" ] || return 1
+		sleep 0.1
+	done
+}
+goes_round() {
+	[ "$(round_so_far)" -gt "$1" ]
+}
+loop() {
+	local status=0
+	# The one that was in another namespace, or is new, is down.
+	ip link set "$TEST_IF" up
+	ip link set "$TEST_PEER" up
+	within 60 carriers || { echo "no carrier"; return 1; }
+	{ ./switch attach "$nic" && ./switch attach "vale0:$TEST_PEER" && listed "$nic" "vale0:$TEST_PEER" && ./switch send vale0:one &&
+		within 60 goes_round 2000; } || status=1
+	# Meanwhile others have their share of the machine: they come to an end, and so does the loop, by request.
+	if [ "$status" = 0 ]; then
+		{ timeout 60 ping -c 3 127.0.0.1 && timeout 60 ./switch list && timeout 60 ip addr show && timeout 60 ./switch send vale1:two &&
+			within 60 goes_round $(($(round_so_far) + 1000)); } >/dev/null || status=2
+	fi
+	[ "$status" = 0 ] || { echo "status $status"; cat "$ports"; }
+	timeout 60 ./switch detach "vale0:$TEST_PEER" && listed "$nic" && timeout 60 ./switch detach "$nic" && listed "" && [ "$status" = 0 ]
+}
+check_that "packets that go round for ever leave others the machine, and end with the loop" loop
+finish_test

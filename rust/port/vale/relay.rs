@@ -96,7 +96,10 @@ impl Job for Reaper {
             };
             if let Some(relay) = over {
                 if log::allowed() {
-                    pr_info!("{}: the interface or a ring of it is gone, and it is detached\n", Displayed(relay.name));
+                    pr_info!(
+                        "{}: the interface or a ring of it is gone, and it is detached\n",
+                        Displayed(relay.name)
+                    );
                 }
                 relay.end();
             }

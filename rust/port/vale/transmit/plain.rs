@@ -71,10 +71,11 @@ impl Sender<'_> {
             buffers: held.region.addresses(),
             buf_size: held.buf_size,
         };
-        // SAFETY: Indices of a span of this ring are below its number of slots.
-        let begin = known
-            .first()
-            .and_then(|it| unsafe { reader.read(first, *it) });
+        let begin = match known.first() {
+            // SAFETY: Indices of a span of this ring are below its number of slots.
+            Some(known) => unsafe { reader.read(first, *known) },
+            None => None,
+        };
         let Some(verdict) = begin.map(|it| self.route.find(it.addresses)) else {
             return (0, 0);
         };

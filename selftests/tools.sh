@@ -40,9 +40,9 @@ field() {
 	sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p" "$1" | head -n 1
 }
 
-# packets_of FILE: the octets of each packet, without times.
+# packets_of FILE: the octets of each packet, without times. (tcpdump would become a user whom the machine does not have.)
 packets_of() {
-	tcpdump -n -t -xx -r "$1" 2>/dev/null | grep 0x
+	tcpdump -Z root -n -t -xx -r "$1" 2>/dev/null | grep 0x
 }
 
 # frames COUNT: a pcap file of as many packets, at distances of 100 ms.
@@ -161,7 +161,7 @@ capture() {
 	start dump vale0:d nm-dump -i vale0:d -w /tmp/tools/file -c "$count" --json "$@" || return 1
 	{ nm-pkt-gen -i vale0:s -f tx --check -n "$count" -l 100 >/dev/null 2>&1 && wait "$started"; } || { cat /tmp/tools/dump.err; return 1; }
 	[ "$(field /tmp/tools/dump.out packets)" = "$count" ] && [ "$(field /tmp/tools/dump.out bytes)" = $((count * 100)) ] &&
-		[ "$(tcpdump -n -r /tmp/tools/file 2>/dev/null | wc -l)" = "$count" ]
+		[ "$(tcpdump -Z root -n -r /tmp/tools/file 2>/dev/null | wc -l)" = "$count" ]
 }
 # replayed FLAG...: they arrive, whole and in order.
 replayed() {
@@ -252,7 +252,7 @@ check_that "by the names of the classic programs" names
 
 # Ends.
 whole() {
-	[ "$(tcpdump -n -r /tmp/tools/file 2>/dev/null | wc -l)" -ge 20 ]
+	[ "$(tcpdump -Z root -n -r /tmp/tools/file 2>/dev/null | wc -l)" -ge 20 ]
 }
 interrupted() {
 	start dump "$TEST_IF" nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file || return 1

@@ -67,12 +67,10 @@ fn run(command: &Command) -> Result<ExitCode, String> {
             let findings = doctor::run(port.as_deref())?;
             match json {
                 true => print_json(&serde_json::json!({ "findings": findings }))?,
-                false => cli::print(
-                    &findings
-                        .iter()
-                        .map(|finding| format!("{finding}\n"))
-                        .collect::<String>(),
-                )?,
+                false => {
+                    let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+                    cli::print(&(lines.join("\n") + "\n"))?;
+                }
             }
             if findings::prevents(&findings) {
                 return Ok(ExitCode::FAILURE);

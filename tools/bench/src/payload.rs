@@ -349,11 +349,10 @@ mod tests {
         let mut source = source::<60>(60);
         assert!(source.alternating().is_none());
         source.alternate(Mac([4; 6]));
-        // SAFETY: Each has as many octets.
-        let [one, other] = source
-            .alternating()
-            .unwrap()
-            .map(|frame| unsafe { core::slice::from_raw_parts(frame, 60) });
+        let [one, other] = source.alternating().unwrap().map(|frame| {
+            // SAFETY: Each has as many octets.
+            unsafe { core::slice::from_raw_parts(frame, 60) }
+        });
         assert_eq!((&one[..6], &one[12..]), (&other[..6], &other[12..]));
         assert_eq!((&one[6..12], &other[6..12]), (&[2; 6][..], &[4; 6][..]));
     }

@@ -27,7 +27,7 @@ static int64_t grace_periods(int count)
 	return now_us() - begin;
 }
 
-/* How long the closes of as many ports take, which are numbered where the name has a %d; or less than 0. */
+/* How long the closes of as many ports take, which are numbered where the name has a %d and mapped no more; or less than 0. */
 static int64_t closes(const char *name, struct nmreq_register reg)
 {
 	struct port ports[COUNT];
@@ -38,12 +38,12 @@ static int64_t closes(const char *name, struct nmreq_register reg)
 	for (i = 0; i < COUNT; i++) {
 		ports[i] = (struct port){ .reg = reg };
 		snprintf(one, sizeof(one), name, i);
-		if (port_open_as(&ports[i], one))
+		if (port_open_as(&ports[i], one) || munmap(ports[i].mem, ports[i].size))
 			return -1;
 	}
 	begin = now_us();
 	for (i = 0; i < COUNT; i++)
-		if (port_close(&ports[i]))
+		if (close(ports[i].fd))
 			return -1;
 	return now_us() - begin;
 }
@@ -79,8 +79,10 @@ TEST(nobody_waits_for_readers)
 	/* With one processor a barrier is no wait. */
 	ASSERT_LT(1, sysconf(_SC_NPROCESSORS_ONLN));
 	/* Regions and the switch stay: what they cost is not measured. */
-	first = stays = (struct port){ .reg = small };
+	first = (struct port){ .reg = small };
 	ASSERT_EQ(0, port_open_as(&first, "many{first"));
+	small.nr_mem_id = 1;
+	stays = (struct port){ .reg = small };
 	ASSERT_EQ(0, port_open_as(&stays, "vale90:stays"));
 	waits = grace_periods(COUNT);
 	ASSERT_LT(0, waits);
@@ -93,11 +95,10 @@ TEST(nobody_waits_for_readers)
 			spent = closes("%d", null);
 			break;
 		case 2:
-			small.nr_mem_id = stays.reg.nr_mem_id;
 			spent = closes("vale90:%d", small);
 			break;
 		default:
-			spent = looks("vale90:look", stays.reg.nr_mem_id);
+			spent = looks("vale90:look", 1);
 		}
 		ASSERT_LE(0, spent);
 		printf("# %d of kind %d took %lld us, grace periods %lld us\n", COUNT, i, (long long)spent, (long long)waits);
@@ -125,17 +126,25 @@ static int log_lines(int log)
 	}
 }
 
+/* As many lines as there may be since then, of a limit in five seconds. */
+static int most_lines(int limit, int64_t since)
+{
+	return ((now_us() - since) / 5000000 + 2) * (limit + 1);
+}
+
 /* Whoever has the file may have all the log, otherwise. */
 TEST(the_log_is_not_flooded)
 {
 	struct nmreq_register reg = { .nr_mode = NR_REG_ALL_NIC, .nr_tx_slots = 2, .nr_rx_slots = 2 };
 	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC), i;
 	struct port first, other;
+	int64_t begin;
 
 	ASSERT_LE(0, log);
 	ASSERT_LE(0, lseek(log, 0, SEEK_END));
 	first = (struct port){ .reg = reg };
 	ASSERT_EQ(0, port_open_as(&first, "small{x"));
+	begin = now_us();
 	for (i = 0; i < 1000; i++) {
 		other = (struct port){ .reg = { .nr_mode = NR_REG_ALL_NIC, .nr_tx_slots = 4096, .nr_rx_slots = 4096 } };
 		ASSERT_EQ(-ENOMEM, port_open_as(&other, "small{y"));
@@ -143,7 +152,8 @@ TEST(the_log_is_not_flooded)
 	i = log_lines(log);
 	printf("# %d lines of 1000 binds that failed\n", i);
 	EXPECT_LT(0, i);
-	EXPECT_GT(500, i);
+	EXPECT_GE(most_lines(10, begin), i);
+	begin = now_us();
 	for (i = 0; i < 1000; i++) {
 		other = (struct port){ .reg = reg };
 		ASSERT_EQ(0, port_open_as(&other, "small{y"));
@@ -151,7 +161,7 @@ TEST(the_log_is_not_flooded)
 	}
 	i = log_lines(log);
 	printf("# %d lines of 1000 binds\n", i);
-	EXPECT_GT(500, i);
+	EXPECT_GE(most_lines(50, begin), i);
 	EXPECT_EQ(0, port_close(&first));
 	close(log);
 }

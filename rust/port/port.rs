@@ -390,12 +390,8 @@ impl RingUses {
 
     /// Whether a file has the ring bound.
     pub(super) fn is_used(&self, direction: Direction, ring: u32) -> bool {
-        self.users(direction, ring) > 0
-    }
-
-    /// How many files have the ring bound.
-    pub(super) fn users(&self, direction: Direction, ring: u32) -> u32 {
-        self.ring(direction, ring).map_or(0, |ring| ring.users)
+        self.ring(direction, ring)
+            .is_some_and(|ring| ring.users > 0)
     }
 
     /// Where in the region the ring's memory is, if it has some.

@@ -255,7 +255,7 @@ bool netmap_killed(void)
 }
 
 /* Lets others run, if they are to; false if the caller is being killed. */
-bool netmap_breathe(void)
+bool netmap_cond_resched(void)
 {
 	cond_resched_tasks_rcu_qs();
 	return !fatal_signal_pending(current);

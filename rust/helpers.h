@@ -298,7 +298,7 @@ bool netmap_message_allowed(void);
 bool netmap_refusal_allowed(void);
 bool netmap_bind_message_allowed(void);
 bool netmap_killed(void);
-bool netmap_breathe(void);
+bool netmap_cond_resched(void);
 void netmap_get_page(struct page *page);
 
 u32 netmap_checksum(const void *bytes, u32 len);

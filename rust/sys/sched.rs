@@ -35,9 +35,9 @@ pub(crate) fn killed() -> bool {
 }
 
 /// Lets others run, if they are to, in the middle of something long; false if the task is being killed. With no lock held.
-pub(crate) fn breathe() -> bool {
+pub(crate) fn cond_resched() -> bool {
     // SAFETY: Callable from any process context that may sleep.
-    unsafe { ours::netmap_breathe() }
+    unsafe { ours::netmap_cond_resched() }
 }
 
 /// Looks at `done` every 50 microseconds until it is true, for `ms` milliseconds at least; says whether it became so.

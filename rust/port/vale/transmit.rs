@@ -422,7 +422,7 @@ impl Sender<'_> {
                     if self.deliver_to(run, to, 0) == Some(true) {
                         self.wake_first.add(to);
                     }
-                    if !sched::breathe() {
+                    if !sched::cond_resched() {
                         break;
                     }
                 }
@@ -438,7 +438,7 @@ impl Sender<'_> {
         }
         self.fragments.truncate(left);
         self.whole = 0;
-        self.goes_on = sched::breathe();
+        self.goes_on = sched::cond_resched();
     }
 
     /// Delivers packets to a port, if there is one of this number. True if its sleepers are to be woken.
@@ -488,7 +488,7 @@ impl Sender<'_> {
                 wake |= convert::deliver(inbox, packet, headers, &softirqs);
             }
             drop(softirqs);
-            if !sched::breathe() {
+            if !sched::cond_resched() {
                 break;
             }
         }

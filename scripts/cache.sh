@@ -19,6 +19,7 @@ die() {
 }
 
 # key_of [FILE...]: a short key of the files' contents and of standard input.
+# shellcheck disable=SC2120 # Those who source this pass files.
 key_of() {
 	cat -- "$@" - | sha256sum | cut -c1-12
 }
@@ -26,6 +27,11 @@ key_of() {
 # in_testbed: succeed where scripts/testbed runs its commands (the cache is /cache there).
 in_testbed() {
 	[ "$src" = /netmap ] && [ "$cache" = /cache ]
+}
+
+# place_of_build: where what is built of this checkout is, each in a directory of its own, so that two do not build over each other.
+place_of_build() {
+	printf '%s\n' "$cache/build/$(key_of <<<"${NETMAP_SRC_OUTSIDE:-$src}")"
 }
 
 # with_lock NAME CMD...: run CMD while no other process of this cache does so under the same name.

@@ -3,17 +3,7 @@
 # Interfaces on a VALE switch: the NIC under test and its host are two ports, and the peer is a host of its own on the wire.
 set -u
 . ./wire.sh
-
-# refused ERRNO WHAT...: the request fails so.
-refused() {
-	local why
-	why=$(./switch "${@:2}" 2>&1) && return 1
-	[ "$why" = "$1" ] || { echo "${*:2}: $why"; return 1; }
-}
-
-listed() {
-	[ "$(./switch list | sort | xargs)" = "$*" ] || { ./switch list; return 1; }
-}
+. ./switch.sh
 
 state() {
 	ethtool -k "$TEST_IF"
@@ -27,8 +17,8 @@ before=$(state)
 nic=vale0:$TEST_IF
 
 names() {
-	refused ENXIO detach "$nic" && refused EINVAL attach vale0:nothing0 && refused EINVAL attach "$TEST_IF" &&
-		refused ENXIO attach "vale-0:$TEST_IF" && refused ENXIO poll "$nic" && listed ""
+	refused ENXIO ./switch detach "$nic" && refused EINVAL ./switch attach vale0:nothing0 && refused EINVAL ./switch attach "$TEST_IF" &&
+		refused ENXIO ./switch attach "vale-0:$TEST_IF" && refused ENXIO ./switch poll "$nic" && listed ""
 }
 check_that "what is not there is neither attached nor detached" names
 
@@ -38,7 +28,7 @@ attached() {
 check_that "an interface and its host are attached" attached
 
 twice() {
-	refused EBUSY attach "$nic" && refused EBUSY attach "vale1:$TEST_IF" && refused EINVAL rest "$nic" && refused EOPNOTSUPP poll "$nic^"
+	refused EBUSY ./switch attach "$nic" && refused EBUSY ./switch attach "vale1:$TEST_IF" && refused EINVAL ./switch rest "$nic" && refused EOPNOTSUPP ./switch poll "$nic^"
 }
 check_that "it is attached once" twice
 check_that "the hosts talk through the switch" talk
@@ -46,9 +36,9 @@ check_that "they have TCP both ways, whose content is right" both_ways
 
 polls() {
 	if [ "$(nproc)" -gt 1 ]; then
-		./switch poll "$nic" && refused EBUSY poll "$nic" && refused EBUSY detach "$nic" && talk && both_ways && ./switch rest "$nic"
+		./switch poll "$nic" && refused EBUSY ./switch poll "$nic" && refused EBUSY ./switch detach "$nic" && talk && both_ways && ./switch rest "$nic"
 	else
-		refused EINVAL poll "$nic"
+		refused EINVAL ./switch poll "$nic"
 	fi
 }
 check_that "so they do when the switch polls" polls
@@ -58,11 +48,11 @@ polls_rings() {
 	local processors rings
 	processors=$(nproc)
 	rings=$(find "/sys/class/net/$TEST_IF/queues" -name 'rx-*' | wc -l)
-	refused EINVAL poll "$nic" 0 "$processors" && refused EINVAL poll "$nic" 0 0 && refused EINVAL poll "$nic" "$rings" 1 &&
-		refused EINVAL poll "$nic" 4294967295 1 || return 1
+	refused EINVAL ./switch poll "$nic" 0 "$processors" && refused EINVAL ./switch poll "$nic" 0 0 && refused EINVAL ./switch poll "$nic" "$rings" 1 &&
+		refused EINVAL ./switch poll "$nic" 4294967295 1 || return 1
 	[ "$processors" -gt 1 ] || return 0
-	./switch poll "$nic" 0 1 && refused EBUSY poll "$nic" 0 1 && refused EBUSY poll "$nic" && refused EBUSY detach "$nic" && talk && both_ways &&
-		./switch rest "$nic" && refused EINVAL rest "$nic" && talk || return 1
+	./switch poll "$nic" 0 1 && refused EBUSY ./switch poll "$nic" 0 1 && refused EBUSY ./switch poll "$nic" && refused EBUSY ./switch detach "$nic" && talk && both_ways &&
+		./switch rest "$nic" && refused EINVAL ./switch rest "$nic" && talk || return 1
 	if [ "$processors" -gt 2 ] && [ "$rings" -gt 1 ]; then
 		./switch poll "$nic" 0 2 && talk && both_ways && ./switch rest "$nic" && both_ways
 	fi

@@ -4,16 +4,7 @@
 # with the peer on its wire.
 set -u
 . ./wire.sh
-
-refused() {
-	local why
-	why=$("${@:2}" 2>&1) && return 1
-	[ "$why" = "$1" ] || { echo "${*:2}: $why"; return 1; }
-}
-
-listed() {
-	[ "$(./switch list | sort | xargs)" = "$(printf '%s\n' "$@" | sort | xargs)" ] || { ./switch list; return 1; }
-}
+. ./switch.sh
 
 no_interface() {
 	[ ! -e "/sys/class/net/$1" ]

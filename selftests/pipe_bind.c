@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* What may be asked of pipes on nothing and of null ports: sizes, regions, namespaces, and what is refused. */
 #include <sched.h>
-#include <linux/capability.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
+#include "capabilities.h"
 #include "pipe.h"
 #include "kselftest_harness.h"
 
@@ -375,8 +374,6 @@ TEST(namespaces)
 /* Whoever may open the device may have a pipe, but not the memory of others. */
 TEST(privileges)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
 	struct port shared;
 	pid_t child;
 
@@ -387,7 +384,7 @@ TEST(privileges)
 	if (!child) {
 		struct ends ends;
 
-		if (syscall(SYS_capset, &header, none))
+		if (keep_capabilities(0))
 			_exit(1);
 		if (open_ends(&ends, "base", "p", true, 0))
 			_exit(2);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Pipes on a network device: the memory of its port, and what becomes of them when the device changes or goes. */
-#include <linux/capability.h>
-#include <sys/syscall.h>
+#include "capabilities.h"
 #include "pipe.h"
 #include "kselftest_harness.h"
 
@@ -156,15 +155,13 @@ TEST(looked_at_without_being_there)
 
 TEST(a_device_asks_for_privileges)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
 	pid_t child = fork();
 
 	ASSERT_LE(0, child);
 	if (!child) {
 		struct ends ends;
 
-		if (syscall(SYS_capset, &header, none))
+		if (keep_capabilities(0))
 			_exit(1);
 		_exit(open_ends(&ends, nic_name(), "p", true, 0) == -EPERM ? 0 : 2);
 	}

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Who may bind what: file permissions, capabilities, network namespaces. */
 
-#include <linux/capability.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
+#include "capabilities.h"
 #include "netmap_test.h"
 #include "kselftest_harness.h"
 
@@ -14,11 +13,8 @@
 /* Becomes a user without privileges, who keeps the capabilities in the bits KEPT. */
 static int become_nobody(uint32_t kept)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct caps[2] = { { .effective = kept, .permitted = kept } };
-
 	if (prctl(PR_SET_KEEPCAPS, 1) || setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY) ||
-	    syscall(SYS_capset, &header, caps))
+	    keep_capabilities(kept))
 		return -errno;
 	return 0;
 }

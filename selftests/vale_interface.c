@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Persistent ports of VALE switches, as programs bind them. */
 
-#include <linux/capability.h>
 #include <net/if.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "capabilities.h"
 #include "vale.h"
 
 #define LEN	60
@@ -120,8 +119,6 @@ TEST_F(interface, what_was_asked_for)
 /* What the host sends is in its region: a port of a switch there is not for everybody. */
 TEST_F(interface, memory_of_the_host)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
 	struct port shared = { .reg = { .nr_mem_id = self->made.nr_mem_id } };
 	int status = -1;
 	pid_t child;
@@ -132,7 +129,7 @@ TEST_F(interface, memory_of_the_host)
 	if (!child) {
 		struct port port;
 
-		if (syscall(SYS_capset, &header, none))
+		if (keep_capabilities(0))
 			_exit(1);
 		if (vale_open(&port, "vale0:own"))
 			_exit(2);

@@ -3,10 +3,9 @@
  * An emulated port that receives by XDP: who else may attach a program, and what happens to the port when its own one is gone.
  * All of it is with emulated_xdp=2.
  */
-#include <linux/capability.h>
 #include <pthread.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
+#include "capabilities.h"
 #include "kselftest_harness.h"
 #include "netmap_test.h"
 #include "program.h"
@@ -202,11 +201,9 @@ TEST_F_TIMEOUT(xdp, needs_capabilities, TIMEOUT_S)
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child) {
-		struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 		uint32_t kept = 1 << CAP_NET_ADMIN | 1 << CAP_NET_RAW | 1 << CAP_DAC_OVERRIDE;
-		struct __user_cap_data_struct caps[2] = { { .effective = kept, .permitted = kept } };
 
-		if (syscall(SYS_capset, &header, caps) || port_open(&self->port, nic_name(), NR_REG_ALL_NIC, 0, 0) ||
+		if (keep_capabilities(kept) || port_open(&self->port, nic_name(), NR_REG_ALL_NIC, 0, 0) ||
 		    !is_kind(&self->port, "skb"))
 			_exit(1);
 		_exit(run("dmesg | tail -n 5 | grep -q '%s: emulated (skb), no XDP: that takes CAP_BPF'", nic_name()) ? 2 : 0);

@@ -11,11 +11,15 @@
  * Each connection begins with its number. From then on both ends send a stream of a length, at most BYTES, and a content that
  * follow from the number, in pieces of random length, and end it; both verify each octet and the end. "scribble" ends when it is
  * killed.
+ *
+ * With ACKNOWLEDGED in the environment, a connection is closed only when the other end has acknowledged all of it: TCP that has no
+ * memory left resets one that is closed before (tcp_check_oom()).
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <linux/sockios.h>
 #define NETMAP_WITH_LIBS
 #include "netmap_test.h"
 
@@ -40,6 +44,7 @@ static uint32_t random_state = 1;
 static unsigned int wrong;
 static struct nm_desc *port;
 static bool hostile;
+static bool only_acknowledged;
 
 static uint32_t next_random(uint32_t *state)
 {
@@ -212,7 +217,15 @@ static void send_all(struct netmap_ring *ring)
 	}
 }
 
-/* Closes what has been sent and received as a whole. True if something waits for TCP to accept it. */
+/* Whether TCP is to be left with nothing of the connection that it would have to send again. */
+static bool may_close(int fd)
+{
+	int left = 0;
+
+	return !only_acknowledged || ioctl(fd, SIOCOUTQ, &left) || !left;
+}
+
+/* Closes what has been sent and received as a whole. True if something waits for TCP to accept it, or to have it acknowledged. */
 static bool close_done(struct netmap_ring *ring)
 {
 	bool waits = false;
@@ -225,6 +238,10 @@ static bool close_done(struct netmap_ring *ring)
 		struct connection *c = &connections[fd];
 
 		if (c->open && c->ended && !c->unsent && c->out.at == c->out.length) {
+			if (!may_close(fd)) {
+				waits = true;
+				continue;
+			}
 			c->open = false;
 			close(fd);
 			served++;
@@ -346,7 +363,7 @@ static int serve(const char *interface, int tcp_port, int count)
 
 /* The other end. */
 
-/* Does what can be done on a socket; false once it is closed. */
+/* Does what can be done on a socket; false once it has sent and received all, or has failed. */
 static bool move(int fd, struct connection *c)
 {
 	char data[8192];
@@ -372,6 +389,8 @@ static bool move(int fd, struct connection *c)
 		if (c->out.at == c->out.length)
 			shutdown(fd, SHUT_WR);
 	}
+	if (c->ended)
+		return c->out.at < c->out.length;
 	while ((did = recv(fd, data, up_to(sizeof(data)), 0)) > 0)
 		consume(c, data, did);
 	if (did < 0 && errno == EAGAIN)
@@ -379,10 +398,10 @@ static bool move(int fd, struct connection *c)
 	if (did < 0) {
 		printf("# recv: %s\n", strerror(errno));
 		fail(c->number, "recv", c->in.at);
-	} else {
-		end_of(c);
+		return false;
 	}
-	return false;
+	end_of(c);
+	return c->out.at < c->out.length;
 }
 
 static int begin(const struct sockaddr *to, socklen_t size, uint32_t number, struct connection *c)
@@ -392,6 +411,9 @@ static int begin(const struct sockaddr *to, socklen_t size, uint32_t number, str
 
 	if (fd < 0 || connect(fd, to, size) || send(fd, head, 4, 0) != 4)
 		err(1, "connection %u", number);
+	/* close() waits, then. The other end's does not, so that one of them goes on. */
+	if (only_acknowledged)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 300 }, sizeof(struct linger));
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	*c = (struct connection){ .open = true, .numbered = true, .number = number, .in = stream_of(number, 1),
 				  .out = stream_of(number, 0) };
@@ -419,7 +441,8 @@ static int use_sockets(const char *address, int tcp_port, int count, int all)
 			open++;
 		}
 		for (int i = 0; i < count; i++)
-			fds[i].events = POLLIN | (connections[i].out.at < connections[i].out.length ? POLLOUT : 0);
+			fds[i].events = (connections[i].ended ? 0 : POLLIN) |
+					(connections[i].out.at < connections[i].out.length ? POLLOUT : 0);
 		if (poll(fds, count, -1) < 0)
 			err(1, "poll");
 		for (int i = 0; i < count; i++)
@@ -467,6 +490,7 @@ int main(int argc, char **argv)
 	const char *what = argc > 2 ? argv[1] : "";
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	only_acknowledged = getenv("ACKNOWLEDGED");
 	if (!strcmp(what, "idle"))
 		return idle(argv[2]);
 	hostile = !strcmp(what, "scribble");

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Every octet of many connections whose one end is in slots: over a good wire, over one that loses, reorders and doubles packets
-# in both directions, with thousands of short connections, and beside a program that writes to all that it shares.
+# in both directions, with hardly any memory for TCP, with thousands of short connections, and beside a program that writes to all
+# that it shares.
 set -u
 . ./wire.sh
 
@@ -43,6 +44,44 @@ with_losses() {
 	return "$status"
 }
 
+# All of what TCP may have is held by a connection that nobody reads from, so that each other one gets the least that it is
+# promised, and TCP resets one that is closed before all of it was acknowledged. Which host's meets the limit is chance.
+pressures() {
+	{ cat /proc/net/netstat; in_peer cat /proc/net/netstat; } | awk '
+		/^TcpExt: [A-Z]/ { split($0, name); next }
+		/^TcpExt:/ { for (i in name) if (name[i] == "TCPMemoryPressures") n += $i }
+		END { print n + 0 }'
+}
+pages() {
+	awk '/^TCP:/ { print $NF }' /proc/net/sockstat
+}
+# More than what each processor may have beside that count.
+many_pages() {
+	[ "$(pages)" -gt 600 ]
+}
+with_little_memory() {
+	local before status memory buffers reader writer
+	before=$(pressures)
+	memory=$(sysctl -n net.ipv4.tcp_mem)
+	buffers=$(sysctl -n net.ipv4.tcp_wmem)
+	nc -l 127.0.0.1 6999 >/dev/null &
+	reader=$!
+	wait_for listening '' 6999 || return 1
+	kill -STOP "$reader"
+	sysctl -q -w net.ipv4.tcp_wmem='4096 8388608 8388608'
+	nc 127.0.0.1 6999 </dev/zero &
+	writer=$!
+	wait_for many_pages || return 1
+	sysctl -q -w "net.ipv4.tcp_wmem=$buffers" net.ipv4.tcp_mem='100 200 300'
+	ACKNOWLEDGED=1 exchange "$@"
+	status=$?
+	sysctl -q -w "net.ipv4.tcp_mem=$memory"
+	kill -KILL "$reader" "$writer"
+	wait "$reader" "$writer" 2>/dev/null
+	[ "$(pressures)" -gt "$before" ] || { echo "TCP was never short of memory"; return 1; }
+	return "$status"
+}
+
 # beside_scribbler PORT COMMAND...: a program scribbles, with connections of its own, while those of another are verified.
 beside_scribbler() {
 	local scribbler talker status tcp_port=$1
@@ -66,7 +105,7 @@ nothing_left() {
 }
 
 modprobe sch_netem
-plan 10
+plan 11
 make_hosts6
 check $? "the hosts talk"
 
@@ -78,6 +117,7 @@ check_that "200 connections, each octet both ways" exchange 6001 $nic_address 20
 check_that "the same over IPv6" exchange 6002 $nic_address6 50 50 60000
 check_that "200 connections over a wire that loses, reorders and doubles" with_losses 6003 $nic_address 200 200 30000
 check_that "and by IPv6" with_losses 6004 $nic_address6 20 40 30000
+check_that "100 connections that get the least memory that TCP promises" with_little_memory 6007 $nic_address 100 100 30000
 check_that "$many connections, opened and closed" exchange 6005 $nic_address 100 "$many" 300
 mark_log
 check_that "beside a program that scribbles" beside_scribbler 6100 exchange 6006 $nic_address 100 200 30000

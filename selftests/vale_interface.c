@@ -46,7 +46,7 @@ static int detach(const char *name)
 	return control(NETMAP_REQ_VALE_DETACH, name, &body);
 }
 
-/* Waits for a frame on a ring of a port, past those that the host sends; whether it is this one. */
+/* Waits for a frame on a ring of a port; whether it is this one. The host sends none without an address. */
 static bool arrives(struct port *port, uint32_t number, const uint8_t *from, uint16_t *which)
 {
 	uint8_t frame[LEN];
@@ -56,16 +56,13 @@ static bool arrives(struct port *port, uint32_t number, const uint8_t *from, uin
 	for (;;) {
 		for (i = 0; i < port->nifp->ni_rx_rings; i++) {
 			struct netmap_ring *ring = NETMAP_RXRING(port->nifp, i);
+			struct netmap_slot *slot = &ring->slot[ring->head];
 
-			while (!nm_ring_empty(ring)) {
-				struct netmap_slot *slot = &ring->slot[ring->head];
-				const uint8_t *found = (uint8_t *)NETMAP_BUF(ring, slot->buf_idx);
-
-				ring->head = ring->cur = nm_ring_next(ring, ring->head);
-				*which = i;
-				if (slot->len >= 14 && found[12] == 0x88 && found[13] == 0xb5)
-					return slot->len == LEN && !memcmp(found, frame, LEN);
-			}
+			if (nm_ring_empty(ring))
+				continue;
+			ring->head = ring->cur = nm_ring_next(ring, ring->head);
+			*which = i;
+			return slot->len == LEN && !memcmp(NETMAP_BUF(ring, slot->buf_idx), frame, LEN);
 		}
 		if (poll_once(port->fd, POLLIN, 60000) != POLLIN)
 			return false;

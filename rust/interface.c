@@ -5,6 +5,7 @@
 #include <linux/ethtool.h>
 #include <linux/netdevice.h>
 #include <linux/nsproxy.h>
+#include <net/addrconf.h>
 #include <net/net_namespace.h>
 #include <net/rtnetlink.h>
 
@@ -82,6 +83,20 @@ static void interface_setup(struct net_device *dev)
 }
 
 /*
+ * A device of which most users are programs, who see what is on the switch: the host does not send solicitations and reports by it before it has
+ * got an address there from somebody. With the RTNL mutex held.
+ */
+static void interface_no_address(struct net_device *dev)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	struct inet6_dev *idev = __in6_dev_get(dev);
+
+	if (idev)
+		WRITE_ONCE(idev->cnf.addr_gen_mode, IN6_ADDR_GEN_MODE_NONE);
+#endif
+}
+
+/*
  * A device of this name in the namespace of the caller, which is up unless somebody's notifier forbids that. What it sends at once is
  * cut into so many packets at most. The owner is given back by netmap_interface_free(), if this does not fail; a device that fails
  * tells it of its end, too.
@@ -104,6 +119,7 @@ int netmap_interface_make(const char *name, u16 tx_queues, u16 rx_queues, u16 mo
 	error = register_netdevice(dev);
 	if (!error) {
 		dev->priv_destructor = interface_free;
+		interface_no_address(dev);
 		/* Programs that bind it do not expect that they have to do it, as nothing else has an effect on its rings. */
 		dev_open(dev, NULL);
 	}

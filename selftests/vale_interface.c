@@ -27,11 +27,16 @@ static int interface_delete(const char *name)
 	return control(NETMAP_REQ_VALE_DELIF, name, NULL);
 }
 
-static int attach(const char *name)
+static int attach_as(const char *name, uint32_t mode)
 {
-	struct nmreq_vale_attach body = { .reg.nr_mode = NR_REG_ALL_NIC };
+	struct nmreq_vale_attach body = { .reg.nr_mode = mode };
 
 	return control(NETMAP_REQ_VALE_ATTACH, name, &body);
+}
+
+static int attach(const char *name)
+{
+	return attach_as(name, NR_REG_ALL_NIC);
 }
 
 static int detach(const char *name)
@@ -41,7 +46,7 @@ static int detach(const char *name)
 	return control(NETMAP_REQ_VALE_DETACH, name, &body);
 }
 
-/* Waits for a frame on a ring of a port, past those that the host sends; whether it is this one. */
+/* Waits for a frame on a ring of a port; whether it is this one. The host sends none without an address. */
 static bool arrives(struct port *port, uint32_t number, const uint8_t *from, uint16_t *which)
 {
 	uint8_t frame[LEN];
@@ -51,16 +56,13 @@ static bool arrives(struct port *port, uint32_t number, const uint8_t *from, uin
 	for (;;) {
 		for (i = 0; i < port->nifp->ni_rx_rings; i++) {
 			struct netmap_ring *ring = NETMAP_RXRING(port->nifp, i);
+			struct netmap_slot *slot = &ring->slot[ring->head];
 
-			while (!nm_ring_empty(ring)) {
-				struct netmap_slot *slot = &ring->slot[ring->head];
-				const uint8_t *found = (uint8_t *)NETMAP_BUF(ring, slot->buf_idx);
-
-				ring->head = ring->cur = nm_ring_next(ring, ring->head);
-				*which = i;
-				if (slot->len >= 14 && found[12] == 0x88 && found[13] == 0xb5)
-					return slot->len == LEN && !memcmp(found, frame, LEN);
-			}
+			if (nm_ring_empty(ring))
+				continue;
+			ring->head = ring->cur = nm_ring_next(ring, ring->head);
+			*which = i;
+			return slot->len == LEN && !memcmp(NETMAP_BUF(ring, slot->buf_idx), frame, LEN);
 		}
 		if (poll_once(port->fd, POLLIN, 60000) != POLLIN)
 			return false;
@@ -173,7 +175,6 @@ TEST_F(interface, refused)
 	ASSERT_EQ(0, attach("vale0:v0"));
 	EXPECT_EQ(EBUSY, interface_delete("v0"));
 	EXPECT_EQ(EBUSY, attach("vale0:v0"));
-	EXPECT_EQ(EBUSY, attach("vale1:v0"));
 	EXPECT_EQ(EOPNOTSUPP, header_set("vale0:v0", 12));
 	EXPECT_EQ(0, detach("vale0:v0"));
 	EXPECT_EQ(ENXIO, detach("vale0:v0"));
@@ -254,6 +255,124 @@ TEST_F_TIMEOUT(interface, on_a_switch, 300)
 	port_close(&other);
 }
 
+/* Sends frames both ways between two ports, whose addresses no switch needs to know. */
+static bool talk(struct port *one, struct port *other)
+{
+	struct port *ports[2] = { one, other };
+	uint16_t which;
+	uint32_t i;
+
+	for (i = 0; i < 100; i++) {
+		struct port *from = ports[i % 2], *to = ports[1 - i % 2];
+
+		if (frame_send(from, LEN, ALL, HOST(1 + i % 2), i, 0) || !arrives(to, i, HOST(1 + i % 2), &which))
+			return false;
+	}
+	return true;
+}
+
+/* While it is attached, its name on the switch is another name of the interface. */
+TEST_F_TIMEOUT(interface, by_its_name_on_the_switch, 300)
+{
+	struct nmreq_port_info_get info = { 0 };
+	struct port port, other, pipe;
+	uint32_t number;
+
+	EXPECT_EQ(EINVAL, vale_open(&port, "vale0:v0"));
+	EXPECT_EQ(EINVAL, control(NETMAP_REQ_PORT_INFO_GET, "vale0:v0", &info));
+	ASSERT_EQ(0, attach("vale0:v0"));
+	ASSERT_EQ(0, vale_open(&other, "vale0:p"));
+	ASSERT_EQ(0, control(NETMAP_REQ_PORT_INFO_GET, "vale0:v0", &info));
+	EXPECT_EQ(2, info.nr_tx_rings);
+	EXPECT_EQ(512, info.nr_rx_slots);
+	EXPECT_EQ(self->made.nr_mem_id, info.nr_mem_id);
+	/* Exclusively of all who have the interface. */
+	ASSERT_EQ(0, port_open(&port, "vale0:v0", NR_REG_ALL_NIC, 0, NR_EXCLUSIVE));
+	EXPECT_EQ(3, port.reg.nr_rx_rings);
+	EXPECT_EQ(self->made.nr_mem_id, port.reg.nr_mem_id);
+	EXPECT_EQ(EBUSY, vale_open(&pipe, "vale0:v0"));
+	EXPECT_EQ(EBUSY, vale_open(&pipe, "v0"));
+	EXPECT_TRUE(talk(&port, &other));
+	/* So are the pipes on it. */
+	ASSERT_EQ(0, vale_open(&pipe, "vale0:v0{1"));
+	EXPECT_EQ(self->made.nr_mem_id, pipe.reg.nr_mem_id);
+	EXPECT_EQ(0, header_get("v0}1", &number));
+	EXPECT_EQ(0, header_get("vale0:v0}1", &number));
+	EXPECT_EQ(ENXIO, header_get("vale0:v0}2", &number));
+	port_close(&pipe);
+	EXPECT_EQ(EBUSY, interface_delete("v0"));
+	/* A program that has it bound keeps the interface. */
+	EXPECT_EQ(0, detach("vale0:v0"));
+	EXPECT_EQ(EINVAL, vale_open(&pipe, "vale0:v0"));
+	ASSERT_EQ(0, attach("vale0:v0"));
+	EXPECT_TRUE(talk(&port, &other));
+	EXPECT_EQ(0, detach("vale0:v0"));
+	port_close(&port);
+	port_close(&other);
+}
+
+/* It takes the same right, too. */
+TEST_F(interface, by_its_name_without_capabilities)
+{
+	int status = -1;
+	pid_t child;
+
+	ASSERT_EQ(0, attach("vale0:v0"));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child) {
+		struct port port;
+
+		if (keep_capabilities(0))
+			_exit(1);
+		_exit(vale_open(&port, "vale0:v0") == EPERM ? 0 : 2);
+	}
+	waitpid(child, &status, 0);
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, detach("vale0:v0"));
+}
+
+/* On a second switch it is an interface as any other, and so the two switches are joined. */
+TEST_F_TIMEOUT(interface, on_two_switches, 300)
+{
+	struct port one, two, other;
+	uint32_t number, round;
+
+	ASSERT_EQ(0, vale_open(&one, "vale0:p"));
+	ASSERT_EQ(0, vale_open(&two, "vale1:p"));
+	ASSERT_EQ(0, attach("vale0:v0"));
+	/* Not while a program has it. */
+	ASSERT_EQ(0, vale_open(&other, "vale0:v0"));
+	EXPECT_EQ(EBUSY, attach("vale1:v0"));
+	port_close(&other);
+	ASSERT_EQ(0, attach_as("vale1:v0", NR_REG_NIC_SW));
+	EXPECT_EQ(0, header_get("vale1:v0^", &number));
+	EXPECT_EQ(0, detach("vale1:v0"));
+	for (round = 0; round < 2; round++) {
+		ASSERT_EQ(0, attach("vale1:v0"));
+		EXPECT_EQ(EBUSY, attach("vale0:v0"));
+		EXPECT_EQ(EBUSY, attach("vale1:v0"));
+		EXPECT_EQ(EBUSY, attach("vale2:v0"));
+		EXPECT_EQ(EBUSY, vale_open(&other, "v0"));
+		EXPECT_EQ(EBUSY, vale_open(&other, "vale0:v0"));
+		EXPECT_EQ(EBUSY, vale_open(&other, "vale1:v0"));
+		EXPECT_EQ(EBUSY, vale_open(&other, "vale0:v0{1"));
+		EXPECT_EQ(EBUSY, interface_delete("v0"));
+		EXPECT_TRUE(talk(&one, &two));
+		/* In either order. */
+		EXPECT_EQ(0, detach(round ? "vale1:v0" : "vale0:v0"));
+		EXPECT_EQ(EBUSY, interface_delete("v0"));
+		if (!round) {
+			ASSERT_EQ(0, attach("vale0:v0"));
+			EXPECT_TRUE(talk(&one, &two));
+			EXPECT_EQ(0, detach("vale1:v0"));
+		}
+	}
+	EXPECT_EQ(0, detach("vale0:v0"));
+	port_close(&one);
+	port_close(&two);
+}
+
 /* An interface that goes takes its port with it, and leaves those that have it bound. */
 TEST_F(interface, goes_while_bound)
 {
@@ -271,6 +390,14 @@ TEST_F(interface, goes_while_bound)
 	port_close(&port);
 	/* Its port leaves the switch. */
 	while (header_get("vale0:v1", &number) == 0)
+		sched_yield();
+	/* From two switches, too. */
+	body = (struct nmreq_vale_newif){ 0 };
+	ASSERT_EQ(0, interface_new("v1", &body));
+	ASSERT_EQ(0, attach("vale0:v1"));
+	ASSERT_EQ(0, attach("vale1:v1"));
+	ASSERT_EQ(0, system("ip link del v1"));
+	while (header_get("vale0:v1", &number) == 0 || header_get("vale1:v1", &number) == 0)
 		sched_yield();
 	body = (struct nmreq_vale_newif){ 0 };
 	ASSERT_EQ(0, interface_new("v1", &body));

@@ -18,7 +18,7 @@ unprivileged() {
 	setpriv --bounding-set -net_admin --inh-caps -net_admin "$@"
 }
 
-plan 9
+plan 10
 head -c 300000 /dev/urandom >/tmp/file
 make_hosts || say "the hosts do not talk before"
 
@@ -26,6 +26,18 @@ made() {
 	./switch new v0 && ip link show dev v0 | grep -q LOWER_UP && ip -d link show dev v0 | grep -qw netmap
 }
 check_that "a persistent port is an interface, which is up" made
+
+# Tests have no IPv6 but here.
+silent() {
+	local switch=/proc/sys/net/ipv6/conf/default/disable_ipv6 was
+	was=$(<"$switch")
+	echo 0 >"$switch" && ./switch new v6 && echo "$was" >"$switch" &&
+		ip -d link show dev v6 | grep -qw 'addrgenmode none' && [ -z "$(ip -6 -o addr show dev v6)" ] &&
+		ip addr add 2001:db8::1/64 dev v6 nodad && ip -6 route show dev v6 | grep -q '^2001:db8::/64' &&
+		ip link set v6 addrgenmode eui64 && ip link set v6 down && ip link set v6 up &&
+		ip -6 -o addr show dev v6 | grep -q fe80: && ./switch delete v6
+}
+check_that "the host has no address there before it gets one" silent
 
 privileged() {
 	refused EPERM unprivileged ./switch new v1 && no_interface v1 && refused EPERM unprivileged ./switch delete v0 &&

@@ -275,15 +275,20 @@ fn open(
     emulated::open(dev, wish, region, rtnl)
 }
 
-/// The root of a name, in the network namespace of the caller. `ENXIO` if it is to be a device that does not exist; pipes need none.
-fn root_of(port: Option<&PortName>) -> Result<Root> {
-    match port {
-        Some(port) if port.switch().is_none() => match device(&port.base) {
-            Ok(dev) => Ok(Root::Device(dev)),
-            Err(_) if port.pipe.is_some() => Ok(Root::Bare),
-            Err(error) => Err(error),
-        },
-        _ => Ok(Root::Bare),
+/// The root of a name, in the network namespace of the caller. `ENXIO` if it is to be a device that does not exist; pipes need none. A
+/// persistent port that is on a switch has a name there, too.
+fn root_of(port: Option<&PortName>, net: NetNs) -> Result<Root> {
+    let Some(port) = port else {
+        return Ok(Root::Bare);
+    };
+    if port.switch().is_some() {
+        let interface = vale::interface_of(port, net);
+        return Ok(interface.map_or(Root::Bare, Root::Device));
+    }
+    match device(&port.base) {
+        Ok(dev) => Ok(Root::Device(dev)),
+        Err(_) if port.pipe.is_some() => Ok(Root::Bare),
+        Err(error) => Err(error),
     }
 }
 
@@ -346,7 +351,7 @@ fn bind_locked(request: &BindRequest, file: &Arc<WaitQueue>) -> Result<Arc<Bindi
     if request.flags.monitor() {
         return Err(EOPNOTSUPP);
     }
-    match root_of(request.port.as_ref())? {
+    match root_of(request.port.as_ref(), net)? {
         Root::Device(dev) => {
             let _awake = keep_awake(&dev)?;
             let rtnl = lock_for(&dev)?;
@@ -494,7 +499,7 @@ fn bind_request(port: &PortName, geometry: Geometry, mem_id: u16) -> BindRequest
 
 /// Looks at the port that a bind would get, which is made for it if there is none.
 fn look(request: &BindRequest, net: NetNs) -> Result<(Reply, Arc<Region>)> {
-    match root_of(request.port.as_ref())? {
+    match root_of(request.port.as_ref(), net)? {
         Root::Device(dev) => {
             let _awake = keep_awake(&dev)?;
             let rtnl = lock_for(&dev)?;

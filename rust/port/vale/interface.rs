@@ -146,10 +146,12 @@ pub(super) fn create(name: &Text, wish: &Geometry, mem_id: u16) -> Result<(Geome
         let region = match registry.regions.named(mem_id, net)? {
             Some(region) => region,
             None => {
-                // The rings of the emulated port, and on the wire and on the switch as many the other way round.
+                // The rings of the emulated port, on the wire as many the other way round, and on each of two switches as many as on either
+                // side of that, with one more in each direction for the host.
+                let rings = 2 * (counts.tx + counts.rx) + 1;
                 let demand = PortDemand {
-                    tx_rings: counts.tx + counts.tx + counts.rx,
-                    rx_rings: counts.rx + counts.tx + counts.rx,
+                    tx_rings: rings,
+                    rx_rings: rings,
                     tx_slots: slots.0,
                     rx_slots: slots.1,
                     extra_buffers: 0,

@@ -37,7 +37,7 @@ use crate::{
         kring::Kring,
         queue::{Direction, Queue}, //
     },
-    sys::net_ns::NetNs, //
+    sys::{net_ns::NetNs, netdev::NetDev}, //
 };
 use core::fmt;
 pub(crate) use interface::Interface;
@@ -144,6 +144,11 @@ pub(super) fn open(
         return Err(EINVAL);
     }
     make(name, wish, region, net, User::Programs)
+}
+
+/// The interface that a program binds by the name of a port of a switch: a persistent port that is attached by that name.
+pub(super) fn interface_of(name: &PortName, net: NetNs) -> Option<NetDev> {
+    relay::interface_of(name, net)
 }
 
 /// As [`open`], whatever there is of that name outside of the switch.

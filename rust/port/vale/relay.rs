@@ -7,6 +7,9 @@
 //! part as any other port does, of whatever kind its own port is; no sender waits for its hardware, and when that is slow, the port's
 //! ring is full as any other's would be. The rings of the interface's host are another pair, with a port whose name ends with "^".
 //!
+//! Of a persistent port it is the other end of its wire that is attached, and so a program binds the interface by the name on the switch,
+//! too. To attach it to another switch is to attach the interface itself, as any other: then it joins the two switches.
+//!
 //! The memory is that of the interface's region, and any program of that region may write to the rings, as it may to those of another
 //! program. The thread takes what it finds there as the kernel takes what programs have in theirs.
 
@@ -16,7 +19,7 @@ use super::{
     make,
     pump::{Pump, Threads},
     switch,
-    wire,
+    wire::{self, Wire},
     User,
     MOST_RINGS, //
 };
@@ -38,6 +41,7 @@ use crate::{
         log::{self, Displayed},
         net_ns::NetNs,
         netdev::NetDev,
+        rtnl::Rtnl,
         wait::WaitQueue,
         work::{Job, Work}, //
     },
@@ -72,8 +76,8 @@ struct Relay {
     name: Text,
     net: NetNs,
     number: u8,
-    /// Whether it is a persistent port.
-    is_wire: bool,
+    /// Of a persistent port, the end of its wire that is attached.
+    wire: Option<Arc<Wire>>,
     /// Before the bindings, whose rings they work on. [`None`] before they have begun, and once they have ended.
     #[pin]
     threads: Mutex<Option<Threads>>,
@@ -172,8 +176,15 @@ fn request(port: PortName, select: RingSelect, geometry: Geometry, mem_id: u16) 
 }
 
 impl Attaching<'_> {
-    /// Binds an interface whose rings are those of a port of the device, with its host rings, too, if that is wanted; and ports for them.
-    fn bind_nic(&mut self, interface: PortName, host: bool, mem_id: u16) -> Result {
+    /// Binds an interface whose rings are those of a port of the device, with its host rings, too, if that is wanted; and ports for them,
+    /// with so many slots.
+    fn bind_nic(
+        &mut self,
+        interface: PortName,
+        host: bool,
+        mem_id: u16,
+        (tx_slots, rx_slots): (u32, u32),
+    ) -> Result {
         let select = if host {
             RingSelect::NicSw
         } else {
@@ -186,6 +197,8 @@ impl Attaching<'_> {
         let rings = |tx, rx| Geometry {
             tx_rings: tx,
             rx_rings: rx,
+            tx_slots,
+            rx_slots,
             ..Geometry::default()
         };
         // What it receives we send, and the other way round.
@@ -201,22 +214,28 @@ impl Attaching<'_> {
         Ok(())
     }
 
-    /// Binds the other end of the wire of a persistent port, and a port for it.
+    /// Binds the other end of the wire of a persistent port, and a port for it. Returns that end.
     fn bind_wire(
         &mut self,
         interface: PortName,
         dev: &NetDev,
         own: &Interface,
         mem_id: u16,
-    ) -> Result {
+    ) -> Result<Arc<Wire>> {
         let region = own.region();
         if mem_id != 0 && mem_id != region.id() {
             return Err(EINVAL);
         }
         let request = request(interface, RingSelect::Sw, Geometry::default(), 0);
-        let wire = ports::bind_beside(dev, wire::open, &request, &self.wait)?;
-        self.bindings.keep(wire.clone());
-        let counts = *wire.kind().port().counts();
+        let mut opened = None;
+        let open = |dev: &NetDev, rtnl: &Rtnl| {
+            let wire = wire::open(dev, rtnl)?;
+            opened = Some(wire.clone());
+            wire::kind_of(wire)
+        };
+        let binding = ports::bind_beside(dev, open, &request, &self.wait)?;
+        self.bindings.keep(binding.clone());
+        let counts = *binding.kind().port().counts();
         let (tx_slots, rx_slots) = own.slots();
         let rings = Geometry {
             tx_rings: counts.host_rx,
@@ -226,7 +245,8 @@ impl Attaching<'_> {
             ..Geometry::default()
         };
         let port = self.bind_port(*self.name, rings, region)?;
-        self.link(&wire, &port, true)
+        self.link(&binding, &port, true)?;
+        opened.ok_or(ENXIO)
     }
 
     /// Makes and binds a port of the switch.
@@ -280,7 +300,7 @@ fn idle() -> Result<Arc<AtomicBool>> {
 }
 
 /// Attaches the interface of a name to its switch, and its host too if that is wanted, which is at the other end of a persistent port in
-/// any case. Returns the number of its port.
+/// any case, unless that is on another switch already. Returns the number of its port.
 ///
 /// Errors: `EINVAL` if there is no such interface or region; `EBUSY` if it is attached, or bound by a program; those of binding it.
 pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16) -> Result<u32> {
@@ -297,14 +317,15 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
         bindings: Bindings(KVec::with_capacity(3, GFP_CHARGED)?),
         links: KVec::new(),
     };
-    let is_wire = match Interface::of(&dev) {
-        Some(own) => {
-            attaching.bind_wire(base, &dev, own, mem_id)?;
-            true
+    let wire = match Interface::of(&dev) {
+        Some(own) if !own.is_connected(&Rtnl::lock()) => {
+            Some(attaching.bind_wire(base, &dev, own, mem_id)?)
         }
-        None => {
-            attaching.bind_nic(base, host, mem_id)?;
-            false
+        own => {
+            // In a region of its own there may be no room for more slots.
+            let slots = own.map_or((0, 0), Interface::slots);
+            attaching.bind_nic(base, host, mem_id, slots)?;
+            None
         }
     };
     drop(dev);
@@ -322,7 +343,7 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
             name: name.base,
             net,
             number,
-            is_wire,
+            wire,
             threads <- new_mutex!(None, "netmap_relay"),
             _bindings: bindings,
         }),
@@ -365,6 +386,16 @@ fn find(name: &PortName, net: NetNs) -> Option<Arc<Relay>> {
     relays.iter().find(is_it).cloned()
 }
 
+/// The persistent port that is attached by this name, with its wire.
+pub(super) fn interface_of(name: &PortName, net: NetNs) -> Option<NetDev> {
+    let wire = {
+        let relays = RELAYS.lock();
+        let is_it = |it: &&Arc<Relay>| it.net == net && it.name == name.base;
+        relays.iter().find(is_it)?.wire.clone()?
+    };
+    wire.device()
+}
+
 /// Detaches an interface. Returns the number that its port had. `EBUSY` while it polls; `ENXIO` if it is not attached.
 pub(super) fn detach(name: &PortName) -> Result<u32> {
     let net = NetNs::current();
@@ -381,10 +412,10 @@ pub(super) fn detach(name: &PortName) -> Result<u32> {
     Ok(relay.number.into())
 }
 
-/// Calls `f` with the threads of an attached interface. `EOPNOTSUPP` for a port of another kind, or a persistent one.
+/// Calls `f` with the threads of an attached interface. `EOPNOTSUPP` for a port of another kind, or the wire of a persistent one.
 fn with_threads<R>(name: &PortName, f: impl FnOnce(&mut Threads) -> Result<R>) -> Result<R> {
     let relay = find(name, NetNs::current())
-        .filter(|it| !it.is_wire)
+        .filter(|it| it.wire.is_none())
         .ok_or(EOPNOTSUPP)?;
     let mut threads = relay.threads.lock();
     match &mut *threads {

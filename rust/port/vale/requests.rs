@@ -103,7 +103,7 @@ fn header_of(name: &PortName, net: NetNs) -> Result<u32> {
             let pipe = name.pipe.as_ref().ok_or(ENXIO)?;
             let dev = match name.kind {
                 Base::Nic => device(&name.base).ok(),
-                _ => None,
+                _ => relay::interface_of(name, net),
             };
             let parent = match &dev {
                 Some(dev) => Parent::device(dev),

@@ -39,7 +39,7 @@ struct WireKind(Arc<Wire>);
 
 /// The wire of an interface of the module's, which has as many rings as that, the other way round. `EBUSY` if it is attached; `EINVAL` if
 /// it is no such interface; `ENOMEM`.
-pub(super) fn open(dev: &NetDev, rtnl: &Rtnl) -> Result<Arc<dyn Kind>> {
+pub(super) fn open(dev: &NetDev, rtnl: &Rtnl) -> Result<Arc<Wire>> {
     let interface = Interface::of(dev).ok_or(EINVAL)?;
     if interface.is_connected(rtnl) {
         return Err(EBUSY);
@@ -53,14 +53,18 @@ pub(super) fn open(dev: &NetDev, rtnl: &Rtnl) -> Result<Arc<dyn Kind>> {
     let name: Text = device_name(&dev.name(rtnl));
     let port = Port::new(name, counts, interface.slots(), interface.region().clone())?;
     let host = HostRings::of_wire(&port, dev)?;
-    let wire = Arc::pin_init(
+    Arc::pin_init(
         pin_init!(Wire {
             port,
             host,
             dev <- new_mutex!(Some(dev.clone()), "netmap_wire"),
         }),
         GFP_CHARGED,
-    )?;
+    )
+}
+
+/// The end of a wire as a port that can be bound. `ENOMEM`.
+pub(super) fn kind_of(wire: Arc<Wire>) -> Result<Arc<dyn Kind>> {
     Ok(Arc::new(WireKind(wire), GFP_CHARGED)?)
 }
 
@@ -75,7 +79,8 @@ impl Wire {
         self.host.push(skb, queue)
     }
 
-    fn device(&self) -> Option<NetDev> {
+    /// The interface at its other end, unless that is gone.
+    pub(super) fn device(&self) -> Option<NetDev> {
         self.dev.lock().clone()
     }
 

@@ -353,12 +353,14 @@ TEST_F(stack, port_closed)
 /* recv() finds what the port has not taken, and nothing breaks. */
 TEST_F(stack, ordinary_read)
 {
+	struct pollfd arrives = { .fd = self->pair.peer, .events = POLLIN };
 	char data[100];
 
 	ASSERT_EQ(stack_register(&self->port, self->pair.nic), 0);
 	EXPECT_EQ(recv(self->pair.nic, data, sizeof(data), MSG_DONTWAIT), -1);
 	EXPECT_EQ(errno, EAGAIN);
 	EXPECT_EQ(send(self->pair.nic, "x", 1, 0), 1);
+	ASSERT_EQ(poll(&arrives, 1, LIMIT_MS), 1);
 	EXPECT_EQ(recv(self->pair.peer, data, 1, MSG_PEEK), 1);
 	ASSERT_EQ(feed(self->pair.peer, 1, 0, 100), 100);
 	EXPECT_OCTETS(self->pair.nic, 1, 0, 100);

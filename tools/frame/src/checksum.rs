@@ -25,6 +25,12 @@ pub fn fold(mut sum: u64) -> u16 {
     !(sum as u16)
 }
 
+/// What to add to a sum when the octets `old` in it become `new`, which are as many, and even (RFC 1624).
+pub(crate) fn change(old: &[u8], new: &[u8]) -> u64 {
+    let words = (old.len() / 2) as u64;
+    sum(new, words * 0xffff) - sum(old, 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

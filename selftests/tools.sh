@@ -280,9 +280,11 @@ indirect() {
 check_that "from the program's memory" indirect
 # A switch would not know where to send it.
 rubbish() {
-	start receiver 'any}r' nm-pkt-gen -i 'netmap:any}r' -f rx --json -n "$count" || return 1
-	nm-pkt-gen -i 'netmap:any{r' -f tx -r -n "$count" >/dev/null 2>/tmp/tools/errors && wait "$started" &&
-		[ "$(field /tmp/tools/receiver.out bytes)" = $((count * 60)) ]
+	start receiver "$TEST_IF" nm-pkt-gen -i "netmap:$TEST_IF" -f rx --json -n "$count" || return 1
+	nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -r -n "$count" >/dev/null 2>/tmp/tools/errors && wait "$started" &&
+		[ "$(field /tmp/tools/receiver.out bytes)" = $((count * 60)) ] && return
+	cat /tmp/tools/errors /tmp/tools/receiver.err
+	return 1
 }
 check_that "what the buffers have in them" rubbish
 options() {

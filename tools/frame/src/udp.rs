@@ -104,16 +104,27 @@ impl Layout {
         let check = fold(self.udp_sum(frame));
         frame[self.checksum()].copy_from_slice(&on_the_wire(check));
     }
+}
 
-    /// Writes octets of which the UDP checksum is the sum, at an even place.
-    fn change(self, frame: &mut [u8], at: usize, new: &[u8]) {
-        let old = &mut frame[at..at + new.len()];
-        let delta = change(old, new);
-        old.copy_from_slice(new);
-        let check = &mut frame[self.checksum()];
-        let sealed = fold(u64::from(!u16::from_be_bytes([check[0], check[1]])) + delta);
-        check.copy_from_slice(&on_the_wire(sealed));
-    }
+/// The 4 octets at a place, as two words of a sum.
+#[inline(always)]
+fn pair(frame: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]])
+}
+
+/// Writes 4 octets; what to add to the sums that they are in.
+#[inline(always)]
+fn replace(frame: &mut [u8], at: usize, new: u32) -> u64 {
+    let delta = change(pair(frame, at), new);
+    frame[at..at + 4].copy_from_slice(&new.to_be_bytes());
+    delta
+}
+
+/// Adds to the sum that a checksum is of; what the checksum is then.
+#[inline(always)]
+fn changed(frame: &[u8], at: usize, delta: u64) -> u16 {
+    let before = u16::from_be_bytes([frame[at], frame[at + 1]]);
+    fold(u64::from(!before) + delta)
 }
 
 /// A UDP checksum: zero on the wire means that there is none (RFC 768).
@@ -129,7 +140,9 @@ fn on_the_wire(check: u16) -> [u8; 2] {
 /// If the frame is none of these, or has no such payload.
 pub fn number(frame: &mut [u8], sequence: u32) {
     let layout = Layout::of(frame).expect("a UDP frame");
-    layout.change(frame, layout.payload(), &sequence.to_be_bytes());
+    let delta = replace(frame, layout.payload(), sequence);
+    let check = changed(frame, layout.checksum().start, delta);
+    frame[layout.checksum()].copy_from_slice(&on_the_wire(check));
 }
 
 /// What [`number`] has written, if the frame is UDP and has the octets.
@@ -266,18 +279,33 @@ impl Udp {
     /// # Panics
     ///
     /// If `frame` is shorter than the headers, or the addresses are of different families.
+    #[inline]
     pub fn readdress(&self, frame: &mut [u8]) {
-        let layout = Layout::with(self.src);
-        let (addresses, ports) = self.ends(layout);
-        let addresses = &addresses[..2 * layout.address];
-        if layout == Layout::IPV4 {
-            let delta = change(&frame[layout.addresses()], addresses);
-            let check = &mut frame[IPV4_CHECKSUM..IPV4_CHECKSUM + 2];
-            let sealed = fold(u64::from(!u16::from_be_bytes([check[0], check[1]])) + delta);
-            check.copy_from_slice(&sealed.to_be_bytes());
+        let ports = (u32::from(self.src.port()) << 16) | u32::from(self.dst.port());
+        match (self.src, self.dst) {
+            (SocketAddr::V4(src), SocketAddr::V4(dst)) => {
+                const AT: usize = Layout::IPV4.addresses().start;
+                const CHECKSUM: Range<usize> = Layout::IPV4.checksum();
+                let frame = &mut frame[..HEADERS];
+                let delta = replace(frame, AT, u32::from(*src.ip()))
+                    + replace(frame, AT + 4, u32::from(*dst.ip()));
+                let check = changed(frame, IPV4_CHECKSUM, delta);
+                frame[IPV4_CHECKSUM..IPV4_CHECKSUM + 2].copy_from_slice(&check.to_be_bytes());
+                let delta = delta + replace(frame, AT + 8, ports);
+                let check = changed(frame, CHECKSUM.start, delta);
+                frame[CHECKSUM].copy_from_slice(&on_the_wire(check));
+            }
+            (SocketAddr::V6(_), SocketAddr::V6(_)) => {
+                let (layout, (addresses, _)) = (Layout::IPV6, self.ends(Layout::IPV6));
+                let mut delta = replace(frame, layout.ports().start, ports);
+                for at in (0..addresses.len()).step_by(4) {
+                    delta += replace(frame, layout.addresses().start + at, pair(&addresses, at));
+                }
+                let check = changed(frame, layout.checksum().start, delta);
+                frame[layout.checksum()].copy_from_slice(&on_the_wire(check));
+            }
+            _ => panic!("addresses of different families"),
         }
-        layout.change(frame, layout.addresses().start, addresses);
-        layout.change(frame, layout.ports().start, &ports);
     }
 
     /// Both addresses, one behind the other, and both ports.

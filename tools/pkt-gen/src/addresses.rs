@@ -3,6 +3,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
+use fastrand::Rng;
 
 /// Port where none is given.
 const DEFAULT_PORT: u16 = 1234;
@@ -36,6 +37,7 @@ impl Range {
     }
 
     /// What follows `at`: ports first, then addresses, then the first again. The second value is true then.
+    #[inline]
     pub fn next(&self, at: SocketAddr) -> (SocketAddr, bool) {
         let part = part(at.ip(), self.group);
         if at.port() < self.port.1 {
@@ -48,11 +50,15 @@ impl Range {
     }
 
     /// An address and port at random: with IPv6 another group, with IPv4 the whole address.
-    pub fn random(&self) -> SocketAddr {
-        self.at(fastrand::u32(..), fastrand::u16(..))
+    #[inline]
+    pub fn random(&self, rng: &mut Rng) -> SocketAddr {
+        let bits = rng.u64(..);
+        // The lower part, and another one.
+        self.at(bits as u32, (bits >> 32) as u16)
     }
 
     /// The address that has `part` where they move.
+    #[inline]
     fn at(&self, part: u32, port: u16) -> SocketAddr {
         let address = match self.first {
             IpAddr::V4(_) => Ipv4Addr::from(part).into(),
@@ -215,7 +221,7 @@ mod tests {
     fn random_addresses_of_ipv6_keep_their_network() {
         let range: Range = "fd00::1".parse().unwrap();
         for _ in 0..100 {
-            let IpAddr::V6(address) = range.random().ip() else {
+            let IpAddr::V6(address) = range.random(&mut Rng::new()).ip() else {
                 panic!("of another kind");
             };
             assert_eq!(address.segments()[..7], [0xfd00, 0, 0, 0, 0, 0, 0]);

@@ -5,6 +5,7 @@ use crate::receiver;
 use crate::report::SequenceReport;
 use crate::sender;
 use crate::worker::{Failure, Outcome, Worker};
+use fastrand::Rng;
 use netmap::abi::{NS_MOREFRAG, NS_REPORT};
 use netmap::{Interest, Port, RxSlot};
 use std::time::{Duration, Instant};
@@ -45,6 +46,7 @@ pub fn send(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
     let start = Instant::now();
     let mut pace = worker.pace();
     let mut udp = worker.udp;
+    let mut rng = Rng::new();
     let (mut sequence, mut left) = (0u32, worker.quota);
     while left >= u64::from(fragments) && !worker.is_stopped() {
         let burst = pace.as_mut().map_or(u32::MAX, |pace| pace.wait(worker));
@@ -74,10 +76,10 @@ pub fn send(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
                     udp.dst = destination.next(udp.dst).0;
                 }
                 if args.random_source {
-                    udp.src = source.random();
+                    udp.src = source.random(&mut rng);
                 }
                 if args.random_destination {
-                    udp.dst = destination.random();
+                    udp.dst = destination.random(&mut rng);
                 }
                 udp.readdress(&mut packet[worker.virtio_header..]);
             }

@@ -6,6 +6,7 @@ use crate::args::Args;
 use crate::worker::{Failure, Worker};
 use capture::Capture;
 use core::sync::atomic::AtomicBool;
+use fastrand::Rng;
 use frame::Udp;
 use netmap::abi::{NETMAP_MAX_FRAGS, NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT};
 use netmap::TxRing;
@@ -78,9 +79,12 @@ pub struct Source<'w> {
     ends: &'w (Addresses, Addresses),
     virtio_header: usize,
     varies: bool,
+    rng: Rng,
     content: Content<'w>,
     /// A packet before it is cut.
     whole: Vec<u8>,
+    /// It has been there.
+    is_whole: bool,
 }
 
 impl<'w> Source<'w> {
@@ -119,8 +123,10 @@ impl<'w> Source<'w> {
             ends: &worker.ends,
             virtio_header: worker.virtio_header,
             varies: args.varies(&worker.ends.0, &worker.ends.1),
+            rng: Rng::new(),
             content,
             whole: Vec::new(),
+            is_whole: false,
         };
         source.whole = vec![0; source.longest()];
         Ok(source)
@@ -192,10 +198,10 @@ impl<'w> Source<'w> {
             self.udp.dst = destination.next(self.udp.dst).0;
         }
         if self.args.random_source {
-            self.udp.src = source.random();
+            self.udp.src = source.random(&mut self.rng);
         }
         if self.args.random_destination {
-            self.udp.dst = destination.random();
+            self.udp.dst = destination.random(&mut self.rng);
         }
     }
 
@@ -232,8 +238,15 @@ impl<'w> Source<'w> {
     fn fill_cut(&mut self, lane: &mut Lane<'_>, limit: u32) -> (u32, u64) {
         let (mut packets, mut octets) = (0, 0);
         let mut whole = core::mem::take(&mut self.whole);
+        let is_same = matches!(self.content, Content::Same(_)) && !self.varies && !self.args.check;
         while packets < limit && lane.ring.space() >= lane.most {
-            let len = self.put_next(&mut whole);
+            // Where all are the same it is there since the first one, and has all of the room.
+            let len = if is_same && self.is_whole {
+                whole.len()
+            } else {
+                self.put_next(&mut whole)
+            };
+            self.is_whole = true;
             if self.args.dump {
                 crate::dump::print(&whole[..len], self.stop);
             }
@@ -274,7 +287,7 @@ impl<'w> Source<'w> {
                 &packet[..]
             }
             Content::Random(packets) => {
-                let at = fastrand::usize(..packets.len());
+                let at = self.rng.usize(..packets.len());
                 if self.varies {
                     self.udp.readdress(&mut packets[at][self.virtio_header..]);
                 }

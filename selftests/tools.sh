@@ -58,7 +58,7 @@ frames() {
 	done
 }
 
-plan 46
+plan 64
 
 # What there is.
 listed() {
@@ -234,6 +234,89 @@ check_that "and with -c" bridged -c
 wait_for is_free "$TEST_IF"
 check_that "a bridge of nothing" fails_with 1 'a port is missing' nm-bridge
 check_that "a bridge whose one end does not exist" fails_with 1 'nosuchif.*no such interface' nm-bridge vale0:b netmap:nosuchif
+
+# The other flags of pkt-gen.
+ipv6() {
+	start dump "$TEST_IF" nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file -c 4 || return 1
+	{ nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -l 70 -n 4 -s '7@[fd00::1]:5-[fd00::2]:6' -d '[fd00::9]:7' >/dev/null 2>/tmp/tools/errors &&
+		wait "$started"; } || { cat /tmp/tools/errors /tmp/tools/dump.err; return 1; }
+	tcpdump -Z root -n -t -vv -r /tmp/tools/file 2>/dev/null | sed 's/^.*) //' >/tmp/tools/out
+	diff - /tmp/tools/out <<-END
+		fd00::1.5 > fd00::9.7: [udp sum ok] UDP, length 8
+		fd00::1.6 > fd00::9.7: [udp sum ok] UDP, length 8
+		fd00::2.5 > fd00::9.7: [udp sum ok] UDP, length 8
+		fd00::2.6 > fd00::9.7: [udp sum ok] UDP, length 8
+	END
+}
+check_that "packets of IPv6, from a range of addresses, through a device" ipv6
+check_that "which are whole" generated --check -6 -l 100
+check_that "packets of several slots" generated --check -l 900 -F 3
+check_that "of no more octets in a slot than it is told" generated --check -l 1000 -l 600 -M 100
+check_that "and of more octets than a buffer" generated --check -l 5000
+check_that "with a virtio-net header, which the other port does not have" generated --check -H 12
+has_header() {
+	nm-vale --header vale0:r 2>/dev/null | grep -qw 12
+}
+both_headers() {
+	start receiver vale0:r nm-pkt-gen -i vale0:r -f rx -H 12 --check --json -n "$count" || return 1
+	wait_for has_header
+	nm-pkt-gen -i vale0:p -f tx -H 10 --check -n "$count" >/dev/null 2>/tmp/tools/errors && wait "$started" &&
+		grep -q "\"check\":{\"ok\":$count,\"lost\":0,\"duplicate\":0,\"reordered\":0,\"corrupt\":0," /tmp/tools/receiver.out &&
+		[ "$(field /tmp/tools/receiver.out bytes)" = $((count * 72)) ] && return
+	cat /tmp/tools/errors /tmp/tools/receiver.out
+	return 1
+}
+check_that "and with another one there" both_headers
+# sent FLAG...: the packets that a port of the switch gets.
+sent() {
+	start dump vale0:d nm-dump -i vale0:d -w /tmp/tools/file -c 5 || return 1
+	nm-pkt-gen -i vale0:s -f tx -n 5 -l 100 "$@" >/dev/null 2>/tmp/tools/errors && wait "$started" || return 1
+	packets_of /tmp/tools/file
+}
+indirect() {
+	{ sent >/tmp/tools/direct && sent -I >/tmp/tools/indirect && sent -o 32 >/tmp/tools/option; } || { cat /tmp/tools/errors; return 1; }
+	[ -s /tmp/tools/direct ] && cmp /tmp/tools/direct /tmp/tools/indirect && cmp /tmp/tools/direct /tmp/tools/option
+}
+check_that "from the program's memory" indirect
+# A switch would not know where to send it.
+rubbish() {
+	start receiver "$TEST_IF" nm-pkt-gen -i "netmap:$TEST_IF" -f rx --json -n "$count" || return 1
+	nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -r -n "$count" >/dev/null 2>/tmp/tools/errors && wait "$started" &&
+		[ "$(field /tmp/tools/receiver.out bytes)" = $((count * 60)) ] && return
+	cat /tmp/tools/errors /tmp/tools/receiver.err
+	return 1
+}
+check_that "what the buffers have in them" rubbish
+options() {
+	[ "$(nm-pkt-gen -i vale0:s -f tx -n 2 -o 64 -o 4096 | grep -c '^60 octets')" = 2 ] &&
+		nm-pkt-gen -i vale0:s -f tx -R 1000 -n 500 -T 100 -A 2>&1 | grep -q 'pps \[avg/std [0-9.]* K*/[0-9.]* K*pps\]('
+}
+check_that "options by number, and means of rates" options
+# numbered SLOTS PORT PORT FLAG...: numbered slots get from the one to the other.
+numbered() {
+	local slots=$1 from=$2 to=$3
+	shift 3
+	start receiver "${to#netmap:}" nm-pkt-gen -i "$to" -f rxseq --json -n 90 || return 1
+	nm-pkt-gen -i "$from" -f txseq -n 90 "$@" >/dev/null 2>/tmp/tools/errors && wait "$started" && grep -q \
+		"\"sequence\":{\"gaps\":0,\"missing\":0,\"out_of_order\":0,\"unnumbered\":0,\"cut_otherwise\":0,\"slots_per_packet\":$slots}" \
+		/tmp/tools/receiver.out && return
+	cat /tmp/tools/errors /tmp/tools/receiver.out
+	return 1
+}
+check_that "numbered slots, three of which make a packet" numbered 3 vale0:p vale0:r -F 3 -l 100
+check_that "and through a device, from a range of addresses" numbered 1 "netmap:$TEST_PEER/T" "netmap:$TEST_IF" -6 -l 70 -s fd00::1-fd00::9
+disordered() {
+	start receiver vale0:r nm-pkt-gen -i vale0:r -f rxseq --json -n 20 || return 1
+	nm-pkt-gen -i vale0:p -f txseq -n 10 >/dev/null 2>&1 && nm-pkt-gen -i vale0:p -f txseq -n 10 >/dev/null 2>&1
+	wait "$started" && grep -q '"gaps":0,"missing":0,"out_of_order":1,' /tmp/tools/receiver.out &&
+		grep -q 'Sequence OUT OF ORDER: exp 10 found 0' /tmp/tools/receiver.err
+}
+check_that "numbers that start over are told" disordered
+check_that "an address of another kind" fails_with 2 '10.0.0.1 is no IPv6 address' nm-pkt-gen -i vale0:s -f tx -6 -s 10.0.0.1
+check_that "memory of the program, where no switch takes it" fails_with 2 'ports of switches' nm-pkt-gen -i "netmap:$TEST_IF" -f tx -I
+check_that "a header of another length" fails_with 2 '0, 10 or 12' nm-pkt-gen -i vale0:s -f tx -H 11
+check_that "a header where there can be none" fails_with 1 'ports of switches can have one' nm-pkt-gen -i "netmap:$TEST_IF" -f tx -H 12 -n 1
+check_that "more slots than a packet can have" fails_with 1 'need 70 slots of 100 octets' nm-pkt-gen -i vale0:s -f tx -l 7000 -M 100 -n 1
 
 # The other names.
 names() {

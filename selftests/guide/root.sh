@@ -58,7 +58,7 @@ inside() {
 		[ -z "${!name+set}" ] || proxies+=("$name=${!name}")
 	done
 	env -i "${proxies[@]}" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
-		DEBIAN_FRONTEND=noninteractive ${kernel:+"KDIR=/lib/modules/$kernel/build"} \
+		DEBIAN_FRONTEND=noninteractive INITRD=No ${kernel:+"KDIR=/lib/modules/$kernel/build"} \
 		chroot "$root" sh -c "cd /netmap && $1"
 }
 

@@ -112,7 +112,7 @@ impl<const LEN: usize> Source<LEN> {
             src_mac,
             dst_mac,
             src: "10.99.0.1:9000".parse().expect("an address"),
-            dst: SocketAddrV4::new(Ipv4Addr::new(10, 99, 0, 2), FIRST_PORT),
+            dst: SocketAddrV4::new(Ipv4Addr::new(10, 99, 0, 2), FIRST_PORT).into(),
         };
         let mut made = udp.frame(len, b"benchmark ")?;
         made[42..48].copy_from_slice(&MAGIC);

@@ -17,12 +17,20 @@ pub fn sum(octets: &[u8], start: u64) -> u64 {
 }
 
 /// Folds a sum to its complemented 16 bits: what a header carries, and 0 for data that includes its checksum.
+#[inline]
 pub fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     // The loop leaves no more than 16 bits.
     !(sum as u16)
+}
+
+/// What to add to a sum when two words of it become others (RFC 1624). A pair counts as its two words do, since the carry of a
+/// sum is added to it again.
+#[inline(always)]
+pub(crate) fn change(old: u32, new: u32) -> u64 {
+    u64::from(!old) + u64::from(new)
 }
 
 #[cfg(test)]
@@ -35,6 +43,15 @@ mod tests {
         let octets = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
         assert_eq!(sum(&octets, 0), 0x2ddf0);
         assert_eq!(fold(0x2ddf0), 0x220d);
+    }
+
+    #[test]
+    fn a_change_is_as_a_new_sum() {
+        let mut octets = [0x45, 0, 0, 46, 1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff];
+        let before = sum(&octets, 0);
+        octets[8..].copy_from_slice(&[0, 1, 0xfe, 2]);
+        let changed = before + change(0xffff_ffff, 0x0001_fe02);
+        assert_eq!(fold(changed), fold(sum(&octets, 0)));
     }
 
     #[test]

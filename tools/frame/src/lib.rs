@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Ethernet frames that test programs send and recognize.
 //!
-//! [`Udp`] makes frames with correct checksums. [`stamp`] writes a sequence number and a pattern derived from it
+//! [`Udp`] makes frames with correct checksums, [`number`] gives them numbers. [`stamp`] writes a sequence number and a pattern derived from it
 //! over the payload, [`check`] verifies a received frame against them, and [`Tracker`] tells lost, repeated and
 //! reordered frames apart in bounded memory.
 
@@ -13,4 +13,4 @@ mod udp;
 pub use checksum::{fold, sum};
 pub use stamp::{check, stamp, Verdict, MAX_SEQUENCE, STAMPED_MIN};
 pub use tracker::{Counts, Tracker, WINDOW};
-pub use udp::{Mac, TooShort, Udp, HEADERS};
+pub use udp::{number, numbered, Mac, TooShort, Udp, HEADERS};

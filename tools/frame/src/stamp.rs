@@ -4,20 +4,24 @@
 //! The payload is: the magic number (4 octets), stream number (2) and sequence number (6), big-endian, then a
 //! pattern derived from the two.
 
-use crate::checksum::{fold, sum};
-use crate::udp::{seal_udp, udp_sum, ETHERNET, HEADERS, IPV4, PROTOCOL_UDP, UDP};
+use crate::checksum::fold;
+use crate::udp::{Layout, Udp, HEADERS};
 
 /// "nmPG".
 const MAGIC: [u8; 4] = *b"nmPG";
 
-/// Where the stream and sequence numbers are.
-const NUMBERS: usize = HEADERS + MAGIC.len();
+/// Octets of the payload before the pattern.
+const NUMBERED: usize = MAGIC.len() + 8;
 
-/// Where the pattern starts.
-const PATTERN: usize = NUMBERS + 8;
+/// Shortest frame that can be stamped, in octets, with IPv4.
+pub const STAMPED_MIN: usize = HEADERS + NUMBERED;
 
-/// Shortest frame that can be stamped, in octets.
-pub const STAMPED_MIN: usize = PATTERN;
+impl Udp {
+    /// Shortest frame of these addresses that can be stamped, in octets.
+    pub fn stamped_min(&self) -> usize {
+        self.headers() + NUMBERED
+    }
+}
 
 /// Largest sequence number.
 pub const MAX_SEQUENCE: u64 = (1 << 48) - 1;
@@ -38,48 +42,48 @@ pub enum Verdict {
     },
 }
 
-/// Writes numbers and pattern over the payload of a frame made by [`crate::Udp::frame`], and its UDP checksum.
+/// Writes numbers and pattern over the payload of a frame made by [`Udp::frame`], and its UDP checksum.
 ///
 /// # Panics
 ///
-/// If the frame is shorter than [`STAMPED_MIN`].
+/// If the frame is shorter than [`Udp::stamped_min`].
 pub fn stamp(frame: &mut [u8], stream: u16, sequence: u64) {
+    let layout = Layout::of(frame).expect("a UDP frame");
     let numbers = (u64::from(stream) << 48) | (sequence & MAX_SEQUENCE);
-    frame[HEADERS..NUMBERS].copy_from_slice(&MAGIC);
-    frame[NUMBERS..PATTERN].copy_from_slice(&numbers.to_be_bytes());
+    let (head, rest) = frame[layout.payload()..].split_at_mut(NUMBERED);
+    head[..MAGIC.len()].copy_from_slice(&MAGIC);
+    head[MAGIC.len()..].copy_from_slice(&numbers.to_be_bytes());
     let mut pattern = Pattern(numbers);
-    for piece in frame[PATTERN..].chunks_mut(8) {
+    for piece in rest.chunks_mut(8) {
         piece.copy_from_slice(&pattern.next()[..piece.len()]);
     }
-    seal_udp(frame);
+    layout.seal(frame);
 }
 
 /// Verifies a received frame. Octets after the IP packet, as short frames are padded with, do not matter.
 pub fn check(frame: &[u8]) -> Verdict {
-    if frame.len() < STAMPED_MIN || frame[HEADERS..NUMBERS] != MAGIC {
+    let stamped = |layout: &Layout| {
+        let payload = frame.get(layout.payload()..layout.payload() + NUMBERED);
+        payload.is_some_and(|payload| payload.starts_with(&MAGIC))
+    };
+    // By the payload, so that a wrong type in the Ethernet header is seen, too.
+    let Some(layout) = [Layout::IPV4, Layout::IPV6].into_iter().find(stamped) else {
         return Verdict::Foreign;
-    }
-    let ip_len = usize::from(u16::from_be_bytes([frame[16], frame[17]]));
-    let udp_len = usize::from(u16::from_be_bytes([frame[38], frame[39]]));
-    let headers_agree = frame[12..15] == [0x08, 0x00, 0x45]
-        && frame[ETHERNET + 9] == PROTOCOL_UDP
-        && ip_len >= STAMPED_MIN - ETHERNET
-        && ip_len <= frame.len() - ETHERNET
-        && udp_len == ip_len - IPV4
-        && udp_len >= UDP;
-    if !headers_agree {
+    };
+    let whole = Layout::of(frame).filter(|found| *found == layout);
+    let end = whole.and_then(|layout| layout.end(frame));
+    let Some(frame) = end.map(|end| &frame[..end]) else {
+        return Verdict::Corrupt;
+    };
+    if frame.len() < layout.payload() + NUMBERED || fold(layout.udp_sum(frame)) != 0 {
         return Verdict::Corrupt;
     }
-    let frame = &frame[..ETHERNET + ip_len];
-    let ip_sum = sum(&frame[ETHERNET..ETHERNET + IPV4], 0);
-    if fold(ip_sum) != 0 || fold(udp_sum(frame)) != 0 {
-        return Verdict::Corrupt;
-    }
+    let (head, rest) = frame[layout.payload()..].split_at(NUMBERED);
     let mut octets = [0; 8];
-    octets.copy_from_slice(&frame[NUMBERS..PATTERN]);
+    octets.copy_from_slice(&head[MAGIC.len()..]);
     let numbers = u64::from_be_bytes(octets);
     let mut pattern = Pattern(numbers);
-    for piece in frame[PATTERN..].chunks(8) {
+    for piece in rest.chunks(8) {
         if *piece != pattern.next()[..piece.len()] {
             return Verdict::Corrupt;
         }
@@ -111,16 +115,28 @@ mod tests {
     use crate::{Mac, Udp};
     use proptest::prelude::*;
 
-    fn stamped(len: usize, stream: u16, sequence: u64) -> Vec<u8> {
-        let udp = Udp {
+    fn udp(is_ipv6: bool) -> Udp {
+        let ends = if is_ipv6 {
+            ["[fd00::1]:1234", "[fd00:1::1]:1234"]
+        } else {
+            ["10.0.0.1:1234", "10.1.0.1:1234"]
+        };
+        Udp {
             src_mac: Mac([2, 0, 0, 0, 0, 1]),
             dst_mac: Mac([2, 0, 0, 0, 0, 2]),
-            src: "10.0.0.1:1234".parse().unwrap(),
-            dst: "10.1.0.1:1234".parse().unwrap(),
-        };
+            src: ends[0].parse().unwrap(),
+            dst: ends[1].parse().unwrap(),
+        }
+    }
+
+    fn stamped_by(udp: &Udp, len: usize, stream: u16, sequence: u64) -> Vec<u8> {
         let mut frame = udp.frame(len, b"").unwrap();
         stamp(&mut frame, stream, sequence);
         frame
+    }
+
+    fn stamped(len: usize, stream: u16, sequence: u64) -> Vec<u8> {
+        stamped_by(&udp(false), len, stream, sequence)
     }
 
     #[test]
@@ -138,32 +154,37 @@ mod tests {
     proptest! {
         #[test]
         fn stamped_frames_verify(
-            len in STAMPED_MIN..1515usize, stream: u16, sequence in 0..=MAX_SEQUENCE, padding in 0..10usize,
+            more in 0..1400usize, stream: u16, sequence in 0..=MAX_SEQUENCE, padding in 0..10usize, is_ipv6: bool,
         ) {
-            let mut frame = stamped(len, stream, sequence);
+            let udp = udp(is_ipv6);
+            let len = udp.stamped_min() + more;
+            let mut frame = stamped_by(&udp, len, stream, sequence);
             frame.resize(len + padding, 0xee);
             prop_assert_eq!(check(&frame), Verdict::Whole { stream, sequence });
         }
 
         #[test]
         fn a_changed_octet_is_noticed(
-            len in STAMPED_MIN..200usize, sequence in 0..=MAX_SEQUENCE, at in 12..200usize, bits in 1..=255u8,
+            more in 0..150usize, sequence in 0..=MAX_SEQUENCE, at in 12..200usize, bits in 1..=255u8, is_ipv6: bool,
         ) {
-            let mut frame = stamped(len, 7, sequence);
+            let udp = udp(is_ipv6);
+            let len = udp.stamped_min() + more;
+            let mut frame = stamped_by(&udp, len, 7, sequence);
             let at = 12 + (at - 12) % (len - 12);
+            // No checksum is over the class, the flow and the hops of IPv6.
+            prop_assume!(!is_ipv6 || !(15..18).contains(&at) && at != 21);
+            prop_assume!(!is_ipv6 || at != 14 || bits & 0xf0 != 0);
             frame[at] ^= bits;
-            let expected = match at {
-                HEADERS..NUMBERS => Verdict::Foreign,
-                _ => Verdict::Corrupt,
-            };
+            let magic = udp.headers()..udp.headers() + MAGIC.len();
+            let expected = if magic.contains(&at) { Verdict::Foreign } else { Verdict::Corrupt };
             prop_assert_eq!(check(&frame), expected);
         }
 
         #[test]
         fn any_octets_are_judged_without_panic(octets in proptest::collection::vec(any::<u8>(), 0..100)) {
             let mut frame = octets;
-            if frame.len() >= NUMBERS {
-                frame[HEADERS..NUMBERS].copy_from_slice(&MAGIC);
+            if frame.len() >= STAMPED_MIN {
+                frame[HEADERS..HEADERS + MAGIC.len()].copy_from_slice(&MAGIC);
             }
             let whole = matches!(check(&frame), Verdict::Whole { .. });
             prop_assert!(!whole);

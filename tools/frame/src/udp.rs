@@ -1,21 +1,156 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! UDP over IPv4 over Ethernet.
+//! UDP over IPv4 or IPv6 over Ethernet.
 
-use crate::checksum::{fold, sum};
+use crate::checksum::{change, fold, sum};
 use core::fmt;
-use core::net::SocketAddrV4;
+use core::net::SocketAddr;
+use core::ops::Range;
 use core::str::FromStr;
 
-/// Octets of the three headers: where the payload starts.
-pub const HEADERS: usize = ETHERNET + IPV4 + UDP;
+/// Octets of the three headers, with IPv4.
+pub const HEADERS: usize = Layout::IPV4.payload();
 
-pub(crate) const ETHERNET: usize = 14;
-pub(crate) const IPV4: usize = 20;
-pub(crate) const UDP: usize = 8;
-pub(crate) const PROTOCOL_UDP: u8 = 17;
+const ETHERNET: usize = 14;
+const UDP: usize = 8;
+const PROTOCOL_UDP: u8 = 17;
+/// Where the checksum is in an IPv4 header.
+const IPV4_CHECKSUM: usize = ETHERNET + 10;
 
-/// Where the UDP checksum is in a frame.
-const UDP_CHECKSUM: usize = ETHERNET + IPV4 + 6;
+/// Where the parts of a frame are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// The type in the Ethernet header.
+    ethertype: [u8; 2],
+    /// Octets of an address; the source is followed by the destination, and that by the UDP header.
+    address: usize,
+    /// Where the UDP header is.
+    udp: usize,
+}
+
+impl Layout {
+    pub(crate) const IPV4: Layout = Layout {
+        ethertype: [0x08, 0x00],
+        address: 4,
+        udp: ETHERNET + 20,
+    };
+
+    pub(crate) const IPV6: Layout = Layout {
+        ethertype: [0x86, 0xdd],
+        address: 16,
+        udp: ETHERNET + 40,
+    };
+
+    fn with(address: SocketAddr) -> Layout {
+        match address {
+            SocketAddr::V4(_) => Layout::IPV4,
+            SocketAddr::V6(_) => Layout::IPV6,
+        }
+    }
+
+    /// That of a frame which has its headers.
+    pub(crate) fn of(frame: &[u8]) -> Option<Layout> {
+        [Layout::IPV4, Layout::IPV6].into_iter().find(|layout| {
+            frame.len() >= layout.payload() && frame[12..ETHERNET] == layout.ethertype
+        })
+    }
+
+    pub(crate) const fn payload(self) -> usize {
+        self.udp + UDP
+    }
+
+    const fn addresses(self) -> Range<usize> {
+        self.udp - 2 * self.address..self.udp
+    }
+
+    const fn ports(self) -> Range<usize> {
+        self.udp..self.udp + 4
+    }
+
+    const fn checksum(self) -> Range<usize> {
+        self.udp + 6..self.udp + 8
+    }
+
+    /// Sum of pseudo header, UDP header and payload; `frame` ends with the payload.
+    pub(crate) fn udp_sum(self, frame: &[u8]) -> u64 {
+        let udp_len = (frame.len() - self.udp) as u64;
+        let pseudo = sum(&frame[self.addresses()], udp_len + u64::from(PROTOCOL_UDP));
+        sum(&frame[self.udp..], pseudo)
+    }
+
+    /// Octets of the frame up to the end of the IP packet, if its headers are those that [`Udp::frame`] makes.
+    pub(crate) fn end(self, frame: &[u8]) -> Option<usize> {
+        let word = |at: usize| usize::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
+        let udp_len = word(self.udp + 4);
+        let agree = match self {
+            Layout::IPV4 => {
+                frame[ETHERNET] == 0x45
+                    && frame[ETHERNET + 9] == PROTOCOL_UDP
+                    && word(ETHERNET + 2) == udp_len + 20
+                    && fold(sum(&frame[ETHERNET..self.udp], 0)) == 0
+            }
+            _ => {
+                frame[ETHERNET] >> 4 == 6
+                    && frame[ETHERNET + 6] == PROTOCOL_UDP
+                    && word(ETHERNET + 4) == udp_len
+            }
+        };
+        let end = self.udp + udp_len;
+        (agree && udp_len >= UDP && end <= frame.len()).then_some(end)
+    }
+
+    /// Computes the UDP checksum.
+    pub(crate) fn seal(self, frame: &mut [u8]) {
+        frame[self.checksum()].fill(0);
+        let check = fold(self.udp_sum(frame));
+        frame[self.checksum()].copy_from_slice(&on_the_wire(check));
+    }
+}
+
+/// The 4 octets at a place, as two words of a sum.
+#[inline(always)]
+fn pair(frame: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]])
+}
+
+/// Writes 4 octets; what to add to the sums that they are in.
+#[inline(always)]
+fn replace(frame: &mut [u8], at: usize, new: u32) -> u64 {
+    let delta = change(pair(frame, at), new);
+    frame[at..at + 4].copy_from_slice(&new.to_be_bytes());
+    delta
+}
+
+/// Adds to the sum that a checksum is of; what the checksum is then.
+#[inline(always)]
+fn changed(frame: &[u8], at: usize, delta: u64) -> u16 {
+    let before = u16::from_be_bytes([frame[at], frame[at + 1]]);
+    fold(u64::from(!before) + delta)
+}
+
+/// A UDP checksum: zero on the wire means that there is none (RFC 768).
+fn on_the_wire(check: u16) -> [u8; 2] {
+    let check = if check == 0 { 0xffff } else { check };
+    check.to_be_bytes()
+}
+
+/// Writes a number over the first four octets of the payload of a frame made by [`Udp::frame`], and changes its UDP checksum.
+///
+/// # Panics
+///
+/// If the frame is none of these, or has no such payload.
+pub fn number(frame: &mut [u8], sequence: u32) {
+    let layout = Layout::of(frame).expect("a UDP frame");
+    let delta = replace(frame, layout.payload(), sequence);
+    let check = changed(frame, layout.checksum().start, delta);
+    frame[layout.checksum()].copy_from_slice(&on_the_wire(check));
+}
+
+/// What [`number`] has written, if the frame is UDP and has the octets.
+pub fn numbered(frame: &[u8]) -> Option<u32> {
+    let layout = Layout::of(frame)?;
+    let octets = frame.get(layout.payload()..layout.payload() + 4)?;
+    Some(u32::from_be_bytes(octets.try_into().ok()?))
+}
 
 /// An Ethernet address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +198,8 @@ impl fmt::Display for TooShort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a frame needs {HEADERS} octets for its headers and can have 65535"
+            "a frame needs {HEADERS} octets for its headers, {} with IPv6, and can have 65535",
+            Layout::IPV6.payload()
         )
     }
 }
@@ -78,9 +214,9 @@ pub struct Udp {
     /// Destination on the link.
     pub dst_mac: Mac,
     /// Source address and port.
-    pub src: SocketAddrV4,
-    /// Destination address and port.
-    pub dst: SocketAddrV4,
+    pub src: SocketAddr,
+    /// Destination address and port, of the same family.
+    pub dst: SocketAddr,
 }
 
 impl Udp {
@@ -88,26 +224,35 @@ impl Udp {
     ///
     /// # Errors
     ///
-    /// [`TooShort`] if `len` is not in `HEADERS..=65535`.
+    /// [`TooShort`] if `len` is not from the octets of the headers to 65535.
+    ///
+    /// # Panics
+    ///
+    /// If the addresses are of different families.
     pub fn frame(&self, len: usize, payload: &[u8]) -> Result<Vec<u8>, TooShort> {
-        if len < HEADERS || len > usize::from(u16::MAX) {
+        let layout = Layout::with(self.src);
+        if len < layout.payload() || len > usize::from(u16::MAX) {
             return Err(TooShort);
         }
-        // The check above bounds all three.
+        // The check above bounds both.
         let ip_len = (len - ETHERNET) as u16;
-        let udp_len = (len - ETHERNET - IPV4) as u16;
+        let udp_len = (len - layout.udp) as u16;
         let mut frame = Vec::with_capacity(len);
         frame.extend_from_slice(&self.dst_mac.0);
         frame.extend_from_slice(&self.src_mac.0);
-        frame.extend_from_slice(&[0x08, 0x00]);
-        // Version 4, five words; low delay; no identification; do not fragment; 64 hops.
-        frame.extend_from_slice(&[0x45, 0x10]);
-        frame.extend_from_slice(&ip_len.to_be_bytes());
-        frame.extend_from_slice(&[0, 0, 0x40, 0, 64, PROTOCOL_UDP, 0, 0]);
-        frame.extend_from_slice(&self.src.ip().octets());
-        frame.extend_from_slice(&self.dst.ip().octets());
-        frame.extend_from_slice(&self.src.port().to_be_bytes());
-        frame.extend_from_slice(&self.dst.port().to_be_bytes());
+        frame.extend_from_slice(&layout.ethertype);
+        if layout == Layout::IPV4 {
+            // Version 4, five words; low delay; no identification; do not fragment; 64 hops.
+            frame.extend_from_slice(&[0x45, 0x10]);
+            frame.extend_from_slice(&ip_len.to_be_bytes());
+            frame.extend_from_slice(&[0, 0, 0x40, 0, 64, PROTOCOL_UDP, 0, 0]);
+        } else {
+            // Version 6, no class, no flow; 64 hops.
+            frame.extend_from_slice(&[0x60, 0, 0, 0]);
+            frame.extend_from_slice(&udp_len.to_be_bytes());
+            frame.extend_from_slice(&[PROTOCOL_UDP, 64]);
+        }
+        frame.resize(layout.udp + 4, 0);
         frame.extend_from_slice(&udp_len.to_be_bytes());
         frame.extend_from_slice(&[0, 0]);
         frame.extend(
@@ -116,52 +261,73 @@ impl Udp {
                 .copied()
                 .chain(payload.is_empty().then_some(0))
                 .cycle()
-                .take(len - HEADERS),
+                .take(len - layout.payload()),
         );
-        seal(&mut frame);
+        let (addresses, ports) = self.ends(layout);
+        frame[layout.addresses()].copy_from_slice(&addresses[..2 * layout.address]);
+        frame[layout.ports()].copy_from_slice(&ports);
+        if layout == Layout::IPV4 {
+            let check = fold(sum(&frame[ETHERNET..layout.udp], 0));
+            frame[IPV4_CHECKSUM..IPV4_CHECKSUM + 2].copy_from_slice(&check.to_be_bytes());
+        }
+        layout.seal(&mut frame);
         Ok(frame)
     }
 
-    /// Rewrites the addresses of `frame`, which [`Udp::frame`] has made, and its checksums.
+    /// Rewrites the addresses of `frame`, which [`Udp::frame`] has made for addresses of the same family, and its checksums.
     ///
     /// # Panics
     ///
-    /// If `frame` is shorter than the headers.
+    /// If `frame` is shorter than the headers, or the addresses are of different families.
+    #[inline]
     pub fn readdress(&self, frame: &mut [u8]) {
-        frame[26..30].copy_from_slice(&self.src.ip().octets());
-        frame[30..34].copy_from_slice(&self.dst.ip().octets());
-        frame[34..36].copy_from_slice(&self.src.port().to_be_bytes());
-        frame[36..38].copy_from_slice(&self.dst.port().to_be_bytes());
-        seal(frame);
+        let ports = (u32::from(self.src.port()) << 16) | u32::from(self.dst.port());
+        match (self.src, self.dst) {
+            (SocketAddr::V4(src), SocketAddr::V4(dst)) => {
+                const AT: usize = Layout::IPV4.addresses().start;
+                const CHECKSUM: Range<usize> = Layout::IPV4.checksum();
+                let frame = &mut frame[..HEADERS];
+                let delta = replace(frame, AT, u32::from(*src.ip()))
+                    + replace(frame, AT + 4, u32::from(*dst.ip()));
+                let check = changed(frame, IPV4_CHECKSUM, delta);
+                frame[IPV4_CHECKSUM..IPV4_CHECKSUM + 2].copy_from_slice(&check.to_be_bytes());
+                let delta = delta + replace(frame, AT + 8, ports);
+                let check = changed(frame, CHECKSUM.start, delta);
+                frame[CHECKSUM].copy_from_slice(&on_the_wire(check));
+            }
+            (SocketAddr::V6(_), SocketAddr::V6(_)) => {
+                let (layout, (addresses, _)) = (Layout::IPV6, self.ends(Layout::IPV6));
+                let mut delta = replace(frame, layout.ports().start, ports);
+                for at in (0..addresses.len()).step_by(4) {
+                    delta += replace(frame, layout.addresses().start + at, pair(&addresses, at));
+                }
+                let check = changed(frame, layout.checksum().start, delta);
+                frame[layout.checksum()].copy_from_slice(&on_the_wire(check));
+            }
+            _ => panic!("addresses of different families"),
+        }
     }
-}
 
-/// Computes both checksums of a frame whose other octets are final.
-fn seal(frame: &mut [u8]) {
-    let header = ETHERNET..ETHERNET + IPV4;
-    frame[ETHERNET + 10..ETHERNET + 12].fill(0);
-    let check = fold(sum(&frame[header], 0));
-    frame[ETHERNET + 10..ETHERNET + 12].copy_from_slice(&check.to_be_bytes());
-    seal_udp(frame);
-}
+    /// Both addresses, one behind the other, and both ports.
+    fn ends(&self, layout: Layout) -> ([u8; 32], [u8; 4]) {
+        let mut addresses = [0; 32];
+        let both = addresses[..2 * layout.address].split_at_mut(layout.address);
+        for (octets, end) in [(both.0, self.src), (both.1, self.dst)] {
+            match end {
+                SocketAddr::V4(end) => octets.copy_from_slice(&end.ip().octets()),
+                SocketAddr::V6(end) => octets.copy_from_slice(&end.ip().octets()),
+            }
+        }
+        let mut ports = [0; 4];
+        ports[..2].copy_from_slice(&self.src.port().to_be_bytes());
+        ports[2..].copy_from_slice(&self.dst.port().to_be_bytes());
+        (addresses, ports)
+    }
 
-/// Computes the UDP checksum.
-pub(crate) fn seal_udp(frame: &mut [u8]) {
-    frame[UDP_CHECKSUM..UDP_CHECKSUM + 2].fill(0);
-    let check = match fold(udp_sum(frame)) {
-        // Zero on the wire means that there is no checksum (RFC 768).
-        0 => 0xffff,
-        check => check,
-    };
-    frame[UDP_CHECKSUM..UDP_CHECKSUM + 2].copy_from_slice(&check.to_be_bytes());
-}
-
-/// Sum of pseudo header, UDP header and payload; `frame` ends with the payload.
-pub(crate) fn udp_sum(frame: &[u8]) -> u64 {
-    let udp_len = (frame.len() - ETHERNET - IPV4) as u64;
-    let addresses = &frame[ETHERNET + 12..ETHERNET + IPV4];
-    let pseudo = sum(addresses, udp_len + u64::from(PROTOCOL_UDP));
-    sum(&frame[ETHERNET + IPV4..], pseudo)
+    /// Octets of the headers.
+    pub fn headers(&self) -> usize {
+        Layout::with(self.src).payload()
+    }
 }
 
 #[cfg(test)]
@@ -192,18 +358,77 @@ mod tests {
     }
 
     #[test]
+    fn headers_of_ipv6() {
+        let udp = Udp {
+            src: "[fd00::1]:1234".parse().unwrap(),
+            dst: "[fd00::2]:4321".parse().unwrap(),
+            ..udp()
+        };
+        let frame = udp.frame(70, b"x").unwrap();
+        assert_eq!(&frame[12..22], &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 16, 17, 64]);
+        assert_eq!(
+            &frame[22..38],
+            &[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+        );
+        assert_eq!(&frame[52..60], &[0, 2, 4, 210, 16, 225, 0, 16]);
+        assert_eq!(&frame[62..], &[b'x'; 8]);
+        assert_eq!(udp.headers(), 62);
+        assert_eq!(udp.frame(61, b""), Err(TooShort));
+    }
+
+    /// Summed by hand.
+    #[test]
+    fn the_pseudo_header_of_ipv6() {
+        let udp = Udp {
+            src: "[fe80::1]:1".parse().unwrap(),
+            dst: "[fe80::2]:2".parse().unwrap(),
+            ..udp()
+        };
+        // 2 * fe80 + 1 + 2 + length 10 + protocol 17 + ports 1, 2 + length 10 + "hi"
+        let words = 2 * 0xfe80 + 1 + 2 + 10 + 17 + 1 + 2 + 10 + 0x6869;
+        let frame = udp.frame(64, b"hi").unwrap();
+        assert_eq!(frame[60..62], fold(words).to_be_bytes());
+    }
+
+    #[test]
     fn checksums_verify() {
-        for len in [42, 43, 60, 61, 1514] {
-            let mut frame = udp().frame(len, b"netmap").unwrap();
-            assert_eq!(fold(sum(&frame[14..34], 0)), 0, "length {len}");
-            assert_eq!(fold(udp_sum(&frame)), 0, "length {len}");
-            let other = Udp {
-                src: "192.168.7.9:9".parse().unwrap(),
+        let pairs = [
+            ["10.0.0.1:1234", "10.1.0.1:4321", "192.168.7.9:9"],
+            ["[fd00::1]:1234", "[fd00:1::1]:4321", "[2001:db8::ffff]:9"],
+        ];
+        for [src, dst, third] in pairs.map(|pair| pair.map(|end| end.parse().unwrap())) {
+            let udp = Udp { src, dst, ..udp() };
+            let layout = Layout::with(src);
+            for len in [0, 1, 18, 19, 1472].map(|more| layout.payload() + more) {
+                let mut frame = udp.frame(len, b"netmap").unwrap();
+                assert_eq!(Layout::of(&frame), Some(layout));
+                assert_eq!(layout.end(&frame), Some(len));
+                assert_eq!(fold(layout.udp_sum(&frame)), 0, "length {len}");
+                let other = Udp { src: third, ..udp };
+                other.readdress(&mut frame);
+                assert_eq!(frame, other.frame(len, b"netmap").unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_in_the_checksum() {
+        for src in ["10.0.0.1:1", "[fd00::1]:1"] {
+            let src: SocketAddr = src.parse().unwrap();
+            let udp = Udp {
+                src,
+                dst: src,
                 ..udp()
             };
-            other.readdress(&mut frame);
-            assert_eq!(frame, other.frame(len, b"netmap").unwrap());
+            let mut frame = udp.frame(udp.headers() + 5, b"").unwrap();
+            for sequence in [0, 1, 0xffff, 0x1_0000, u32::MAX] {
+                number(&mut frame, sequence);
+                assert_eq!(numbered(&frame), Some(sequence));
+                assert_eq!(fold(Layout::with(src).udp_sum(&frame)), 0);
+            }
+            assert_eq!(numbered(&frame[..udp.headers() + 3]), None);
         }
+        assert_eq!(numbered(&[0; 100]), None);
     }
 
     #[test]

@@ -220,6 +220,6 @@ mod tests {
             assert!(parse(line).is_err(), "{line}");
         }
         let nested = parse("-i eth0}1").unwrap().pipe_names(1);
-        assert_eq!(nested, Err(SpecError::BadPipe("1{0".into())));
+        assert_eq!(nested, Err(SpecError::Pipe("1{0".into())));
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Options behind a name: `@NAME`, `@NAME=VALUE`, `@NAME:KEY=VALUE,KEY,...`.
 
-use crate::name::shown;
+use crate::request::shown;
 
 /// Why options make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,9 +2,8 @@
 //! `nmreq_options_decode()`: hands the options of a name to C callbacks.
 
 use crate::context::{fail, Context};
-use crate::name::shown;
 use crate::options::{options, Body, Opt};
-use crate::request::octets;
+use crate::request::{octets, shown};
 use core::ffi::{c_char, c_int, c_uint, c_void};
 use core::fmt::Arguments;
 use core::ptr::null;

@@ -2,12 +2,11 @@
 //! The options that port names may have: share, extmem, conf, offset.
 
 use crate::context::{fail, set_errno};
-use crate::name::{shown, value};
 use crate::parsers::{
     OptKey, OptParser, ParseContext, MAXKEYS, OPTF_DISABLED, OPTK_DEFAULT, OPTK_MUSTSET,
 };
 use crate::port::{nmport_extmem_from_file, nmport_offset, PortDesc};
-use crate::request::{nmreq_get_mem_id, octets};
+use crate::request::{nmreq_get_mem_id, octets, shown};
 use core::ffi::{c_char, c_int, c_uint, CStr};
 use core::ptr::null;
 use core::str::FromStr;
@@ -182,7 +181,10 @@ impl Given<'_> {
         let Some(text) = self.text(key) else {
             return Ok(None);
         };
-        match value(text) {
+        // A sign is no part of a number here.
+        let digits = text.iter().all(u8::is_ascii_digit);
+        let number = core::str::from_utf8(text).ok().filter(|_| digits);
+        match number.and_then(|number| number.parse().ok()) {
             Some(number) => Ok(Some(number)),
             None => {
                 let text = shown(text);

@@ -2,10 +2,10 @@
 //! `nmreq_*`: headers, names, and the options of requests. The parsers of options in names are in `parsers.rs`.
 
 use crate::context::{fail, last_error, Context};
-use crate::name;
 use core::ffi::{c_char, c_int, c_void, CStr};
 use core::ptr::with_exposed_provenance_mut;
 use netmap::abi::{self, ReqHeader, ReqOption, ReqPortInfoGet, ReqRegister};
+use netmap::name;
 use std::fs::OpenOptions;
 use std::os::fd::AsRawFd;
 
@@ -17,6 +17,11 @@ use std::os::fd::AsRawFd;
 pub unsafe fn octets<'t>(text: *const c_char) -> &'t [u8] {
     // SAFETY: as the caller promises.
     unsafe { CStr::from_ptr(text) }.to_bytes()
+}
+
+/// A part of a text as messages have it.
+pub fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
 }
 
 /// Moves a pointer into a text over what was taken of it: all but `rest`, its end.
@@ -50,7 +55,7 @@ pub unsafe fn name_in(header: *const ReqHeader) -> String {
     // SAFETY: as the caller promises.
     let octets = unsafe { (*header).nr_name };
     let name = octets.split(|octet| *octet == 0).next();
-    name::shown(name.unwrap_or_default())
+    shown(name.unwrap_or_default())
 }
 
 /// Clears a header, and sets version, type and body.
@@ -81,7 +86,7 @@ pub unsafe extern "C" fn nmreq_header_decode(
         let found = match name::name(spec) {
             Ok(found) => found,
             Err(error) => {
-                let spec = name::shown(spec);
+                let spec = shown(spec);
                 fail(context, libc::EINVAL, format_args!("{spec}: {error}"));
                 return -1;
             }

@@ -82,6 +82,8 @@ pub const NR_EXCLUSIVE: u64 = 0x800;
 pub const NR_RX_RINGS_ONLY: u64 = 0x2000;
 /// Register flag: bind the transmit rings alone.
 pub const NR_TX_RINGS_ONLY: u64 = 0x4000;
+/// Register flag: the program understands a virtio-net header before each packet.
+pub const NR_ACCEPT_VNET_HDR: u64 = 0x8000;
 /// Register flag: `poll` syncs receive rings even if no readability is asked for.
 pub const NR_DO_RX_POLL: u64 = 0x10000;
 /// Register flag: `poll` sends only if writability is asked for.
@@ -101,6 +103,8 @@ pub const NS_BUF_CHANGED: u16 = 0x1;
 pub const NS_REPORT: u16 = 0x2;
 /// Slot flag: pass the packet on, see [`NR_FORWARD`].
 pub const NS_FORWARD: u16 = 0x4;
+/// Slot flag of switch ports: the packet lies at `ptr`, in the memory of the program.
+pub const NS_INDIRECT: u16 = 0x10;
 /// Slot flag: the packet goes on in the next slot.
 pub const NS_MOREFRAG: u16 = 0x20;
 

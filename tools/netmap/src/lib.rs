@@ -63,6 +63,7 @@ mod asynchronous;
 mod control;
 #[cfg(feature = "mio")]
 mod event_source;
+pub mod name;
 mod port;
 mod region;
 mod ring;
@@ -75,10 +76,11 @@ mod stack;
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncPort;
 pub use control::{Control, Indices, Polling, Switched};
+pub use name::SpecError;
 pub use port::{Binding, ExtraBuf, Interest, OpenError, Options, Port, PortInfo, Ready};
 pub use ring::{RingState, RxRing, TxRing};
 pub use slot::{DifferentRegion, RxSlot, TxSlot};
 #[cfg(feature = "smoltcp")]
 pub use smoltcp_device::{DeviceRx, DeviceTx, SmoltcpDevice};
-pub use spec::{PipeEnd, PortSpec, Rings, SpecError};
+pub use spec::{PipeEnd, PortSpec, Rings};
 pub use stack::{Event, StackPort, StackTx};

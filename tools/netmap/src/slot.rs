@@ -217,6 +217,22 @@ impl TxSlot<'_> {
         self.set(packet.len() as u16, 0);
     }
 
+    /// Has a switch take the packet from the program's memory ([`abi::NS_INDIRECT`]) in place of the buffer, when the slot is passed
+    /// on; flags are set as well. Other ports send what the buffer has in it.
+    ///
+    /// # Safety
+    ///
+    /// `packet` must be valid for reads of `len` octets, and they must not change, until the kernel has taken the slot: until
+    /// [`crate::TxRing::pending`] does not count it any more.
+    #[inline(always)]
+    pub unsafe fn set_indirect(&mut self, packet: *const u8, len: u16, flags: u16) {
+        // SAFETY: by the invariant.
+        unsafe {
+            addr_of_mut!((*self.0.slot).ptr).write_volatile(packet.expose_provenance() as u64);
+        }
+        self.set(len, flags | abi::NS_INDIRECT);
+    }
+
     /// Exchanges buffers with a received slot: the packet goes out without a copy, its length as received.
     ///
     /// # Errors

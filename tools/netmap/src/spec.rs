@@ -2,6 +2,7 @@
 //! Port names as users write them.
 
 use crate::abi;
+use crate::name::{self, shown, SpecError, FLAGS};
 use core::fmt;
 use core::str::FromStr;
 
@@ -44,10 +45,10 @@ pub enum PipeEnd {
 
 /// A parsed port name.
 ///
-/// The form is `[netmap:]NAME[RINGS][/FLAGS][@ID]`, where
+/// The form is `[netmap:]NAME[RINGS][/FLAGS][@ID]`, flags and region in any order, where
 ///
 /// - `NAME` is an interface (`eth0`), a switch port (`vale0:p1`, kept with its prefix), or one end of a pipe
-///   (`eth0{3`, `eth0}3`);
+///   (`eth0{3`, `eth0}3`), of letters, digits and `_.-+`;
 /// - `RINGS` is `-N` (ring pair N of the NIC), `^` (host rings), `^N` (host ring pair N) or `*` (NIC and host);
 /// - `FLAGS` are `x` (exclusive), `R` (receive rings only), `T` (transmit rings only), and, for monitors, `r`
 ///   (received packets), `t` (sent packets), `z` (zero copy);
@@ -55,45 +56,14 @@ pub enum PipeEnd {
 ///
 /// `stack:NAME` is the stack port of an interface, and so is `stack:N+NAME` with any number.
 ///
-/// A dash that no number follows belongs to the name, so that `br-lan` needs no quoting.
+/// A dash that something else than a number follows belongs to the name, so that `br-lan` needs no quoting. An interface whose name
+/// begins with `vale` needs the prefix `netmap:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortSpec {
     name: String,
     rings: Rings,
     flags: u64,
     mem_id: u16,
-}
-
-/// Why a port name was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
-    /// Nothing before the suffix.
-    #[error("port name is empty")]
-    Empty,
-    /// More octets than a request holds.
-    #[error("port name is longer than {} octets", abi::NETMAP_REQ_IFNAMSIZ - 1)]
-    TooLong,
-    /// An octet that no port name has: white space, a slash at the start, a control character.
-    #[error("port name holds the character {0:?}")]
-    BadCharacter(char),
-    /// Text before the first colon that is neither `netmap` nor `vale` with an identifier.
-    #[error("prefix {0:?} is unknown: use netmap:NAME, stack:NAME or valeID:NAME")]
-    BadPrefix(String),
-    /// A pipe without an identifier, or with one that is not letters, digits and underscores.
-    #[error("pipe identifier {0:?} is not made of letters, digits and underscores")]
-    BadPipe(String),
-    /// Something else where ring selection, flags or region number can stand.
-    #[error("{0:?} after the name: -N, ^, ^N, *, /FLAGS or @ID can stand there")]
-    BadSuffix(String),
-    /// A flag letter that does not exist, or none after the slash.
-    #[error("flags {0:?}: the letters are x, R, T, r, t, z")]
-    BadFlags(String),
-    /// A ring number above the last possible one.
-    #[error("ring number {0} is above {max}", max = abi::NETMAP_RING_MASK - 1)]
-    BadRing(String),
-    /// A region number that is not in 1..=65535.
-    #[error("region number {0:?} is not in 1..=65535")]
-    BadMemId(String),
 }
 
 impl PortSpec {
@@ -137,14 +107,18 @@ impl PortSpec {
     ///
     /// # Errors
     ///
-    /// [`SpecError::BadPipe`], also if this is the end of a pipe; [`SpecError::TooLong`].
+    /// [`SpecError::Pipe`], also if this is the end of a pipe; [`SpecError::TooLong`].
     pub fn pipe(&self, end: PipeEnd, id: &str) -> Result<Self, SpecError> {
         let separator = match end {
             PipeEnd::Master => '{',
             PipeEnd::Slave => '}',
         };
         let name = format!("{}{separator}{id}", self.name);
-        check_name(&name)?;
+        let port = name.split_once(':').map_or(&name[..], |(_, port)| port);
+        name::check(port.as_bytes(), b"")?;
+        if name.len() >= abi::NETMAP_REQ_IFNAMSIZ {
+            return Err(SpecError::TooLong);
+        }
         Ok(PortSpec {
             name,
             rings: Rings::Nic,
@@ -181,7 +155,7 @@ impl fmt::Display for PortSpec {
             f.write_str("/")?;
             for (letter, bit) in FLAGS {
                 if self.flags & bit != 0 {
-                    write!(f, "{letter}")?;
+                    write!(f, "{}", char::from(letter))?;
                 }
             }
         }
@@ -192,178 +166,46 @@ impl fmt::Display for PortSpec {
     }
 }
 
-const FLAGS: [(char, u64); 6] = [
-    ('x', abi::NR_EXCLUSIVE),
-    ('z', abi::NR_ZCOPY_MON),
-    ('t', abi::NR_MONITOR_TX),
-    ('r', abi::NR_MONITOR_RX),
-    ('R', abi::NR_RX_RINGS_ONLY),
-    ('T', abi::NR_TX_RINGS_ONLY),
-];
-
 impl FromStr for PortSpec {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let (flags, (scoped, text)) = match text.strip_prefix("stack:") {
-            Some(rest) => (abi::NR_STACK, (0, without_number(rest))),
-            None => (0, split_prefix(text)?),
+        let whole;
+        // Without a prefix it is the name of an interface, unless it has one that does not exist.
+        let text = match name::name(text.as_bytes()) {
+            Err(SpecError::Prefix)
+                if !text
+                    .split('@')
+                    .next()
+                    .is_some_and(|port| port.contains(':')) =>
+            {
+                whole = format!("netmap:{text}");
+                &whole
+            }
+            _ => text,
         };
-        let (name, suffix) = split_name(text, scoped);
-        check_name(name)?;
-        let mut spec = PortSpec {
-            name: name.to_owned(),
-            rings: Rings::Nic,
-            flags,
-            mem_id: 0,
+        let found = name::name(text.as_bytes())?;
+        let mode = name::mode(found.rest, 0)?;
+        if !mode.rest.is_empty() {
+            return Err(SpecError::Option(shown(mode.rest)));
+        }
+        let (scope, stack) = match found.scope {
+            name::STACK => (&b""[..], abi::NR_STACK),
+            scope => (scope, 0),
         };
-        let rest = spec.take_rings(suffix)?;
-        let rest = spec.take_flags(rest)?;
-        spec.take_mem_id(rest)?;
-        Ok(spec)
-    }
-}
-
-/// Removes the number and the plus sign of `N+NAME`.
-fn without_number(text: &str) -> &str {
-    match split_digits(text) {
-        ("", _) => text,
-        (_, rest) => rest.strip_prefix('+').unwrap_or(text),
-    }
-}
-
-/// Removes `netmap:`; says how many octets of what is left are a `valeID:` that the kernel wants to see.
-fn split_prefix(text: &str) -> Result<(usize, &str), SpecError> {
-    let text = text.strip_prefix("netmap:").unwrap_or(text);
-    let Some((prefix, _)) = text.split_once(':') else {
-        return Ok((0, text));
-    };
-    match prefix.strip_prefix("vale") {
-        Some(id) if is_identifier(id) => Ok((prefix.len() + 1, text)),
-        _ => Err(SpecError::BadPrefix(prefix.to_owned())),
-    }
-}
-
-/// Splits at the first octet after `scoped` that starts a suffix.
-fn split_name(text: &str, scoped: usize) -> (&str, &str) {
-    let starts_suffix = |(at, octet): (usize, &u8)| match octet {
-        b'*' | b'^' | b'/' | b'@' => true,
-        b'-' => {
-            let after = text[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit());
-            after.len() < text.len() - at - 1
-                && (after.is_empty() || after.starts_with(['/', '@', '*', '^']))
-        }
-        _ => false,
-    };
-    let at = text
-        .as_bytes()
-        .iter()
-        .enumerate()
-        .skip(scoped)
-        .find(|&found| starts_suffix(found))
-        .map_or(text.len(), |(at, _)| at);
-    text.split_at(at)
-}
-
-fn check_name(name: &str) -> Result<(), SpecError> {
-    let port = name.split_once(':').map_or(name, |(_, port)| port);
-    if port.is_empty() {
-        return Err(SpecError::Empty);
-    }
-    if name.len() >= abi::NETMAP_REQ_IFNAMSIZ {
-        return Err(SpecError::TooLong);
-    }
-    let bad = |c: char| c.is_whitespace() || c.is_control() || c == ':';
-    if let Some(c) = port.chars().find(|&c| bad(c)) {
-        return Err(SpecError::BadCharacter(c));
-    }
-    if let Some((base, id)) = port.split_once(['{', '}']) {
-        if base.is_empty() {
-            return Err(SpecError::Empty);
-        }
-        if id.is_empty() || !is_identifier(id) {
-            return Err(SpecError::BadPipe(id.to_owned()));
-        }
-    }
-    Ok(())
-}
-
-fn is_identifier(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-/// Splits off the digits at the start.
-fn split_digits(text: &str) -> (&str, &str) {
-    let end = text
-        .bytes()
-        .position(|b| !b.is_ascii_digit())
-        .unwrap_or(text.len());
-    text.split_at(end)
-}
-
-fn ring_number(digits: &str) -> Result<u16, SpecError> {
-    digits
-        .parse()
-        .ok()
-        .filter(|&ring| ring < abi::NETMAP_RING_MASK)
-        .ok_or_else(|| SpecError::BadRing(digits.to_owned()))
-}
-
-impl PortSpec {
-    fn take_rings<'t>(&mut self, text: &'t str) -> Result<&'t str, SpecError> {
-        if let Some(rest) = text.strip_prefix('*') {
-            self.rings = Rings::NicAndHost;
-            return Ok(rest);
-        }
-        if let Some(rest) = text.strip_prefix('-') {
-            let (digits, rest) = split_digits(rest);
-            self.rings = Rings::OneNic(ring_number(digits)?);
-            return Ok(rest);
-        }
-        if let Some(rest) = text.strip_prefix('^') {
-            let (digits, rest) = split_digits(rest);
-            self.rings = match digits {
-                "" => Rings::Host,
-                digits => Rings::OneHost(ring_number(digits)?),
-            };
-            return Ok(rest);
-        }
-        Ok(text)
-    }
-
-    fn take_flags<'t>(&mut self, text: &'t str) -> Result<&'t str, SpecError> {
-        let Some(rest) = text.strip_prefix('/') else {
-            return Ok(text);
-        };
-        let end = rest.find('@').unwrap_or(rest.len());
-        let (letters, rest) = rest.split_at(end);
-        if letters.is_empty() {
-            return Err(SpecError::BadFlags(letters.to_owned()));
-        }
-        for letter in letters.chars() {
-            let (_, bit) = FLAGS
-                .iter()
-                .find(|(known, _)| *known == letter)
-                .ok_or_else(|| SpecError::BadFlags(letters.to_owned()))?;
-            self.flags |= bit;
-        }
-        Ok(rest)
-    }
-
-    fn take_mem_id(&mut self, text: &str) -> Result<(), SpecError> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        let Some(id) = text.strip_prefix('@') else {
-            return Err(SpecError::BadSuffix(text.to_owned()));
-        };
-        let digits = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
-        self.mem_id = digits
-            .then(|| id.parse().ok())
-            .flatten()
-            .filter(|&id: &u16| id != 0)
-            .ok_or_else(|| SpecError::BadMemId(id.to_owned()))?;
-        Ok(())
+        Ok(PortSpec {
+            // Both are ASCII.
+            name: shown(scope) + &shown(found.name),
+            rings: match mode.mode {
+                abi::NR_REG_SW => Rings::Host,
+                abi::NR_REG_NIC_SW => Rings::NicAndHost,
+                abi::NR_REG_ONE_NIC => Rings::OneNic(mode.ring),
+                abi::NR_REG_ONE_SW => Rings::OneHost(mode.ring),
+                _ => Rings::Nic,
+            },
+            flags: mode.flags | stack,
+            mem_id: mode.mem_id,
+        })
     }
 }
 

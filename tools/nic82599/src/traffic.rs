@@ -62,8 +62,8 @@ impl Generator {
             let udp = Udp {
                 src_mac: plan.from_mac,
                 dst_mac: plan.to_mac.unwrap_or(Mac(station)),
-                src: from,
-                dst: plan.to,
+                src: from.into(),
+                dst: plan.to.into(),
             };
             let len = usize::from(plan.length).max(frame::STAMPED_MIN);
             udp.frame(len, b"").map_err(|error| error.to_string())

@@ -23,6 +23,10 @@ pub enum Function {
     Ping,
     /// Send what arrives back to where it came from.
     Pong,
+    /// Send numbered packets.
+    Txseq,
+    /// Receive numbered packets, and tell which are missing.
+    Rxseq,
 }
 
 impl Function {
@@ -33,6 +37,8 @@ impl Function {
             Function::Rx => "rx",
             Function::Ping => "ping",
             Function::Pong => "pong",
+            Function::Txseq => "txseq",
+            Function::Rxseq => "rxseq",
         }
     }
 }
@@ -70,23 +76,14 @@ pub struct Args {
     #[arg(short = 'R', long, value_name = "PPS", value_parser = rate)]
     pub rate: Option<u64>,
 
-    /// Source address, or a range to walk through with every packet.
-    #[arg(
-        short,
-        long,
-        value_name = "IP[:PORT][-IP[:PORT]]",
-        default_value = "10.0.0.1"
-    )]
-    pub source: Addresses,
+    /// Source address, or a range to walk through with every packet; with IPv6 [GROUP@]ADDRESS or [GROUP@][ADDRESS]:PORT, where GROUP
+    /// says which 16 bits of the address move, from 0 to 7, the last [default: 10.0.0.1, fd00::1].
+    #[arg(short, long, value_name = "IP[:PORT][-IP[:PORT]]")]
+    pub source: Option<Addresses>,
 
-    /// Destination address, or a range to walk through with every packet.
-    #[arg(
-        short,
-        long,
-        value_name = "IP[:PORT][-IP[:PORT]]",
-        default_value = "10.1.0.1"
-    )]
-    pub destination: Addresses,
+    /// Destination address, or a range to walk through whenever the source starts over [default: 10.1.0.1, fd00:1::1].
+    #[arg(short, long, value_name = "IP[:PORT][-IP[:PORT]]")]
+    pub destination: Option<Addresses>,
 
     /// Source on the link [default: the interface's address].
     #[arg(short = 'S', long, value_name = "MAC")]
@@ -128,9 +125,43 @@ pub struct Args {
     #[arg(short = 'Z', long)]
     pub random_destination: bool,
 
-    /// IPv4, as always.
-    #[arg(short = '4', hide = true)]
+    /// IPv4, as always where no address is of IPv6.
+    #[arg(short = '4', hide = true, overrides_with = "ipv6")]
     pub ipv4: bool,
+
+    /// IPv6, as always where an address is of IPv6.
+    #[arg(short = '6', long, overrides_with = "ipv4")]
+    pub ipv6: bool,
+
+    /// Slots of each packet (tx, txseq). A packet that its slots have no room for has more of them in any case (tx).
+    #[arg(short = 'F', long, value_name = "SLOTS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..64))]
+    pub fragments: u16,
+
+    /// Most octets of a packet in one slot (tx) [default: what a buffer holds].
+    #[arg(short = 'M', long, value_name = "OCTETS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub fragment_size: Option<u16>,
+
+    /// Octets of the virtio-net header before each packet, 0, 10 or 12; the switch port is set to it, unless it is 0 [default: what the
+    /// port has].
+    #[arg(short = 'H', long, value_name = "OCTETS", value_parser = virtio_header)]
+    pub virtio_header: Option<u32>,
+
+    /// Packets lie in the program's memory, from where the switch takes them (tx, switch ports).
+    #[arg(short = 'I', long, conflicts_with_all = ["check", "packet_file", "copy", "random_source", "random_destination"])]
+    pub indirect: bool,
+
+    /// Send whatever the buffers have in them (tx).
+    #[arg(short = 'r', long, conflicts_with_all = ["check", "packet_file", "copy", "indirect"])]
+    pub rubbish: bool,
+
+    /// Tell the mean of the last 15 rates, too, and their standard deviation.
+    #[arg(short = 'A', long)]
+    pub average: bool,
+
+    /// pkt-gen's numbers of options, of which several are added: 4 or 8 for --copy, 32 for -I, 64 for -X, 256 for -r, 512 for -z, 1024
+    /// for -Z, 2048 for -A; 1, 2, 16 and 4096 ask for nothing that is not done anyway.
+    #[arg(short, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..8192))]
+    pub options: Vec<u16>,
 
     /// Raw bandwidth includes what is between packets on the wire, as always.
     #[arg(short = 'B', hide = true)]
@@ -175,6 +206,109 @@ pub struct Args {
 }
 
 impl Args {
+    /// The same, with what `-o` says.
+    ///
+    /// # Errors
+    ///
+    /// In words, if they make no sense together.
+    pub fn complete(mut self) -> Result<Self, String> {
+        let options = self.options.iter().fold(0, |all, option| all | option);
+        self.copy |= options & (4 | 8) != 0;
+        self.indirect |= options & 32 != 0;
+        self.dump |= options & 64 != 0;
+        self.rubbish |= options & 256 != 0;
+        self.random_source |= options & 512 != 0;
+        self.random_destination |= options & 1024 != 0;
+        self.average |= options & 2048 != 0;
+        if options & 128 != 0 {
+            return Err("-o: there is no option 128".to_owned());
+        }
+        let name = self.function.name();
+        if self.function != Function::Tx {
+            for (given, flag) in [
+                (self.packet_file.is_some(), "-P"),
+                (self.indirect, "-I"),
+                (self.rubbish, "-r"),
+                (self.fragment_size.is_some(), "-M"),
+            ] {
+                if given {
+                    return Err(format!("{flag} is for -f tx, not for {name}"));
+                }
+            }
+        }
+        if self.check && !matches!(self.function, Function::Tx | Function::Rx) {
+            return Err(format!("--check is for -f tx and rx, not for {name}"));
+        }
+        if self.threads > 1
+            && !matches!(self.function, Function::Tx | Function::Rx | Function::Rxseq)
+        {
+            return Err(format!("{name} runs in one thread"));
+        }
+        let (source, destination) = self.ends()?;
+        if self.indirect {
+            if !self.is_switched() {
+                return Err("-I is for ports of switches".to_owned());
+            }
+            if self.varies(&source, &destination) || self.copy || self.check {
+                return Err("-I sends the same packet each time".to_owned());
+            }
+        }
+        if self.rubbish && (self.indirect || self.copy || self.check) {
+            return Err("-r sends what is there".to_owned());
+        }
+        self.random_lengths()?;
+        Ok(self)
+    }
+
+    /// Source and destination addresses, both of one kind.
+    ///
+    /// # Errors
+    ///
+    /// In words, if they are not, or of another one than `-4` or `-6` says.
+    pub fn ends(&self) -> Result<(Addresses, Addresses), String> {
+        let wants_ipv6 = if self.ipv4 || self.ipv6 {
+            self.ipv6
+        } else {
+            [self.source, self.destination]
+                .iter()
+                .flatten()
+                .any(|range| range.first().is_ipv6())
+        };
+        let defaults = if wants_ipv6 {
+            ["fd00::1", "fd00:1::1"]
+        } else {
+            ["10.0.0.1", "10.1.0.1"]
+        };
+        let end = |given: Option<Addresses>, default: &str| {
+            let range = given.map_or_else(|| default.parse(), Ok)?;
+            let first = range.first();
+            if first.is_ipv6() == wants_ipv6 {
+                return Ok(range);
+            }
+            Err(format!(
+                "{} is no {} address",
+                first.ip(),
+                if wants_ipv6 { "IPv6" } else { "IPv4" }
+            ))
+        };
+        Ok((
+            end(self.source, defaults[0])?,
+            end(self.destination, defaults[1])?,
+        ))
+    }
+
+    /// Whether the addresses of packets change, if they are from these.
+    pub fn varies(&self, source: &Addresses, destination: &Addresses) -> bool {
+        self.random_source
+            || self.random_destination
+            || !(source.is_single() && destination.is_single())
+    }
+
+    /// Whether the port is one of a switch.
+    fn is_switched(&self) -> bool {
+        self.interface.name().starts_with("vale")
+    }
+
     /// Octets per packet, or more than any has.
     pub fn length(&self) -> usize {
         self.length.first().copied().unwrap_or(0)
@@ -207,8 +341,7 @@ impl Args {
 
     /// How long to wait before the start.
     pub fn wait_link(&self) -> Duration {
-        let has_link = !self.interface.name().starts_with("vale");
-        let classic = (cli::is_called("pkt-gen") && has_link).then_some(CLASSIC_WAIT);
+        let classic = (cli::is_called("pkt-gen") && !self.is_switched()).then_some(CLASSIC_WAIT);
         self.wait_link.or(classic).unwrap_or_default()
     }
 
@@ -223,6 +356,15 @@ fn rate(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("a rate is a number of packets per second, from 1 on".to_owned()),
         Ok(rate) => Ok(rate),
+    }
+}
+
+fn virtio_header(text: &str) -> Result<u32, String> {
+    match text {
+        "0" => Ok(0),
+        "10" => Ok(10),
+        "12" => Ok(12),
+        _ => Err("a virtio-net header has 0, 10 or 12 octets".to_owned()),
     }
 }
 
@@ -291,6 +433,70 @@ mod tests {
         assert_eq!(args.verbose, 2);
     }
 
+    /// What is said of a line that clap takes.
+    fn complete(line: &str) -> Result<Args, String> {
+        parse(line).unwrap().complete()
+    }
+
+    #[test]
+    fn the_other_flags_of_pkt_gen() {
+        let args = complete("-i vale0:a -f tx -F 3 -M 500 -H 12 -A -6").unwrap();
+        assert_eq!((args.fragments, args.fragment_size), (3, Some(500)));
+        assert_eq!((args.virtio_header, args.average), (Some(12), true));
+        assert!(args.ends().unwrap().0.first().is_ipv6());
+        let args = complete("-i vale0:a -f tx -o 4 -o 8 -o 3648").unwrap();
+        assert!(args.copy && args.dump && args.random_source && args.random_destination);
+        assert!(args.average && !args.rubbish && !args.indirect);
+        assert!(complete("-i vale0:a -f tx -o 32").unwrap().indirect);
+        assert!(complete("-i eth0 -f tx -o 4375").is_err());
+        assert!(complete("-i eth0 -f tx -o 256").unwrap().rubbish);
+        for function in ["txseq", "rxseq"] {
+            let args = complete(&format!("-i eth0 -f {function}")).unwrap();
+            assert_eq!((args.function.name(), args.batch()), (function, 512));
+        }
+    }
+
+    #[test]
+    fn addresses_are_of_one_kind() {
+        let kinds = |flags: &str| {
+            complete(&format!("-i eth0 -f tx {flags}")).map(|args| {
+                let (source, destination) = args.ends().unwrap();
+                [source, destination].map(|range| range.first().is_ipv6())
+            })
+        };
+        for ipv4 in ["", "-4", "-6 -4", "-s 10.0.0.1"] {
+            assert_eq!(kinds(ipv4), Ok([false, false]), "{ipv4}");
+        }
+        for ipv6 in ["-6", "-4 -6", "-d fd00::7", "-6 -s 7@fd00::1-fd00::9"] {
+            assert_eq!(kinds(ipv6), Ok([true, true]), "{ipv6}");
+        }
+        for wrong in ["-6 -s 10.0.0.1", "-4 -d fd00::1", "-s fd00::1 -d 10.0.0.1"] {
+            assert!(kinds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_together_is_refused() {
+        for line in [
+            "-i eth0 -f rx -P x",
+            "-i eth0 -f txseq -P x",
+            "-i eth0 -f rx -I",
+            "-i eth0 -f tx -I",
+            "-i vale0:a -f tx -I -s 10.0.0.1-10.0.0.2",
+            "-i vale0:a -f tx -I -o 4",
+            "-i eth0 -f rx -r",
+            "-i eth0 -f tx -r -o 4",
+            "-i eth0 -f txseq -M 100",
+            "-i eth0 -f txseq --check",
+            "-i eth0 -f txseq -p 2",
+            "-i eth0 -f ping -p 2",
+            "-i eth0 -f tx -o 128",
+            "-i eth0 -f tx -l 60 -l 1500",
+        ] {
+            assert!(complete(line).is_err(), "{line}");
+        }
+    }
+
     #[test]
     fn defaults_depend_on_the_function() {
         assert_eq!(parse("-i eth0").unwrap().batch(), 512);
@@ -333,6 +539,16 @@ mod tests {
             "-i eth0 -W --idle-exit 5",
             "-i eth0 -f tx -P x --check",
             "-i eth0 -f tx -P x -z",
+            "-i eth0 -F 0",
+            "-i eth0 -F 64",
+            "-i eth0 -M 0",
+            "-i eth0 -H 11",
+            "-i eth0 -o 8192",
+            "-i vale0:a -f tx -I --check",
+            "-i vale0:a -f tx -I -z",
+            "-i vale0:a -f tx -I -r",
+            "-i eth0 -f tx -r --check",
+            "-i eth0 -s fd00::1-fe00::2",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

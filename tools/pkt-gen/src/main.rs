@@ -8,15 +8,17 @@ mod ping;
 mod receiver;
 mod report;
 mod sender;
+mod sequence;
+mod source;
 mod worker;
 
 use args::{Args, Function};
 use capture::Capture;
 use core::sync::atomic::AtomicBool;
 use frame::{Mac, Udp};
-use netmap::{Port, PortSpec, Rings};
+use netmap::{abi, Control, Port, PortSpec, Rings};
 use receiver::Check;
-use report::{Counters, Rates, Summary, Totals};
+use report::{Counters, Rates, SequenceReport, Summary, Totals};
 use std::fs::File;
 use std::process::ExitCode;
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
@@ -27,8 +29,17 @@ use worker::{Failure, Outcome, Worker};
 /// Exit status if `--check` found a corrupt or a repeated packet.
 const CHECK_FAILED: u8 = 3;
 
+/// Exit status if the command line is wrong.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
-    let args = Arc::new(cli::parse::<Args>());
+    let args = match cli::parse::<Args>().complete() {
+        Ok(args) => Arc::new(args),
+        Err(reason) => {
+            eprintln!("nm-pkt-gen: {reason}; nm-pkt-gen --help tells more");
+            return ExitCode::from(USAGE);
+        }
+    };
     match run(&args) {
         Ok(summary) => finish(&args, &summary),
         Err(reason) => {
@@ -40,19 +51,18 @@ fn main() -> ExitCode {
 
 /// Opens the ports, runs the workers and reports until the last one has ended.
 fn run(args: &Arc<Args>) -> Result<Summary, String> {
-    if args.threads > 1 && matches!(args.function, Function::Ping | Function::Pong) {
-        return Err(format!("{} runs in one thread", args.function.name()));
-    }
+    let ends = args.ends()?;
     let file = read_file(args)?;
     let stop = cli::stop_on_signals()?;
     let ports = open_ports(args)?;
+    let virtio_header = virtio_header(args)?;
     let udp = Udp {
         src_mac: args
             .source_mac
             .unwrap_or_else(|| own_mac(args.interface.name())),
         dst_mac: args.destination_mac,
-        src: args.source.first(),
-        dst: args.destination.first(),
+        src: ends.0.first(),
+        dst: ends.1.first(),
     };
     std::thread::sleep(args.wait_link());
     let check = Arc::new(Mutex::new(Check::default()));
@@ -64,6 +74,8 @@ fn run(args: &Arc<Args>) -> Result<Summary, String> {
             index,
             quota: quota(args, index),
             udp,
+            ends,
+            virtio_header,
             stop: Arc::clone(&stop),
             counters: Arc::clone(&counters[usize::from(index)]),
             file: file.clone(),
@@ -86,9 +98,6 @@ fn read_file(args: &Args) -> Result<Option<Arc<Capture>>, String> {
     let Some(path) = &args.packet_file else {
         return Ok(None);
     };
-    if args.function != Function::Tx {
-        return Err("-P is for -f tx".to_owned());
-    }
     let name = path.display();
     let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
     let capture = Capture::read(file).map_err(|error| format!("{name}: {error}"))?;
@@ -107,7 +116,8 @@ fn open_ports(args: &Args) -> Result<Vec<Port>, String> {
             .collect(),
         _ => return Err("several threads need a port name without ring selection".to_owned()),
     };
-    let options = args.config.unwrap_or_default();
+    let mut options = args.config.unwrap_or_default();
+    options.flags |= abi::NR_ACCEPT_VNET_HDR;
     let mut ports = Vec::new();
     for spec in specs {
         let mut port = Port::open(&spec, &options).map_err(|error| cli::open_failure(&error))?;
@@ -125,6 +135,26 @@ fn open_ports(args: &Args) -> Result<Vec<Port>, String> {
         ports.push(port);
     }
     Ok(ports)
+}
+
+/// Octets of the virtio-net header that packets of the port have, after it was set as the command line says.
+fn virtio_header(args: &Args) -> Result<usize, String> {
+    let name = args.interface.name();
+    let control = Control::open().map_err(|error| format!("/dev/netmap: {error}"))?;
+    let octets = match args.virtio_header.filter(|octets| *octets != 0) {
+        Some(octets) => {
+            let set = control.set_header(name, octets).map(|()| octets);
+            set.map_err(|error| {
+                format!(
+                    "{}: a virtio-net header: {error}; ports of switches can have one",
+                    args.interface
+                )
+            })?
+        }
+        // Others have none, and some no such request.
+        None => control.header(name).unwrap_or(0),
+    };
+    Ok(octets as usize)
 }
 
 /// The interface's own address; for a port that is no interface, one that no NIC has.
@@ -154,6 +184,8 @@ fn work(mut port: Port, worker: &Worker) -> Result<Outcome, Failure> {
         Function::Rx => receiver::run(&mut port, worker),
         Function::Ping => ping::ping(&mut port, worker),
         Function::Pong => ping::pong(&mut port, worker),
+        Function::Txseq => sequence::send(&mut port, worker),
+        Function::Rxseq => sequence::receive(&mut port, worker),
     }
 }
 
@@ -185,7 +217,7 @@ fn report_until_done(
     stop: &AtomicBool,
 ) -> Vec<Ending> {
     let mut done = Vec::new();
-    let mut rates = Rates::new(args.plain, args.count);
+    let mut rates = Rates::new(args.plain, args.count, args.average);
     let mut due = Instant::now() + args.report;
     loop {
         match endings.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -240,6 +272,10 @@ fn summarize(
         } else {
             0.0
         },
+        sequence: outcomes
+            .iter()
+            .filter_map(|outcome| outcome.sequence)
+            .reduce(SequenceReport::and),
         check: (args.check && args.function == Function::Rx).then(|| check.report()),
         ping: outcomes.into_iter().find_map(|outcome| outcome.ping),
     }

@@ -32,10 +32,10 @@ pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
     if rx.is_empty() {
         return Err(Failure::Unfit("the port has no receive ring".to_owned()));
     }
-    let length = worker.args.length().max(frame::STAMPED_MIN);
-    let template = worker.udp.frame(length, b"ping ");
-    let template = template.map_err(|error| Failure::Unfit(error.to_string()))?;
-    if template.len() > tx.buf_size() as usize {
+    let template =
+        crate::source::packet(worker, worker.args.length().max(worker.udp.stamped_min()))?;
+    let length = template.len();
+    if length > tx.buf_size() as usize {
         return Err(Failure::Unfit(format!(
             "packets of {length} octets do not fit the port's buffers"
         )));
@@ -53,7 +53,7 @@ pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
             last -= 1;
             let buffer = &mut slot.buf_mut()[..length];
             buffer.copy_from_slice(&template);
-            frame::stamp(buffer, STREAM, sequence);
+            frame::stamp(&mut buffer[worker.virtio_header..], STREAM, sequence);
             times.sent(sequence);
             sequence += 1;
             // The buffer, and with it the length, is below 64 KiB.
@@ -77,7 +77,7 @@ pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
                     if let Verdict::Whole {
                         stream: STREAM,
                         sequence,
-                    } = frame::check(slot.packet())
+                    } = frame::check(frame_of(slot, worker))
                     {
                         times.back(sequence, now);
                     }
@@ -91,6 +91,13 @@ pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
         ping: Some(times.report()),
         ..Outcome::default()
     })
+}
+
+/// What is behind the virtio-net header of a packet.
+fn frame_of<'s>(slot: &'s RxSlot<'_>, worker: &Worker) -> &'s [u8] {
+    slot.packet()
+        .get(worker.virtio_header..)
+        .unwrap_or_default()
 }
 
 /// Times of packets under way, and of those that came back.
@@ -185,7 +192,7 @@ pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
             let limit = u64::from(worker.args.batch()).min(left) as u32;
             let (mut sent, mut octets) = (0, 0);
             let taken = ring.drain(limit, |slot| {
-                if answer(tx, slot, worker.args.copy) {
+                if answer(tx, slot, worker) {
                     sent += 1;
                     octets += u64::from(slot.len());
                 }
@@ -204,22 +211,24 @@ pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
 }
 
 /// Queues one packet with its addresses exchanged; false if there is no room.
-fn answer(tx: &mut TxRing, received: &mut RxSlot<'_>, copy: bool) -> bool {
+fn answer(tx: &mut TxRing, received: &mut RxSlot<'_>, worker: &Worker) -> bool {
     let length = received.packet().len();
     let queued = tx.fill(1, |slot| {
-        if copy || slot.swap(received).is_err() {
+        if worker.args.copy || slot.swap(received).is_err() {
             let room = length.min(slot.buf_mut().len());
             slot.write(&received.packet()[..room]);
         }
         let room = length.min(slot.buf_mut().len());
-        exchange_addresses(&mut slot.buf_mut()[..room]);
+        if let Some(frame) = slot.buf_mut()[..room].get_mut(worker.virtio_header..) {
+            exchange_addresses(frame);
+        }
         let (length, flags) = (slot.len(), slot.flags());
         slot.set(length, flags | NS_REPORT);
     });
     queued != 0
 }
 
-/// Exchanges source and destination, on the link and, for IPv4, on the network: no checksum changes by that.
+/// Exchanges source and destination, on the link and, for IP, on the network: no checksum changes by that.
 fn exchange_addresses(packet: &mut [u8]) {
     if packet.len() >= 14 {
         let (destination, source) = packet[..12].split_at_mut(6);
@@ -227,6 +236,10 @@ fn exchange_addresses(packet: &mut [u8]) {
     }
     if packet.len() >= 34 && packet[12..14] == [0x08, 0x00] {
         let (source, destination) = packet[26..34].split_at_mut(4);
+        source.swap_with_slice(destination);
+    }
+    if packet.len() >= 54 && packet[12..14] == [0x86, 0xdd] {
+        let (source, destination) = packet[22..54].split_at_mut(16);
         source.swap_with_slice(destination);
     }
 }
@@ -256,6 +269,25 @@ mod tests {
                 sequence: 9
             }
         );
+    }
+
+    #[test]
+    fn an_answer_over_ipv6_is_whole_too() {
+        let udp = Udp {
+            src_mac: Mac([2, 0, 0, 0, 0, 1]),
+            dst_mac: Mac([2, 0, 0, 0, 0, 2]),
+            src: "[fd00::1]:1".parse().unwrap(),
+            dst: "[fd00::2]:2".parse().unwrap(),
+        };
+        let mut frame = udp.frame(80, b"").unwrap();
+        frame::stamp(&mut frame, STREAM, 9);
+        exchange_addresses(&mut frame);
+        assert_eq!((frame[37], frame[53]), (2, 1));
+        let whole = Verdict::Whole {
+            stream: STREAM,
+            sequence: 9,
+        };
+        assert_eq!(frame::check(&frame), whole);
     }
 
     #[test]

@@ -45,23 +45,35 @@ impl Check {
     }
 }
 
-/// Receives until the quota is reached, the program is stopped, or silence has lasted long enough.
+/// Receives and counts packets until the quota is reached, the program is stopped, or silence has lasted long enough.
 ///
 /// # Errors
 ///
 /// [`Failure::Unfit`] if the port has no receive ring, [`Failure::Lost`].
 pub fn run(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
+    // The packet of each ring whose fragments are arriving.
+    let mut partial: Vec<Vec<u8>> = Vec::new();
+    receive(port, worker, |at, ring, limit| {
+        partial.resize_with(partial.len().max(at + 1), Vec::new);
+        take(ring, &mut partial[at], worker, limit)
+    })
+}
+
+/// Calls `take` with the number of a ring, the ring, and how many slots it may take of it, until the quota is reached, the program is
+/// stopped, or silence has lasted long enough. It returns the packets that it has received, and the octets.
+///
+/// # Errors
+///
+/// As for [`run`].
+pub fn receive(
+    port: &mut Port,
+    worker: &Worker,
+    mut take: impl FnMut(usize, &mut RxRing, u32) -> (u64, u64),
+) -> Result<Outcome, Failure> {
     let (binding, _, rings) = port.split();
     if rings.is_empty() {
         return Err(Failure::Unfit("the port has no receive ring".to_owned()));
     }
-    let mut lanes: Vec<Lane<'_>> = rings
-        .iter_mut()
-        .map(|ring| Lane {
-            ring,
-            partial: Vec::new(),
-        })
-        .collect();
     let idle = worker.args.idle();
     let batch = worker.args.batch();
     let mut span: Option<(Instant, Instant)> = None;
@@ -78,9 +90,9 @@ pub fn run(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
             }
             continue;
         }
-        for lane in &mut lanes {
+        for (at, ring) in rings.iter_mut().enumerate() {
             let limit = u64::from(batch).min(left) as u32;
-            let (packets, octets) = lane.drain(worker, limit);
+            let (packets, octets) = take(at, ring, limit);
             if packets != 0 {
                 let now = Instant::now();
                 span = Some((span.map_or(now, |(first, _)| first), now));
@@ -95,48 +107,39 @@ pub fn run(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
     })
 }
 
-/// A ring and the packet whose fragments are arriving.
-struct Lane<'r> {
-    ring: &'r mut RxRing,
-    partial: Vec<u8>,
-}
-
-impl Lane<'_> {
-    /// Takes up to `limit` slots; returns the packets that ended in them, and the octets.
-    fn drain(&mut self, worker: &Worker, limit: u32) -> (u64, u64) {
-        let (mut packets, mut octets) = (0, 0);
-        if !worker.args.check && !worker.args.dump {
-            self.ring.drain(limit, |slot| {
-                octets += u64::from(slot.len());
-                packets += u64::from(slot.flags() & NS_MOREFRAG == 0);
-            });
-            return (packets, octets);
-        }
-        let mut check = worker.check.lock().unwrap_or_else(PoisonError::into_inner);
-        let partial = &mut self.partial;
-        self.ring.drain(limit, |slot| {
+/// Takes up to `limit` slots; returns the packets that ended in them, and the octets.
+fn take(ring: &mut RxRing, partial: &mut Vec<u8>, worker: &Worker, limit: u32) -> (u64, u64) {
+    let (mut packets, mut octets) = (0, 0);
+    if !worker.args.check && !worker.args.dump {
+        ring.drain(limit, |slot| {
             octets += u64::from(slot.len());
-            let ends = slot.flags() & NS_MOREFRAG == 0;
-            if !ends || !partial.is_empty() {
-                partial.extend_from_slice(slot.packet());
-            }
-            if !ends {
-                return;
-            }
-            packets += 1;
-            let packet = if partial.is_empty() {
-                slot.packet()
-            } else {
-                &partial[..]
-            };
-            if worker.args.check {
-                check.note(packet);
-            }
-            if worker.args.dump {
-                crate::dump::print(packet, &worker.stop);
-            }
-            partial.clear();
+            packets += u64::from(slot.flags() & NS_MOREFRAG == 0);
         });
-        (packets, octets)
+        return (packets, octets);
     }
+    let mut check = worker.check.lock().unwrap_or_else(PoisonError::into_inner);
+    ring.drain(limit, |slot| {
+        octets += u64::from(slot.len());
+        let ends = slot.flags() & NS_MOREFRAG == 0;
+        if !ends || !partial.is_empty() {
+            partial.extend_from_slice(slot.packet());
+        }
+        if !ends {
+            return;
+        }
+        packets += 1;
+        let packet = if partial.is_empty() {
+            slot.packet()
+        } else {
+            &partial[..]
+        };
+        if worker.args.check {
+            check.note(packet.get(worker.virtio_header..).unwrap_or_default());
+        }
+        if worker.args.dump {
+            crate::dump::print(packet, &worker.stop);
+        }
+        partial.clear();
+    });
+    (packets, octets)
 }

@@ -4,6 +4,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use frame::Counts;
 use serde::Serialize;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Octets that a frame takes on the wire besides what a slot counts: check sequence, preamble, gap.
@@ -75,22 +76,29 @@ impl Totals {
     }
 }
 
+/// Rates that a mean is of.
+const WINDOW: usize = 15;
+
 /// Prints rates since the last time it was asked to.
 pub struct Rates {
     last: Instant,
     totals: Totals,
     plain: bool,
     count: u64,
+    /// The last rates, if their mean is wanted.
+    window: Option<VecDeque<f64>>,
 }
 
 impl Rates {
-    /// Starts now. `plain` prints no unit prefixes; `count` packets are all that there will be, or 0 if there is no end.
-    pub fn new(plain: bool, count: u64) -> Rates {
+    /// Starts now. `plain` prints no unit prefixes; `count` packets are all that there will be, or 0 if there is no end; `average`
+    /// tells the mean of the last rates as well.
+    pub fn new(plain: bool, count: u64, average: bool) -> Rates {
         Rates {
             last: Instant::now(),
             totals: Totals::default(),
             plain,
             count,
+            window: average.then(VecDeque::new),
         }
     }
 
@@ -100,15 +108,37 @@ impl Rates {
         self.last += elapsed;
         let new = totals.since(self.totals);
         self.totals = totals;
-        rate_line(new, elapsed, self.plain) + &progress(totals.packets, self.count)
+        let seconds = elapsed.as_secs_f64().max(1e-6);
+        let average = self.window.as_mut().map_or(String::new(), |window| {
+            if window.len() == WINDOW {
+                window.pop_front();
+            }
+            window.push_back(new.packets as f64 / seconds);
+            average(window, self.plain)
+        });
+        rate_line(new, elapsed, &average, self.plain) + &progress(totals.packets, self.count)
     }
 }
 
-fn rate_line(new: Totals, elapsed: Duration, plain: bool) -> String {
+/// The mean and the standard deviation of the rates that are not 0.
+fn average(rates: &VecDeque<f64>, plain: bool) -> String {
+    let rates = || rates.iter().copied().filter(|rate| *rate > 0.0);
+    let count = rates().count().max(1) as f64;
+    // The sum of no floats is -0.
+    let mean = rates().fold(0.0, |sum, rate| sum + rate) / count;
+    let variance = rates().fold(0.0, |sum, rate| sum + (rate - mean).powi(2)) / count;
+    format!(
+        "[avg/std {}/{}pps]",
+        scaled(mean, plain),
+        scaled(variance.sqrt(), plain)
+    )
+}
+
+fn rate_line(new: Totals, elapsed: Duration, average: &str, plain: bool) -> String {
     let seconds = elapsed.as_secs_f64().max(1e-6);
     let wire_bits = (new.octets + new.packets * FRAMING) as f64 * 8.0;
     format!(
-        "{}pps ({}pkts {}bps in {} usec) {:.2} avg_batch",
+        "{}pps {average}({}pkts {}bps in {} usec) {:.2} avg_batch",
         scaled(new.packets as f64 / seconds, plain),
         scaled(new.packets as f64, plain),
         scaled(wire_bits / seconds, plain),
@@ -214,6 +244,44 @@ impl CheckReport {
     }
 }
 
+/// What was found of numbered slots.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SequenceReport {
+    /// How often numbers were missing.
+    pub gaps: u64,
+    /// How many there were in all gaps.
+    pub missing: u64,
+    /// How often a number was lower than expected.
+    pub out_of_order: u64,
+    /// Slots that have no number.
+    pub unnumbered: u64,
+    /// How often a packet had another number of slots than the one before.
+    pub cut_otherwise: u64,
+    /// Slots of the last packet.
+    pub slots_per_packet: u32,
+}
+
+impl SequenceReport {
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        SequenceReport {
+            gaps: self.gaps + other.gaps,
+            missing: self.missing + other.missing,
+            out_of_order: self.out_of_order + other.out_of_order,
+            unnumbered: self.unnumbered + other.unnumbered,
+            cut_otherwise: self.cut_otherwise + other.cut_otherwise,
+            slots_per_packet: self.slots_per_packet.max(other.slots_per_packet),
+        }
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "Sequence: {} gaps with {} missing, {} out of order, {} without a number.",
+            self.gaps, self.missing, self.out_of_order, self.unnumbered
+        )
+    }
+}
+
 /// Round-trip times, in nanoseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct RttReport {
@@ -260,13 +328,13 @@ impl PingReport {
 /// The result of a run, as `--json` prints it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
-    /// `tx`, `rx`, `ping` or `pong`.
+    /// `tx`, `rx`, `ping`, `pong`, `txseq` or `rxseq`.
     pub function: &'static str,
     /// The port's name.
     pub port: String,
     /// Threads.
     pub threads: u16,
-    /// Packets sent (tx, ping, pong) or received (rx).
+    /// Packets sent (tx, ping, pong) or received (rx); slots (txseq, rxseq).
     pub packets: u64,
     /// Their octets, frame check sequence not included.
     pub bytes: u64,
@@ -286,15 +354,17 @@ pub struct Summary {
     /// What a ping found.
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     pub ping: Option<PingReport>,
+    /// What was found of numbered slots (rxseq).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<SequenceReport>,
 }
 
 impl Summary {
     /// The lines that end a run.
     pub fn text(&self, plain: bool) -> String {
-        let verb = if self.function == "rx" {
-            "Received"
-        } else {
-            "Sent"
+        let verb = match self.function {
+            "rx" | "rxseq" => "Received",
+            _ => "Sent",
         };
         let mut lines = Vec::new();
         if self.packets == 0 {
@@ -328,6 +398,7 @@ impl Summary {
         }
         lines.extend(self.check.as_ref().map(CheckReport::text));
         lines.extend(self.ping.as_ref().map(PingReport::text));
+        lines.extend(self.sequence.as_ref().map(SequenceReport::text));
         lines.join("\n")
     }
 }
@@ -352,11 +423,25 @@ mod tests {
             octets: 60_000_000,
             batches: 2000,
         };
-        let line = rate_line(new, Duration::from_secs(1), false);
+        let line = rate_line(new, Duration::from_secs(1), "", false);
         assert_eq!(
             line,
             "1.000 Mpps (1.000 Mpkts 672.000 Mbps in 1000000 usec) 500.00 avg_batch"
         );
+    }
+
+    #[test]
+    fn a_mean_of_rates() {
+        let text = |rates: &[f64]| average(&rates.iter().copied().collect(), true);
+        assert_eq!(text(&[]), "[avg/std 0 /0 pps]");
+        assert_eq!(text(&[100.0, 0.0, 300.0]), "[avg/std 200 /100 pps]");
+        let mut rates = Rates::new(true, 0, true);
+        for _ in 0..2 * WINDOW {
+            assert!(rates
+                .line(Totals::default())
+                .contains("pps [avg/std 0 /0 pps]("));
+        }
+        assert_eq!(rates.window.unwrap().len(), WINDOW);
     }
 
     #[test]
@@ -386,6 +471,7 @@ mod tests {
             pps: 500.0,
             check: None,
             ping: None,
+            sequence: None,
         }
     }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What the functions have in common: a port, a share of the work, a way to stop.
 
+use crate::addresses::Range;
 use crate::args::Args;
 use crate::receiver::Check;
-use crate::report::{Counters, PingReport};
+use crate::report::{Counters, PingReport, SequenceReport};
 use capture::Capture;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +63,8 @@ pub struct Outcome {
     pub drops: u64,
     /// What a ping found.
     pub ping: Option<PingReport>,
+    /// What was found of numbered slots.
+    pub sequence: Option<SequenceReport>,
 }
 
 /// One worker's share.
@@ -74,6 +77,10 @@ pub struct Worker {
     pub quota: u64,
     /// Addresses of the first packet.
     pub udp: Udp,
+    /// Source and destination addresses.
+    pub ends: (Range, Range),
+    /// Octets before the Ethernet header of each packet.
+    pub virtio_header: usize,
     /// Set when the program is to end.
     pub stop: Arc<AtomicBool>,
     /// This worker's counters.

@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// What the kernel gets, and what is left.
-fn parts(text: &str) -> Result<(String, String), NameError> {
+fn parts(text: &str) -> Result<(String, String), SpecError> {
     let found = name(text.as_bytes())?;
     Ok((
         shown(&[found.scope, found.name].concat()),
@@ -12,7 +12,7 @@ fn parts(text: &str) -> Result<(String, String), NameError> {
     ))
 }
 
-fn whole(name: &str) -> Result<(String, String), NameError> {
+fn whole(name: &str) -> Result<(String, String), SpecError> {
     Ok((name.to_owned(), String::new()))
 }
 
@@ -27,10 +27,10 @@ fn prefixes() {
     assert_eq!(parts("stack:3+eth0"), whole("stack:eth0"));
     assert_eq!(parts("stack:3"), whole("stack:3"));
     for text in ["", "eth0", "netmap", "netmapX:eth0", "Netmap:eth0", "stack"] {
-        assert_eq!(parts(text), Err(NameError::Prefix), "{text}");
+        assert_eq!(parts(text), Err(SpecError::Prefix), "{text}");
     }
-    assert_eq!(parts("vale0"), Err(NameError::NoColon));
-    assert_eq!(parts("vale-:0"), Err(NameError::Switch("-".into())));
+    assert_eq!(parts("vale0"), Err(SpecError::NoColon));
+    assert_eq!(parts("vale-:0"), Err(SpecError::Switch("-".into())));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn pipes() {
         ("netmap:pipe{-1", ""),
         ("vale0:0}/x", ""),
     ] {
-        assert_eq!(parts(text), Err(NameError::Pipe(id.into())), "{text}");
+        assert_eq!(parts(text), Err(SpecError::Pipe(id.into())), "{text}");
     }
 }
 
@@ -78,28 +78,28 @@ fn names_end_where_a_suffix_begins() {
 
 #[test]
 fn what_is_no_name() {
-    assert_eq!(parts("netmap:"), Err(NameError::Empty("".into())));
-    assert_eq!(parts("netmap:^"), Err(NameError::Empty("^".into())));
-    assert_eq!(parts("netmap:{0"), Err(NameError::Empty("{0".into())));
-    assert_eq!(parts("stack:0+"), Err(NameError::Empty("".into())));
-    assert_eq!(parts("netmap:-1"), Err(NameError::Empty("-1".into())));
-    assert_eq!(parts("netmap:vale0:0"), Err(NameError::Character(':')));
-    assert_eq!(parts("vale0:a:b"), Err(NameError::Character(':')));
-    assert_eq!(parts("netmap:eth0&"), Err(NameError::Character('&')));
-    assert_eq!(parts("netmap:eth 0"), Err(NameError::Character(' ')));
-    assert_eq!(parts("netmap:äth0"), Err(NameError::Character('ä')));
+    assert_eq!(parts("netmap:"), Err(SpecError::Empty("".into())));
+    assert_eq!(parts("netmap:^"), Err(SpecError::Empty("^".into())));
+    assert_eq!(parts("netmap:{0"), Err(SpecError::Empty("{0".into())));
+    assert_eq!(parts("stack:0+"), Err(SpecError::Empty("".into())));
+    assert_eq!(parts("netmap:-1"), Err(SpecError::Empty("-1".into())));
+    assert_eq!(parts("netmap:vale0:0"), Err(SpecError::Character(':')));
+    assert_eq!(parts("vale0:a:b"), Err(SpecError::Character(':')));
+    assert_eq!(parts("netmap:eth0&"), Err(SpecError::Character('&')));
+    assert_eq!(parts("netmap:eth 0"), Err(SpecError::Character(' ')));
+    assert_eq!(parts("netmap:äth0"), Err(SpecError::Character('ä')));
     let most = abi::NETMAP_REQ_IFNAMSIZ - 1;
     let long = "x".repeat(most);
     assert_eq!(parts(&format!("netmap:{long}")), whole(&long));
-    assert_eq!(parts(&format!("netmap:{long}x")), Err(NameError::TooLong));
-    assert_eq!(parts(&format!("vale:{long}")), Err(NameError::TooLong));
+    assert_eq!(parts(&format!("netmap:{long}x")), Err(SpecError::TooLong));
+    assert_eq!(parts(&format!("vale:{long}")), Err(SpecError::TooLong));
     assert_eq!(
         parts(&format!("stack:{}", &long[..most - 5])),
-        Err(NameError::TooLong)
+        Err(SpecError::TooLong)
     );
 }
 
-fn mode_of(text: &str) -> Result<(u32, u16, u64, u16, String), ModeError> {
+fn mode_of(text: &str) -> Result<(u32, u16, u64, u16, String), SpecError> {
     let found = mode(text.as_bytes(), 0)?;
     let rest = shown(found.rest);
     Ok((found.mode, found.ring, found.flags, found.mem_id, rest))
@@ -113,17 +113,17 @@ fn rings() {
     assert_eq!(of("^"), Ok((abi::NR_REG_SW, 0)));
     assert_eq!(of("^3"), Ok((abi::NR_REG_ONE_SW, 3)));
     assert_eq!(of("-4094"), Ok((abi::NR_REG_ONE_NIC, 4094)));
-    assert_eq!(of("-4095"), Err(ModeError::Ring("4095".into())));
+    assert_eq!(of("-4095"), Err(SpecError::Ring("4095".into())));
     assert_eq!(
         of("^99999999999"),
-        Err(ModeError::Ring("99999999999".into()))
+        Err(SpecError::Ring("99999999999".into()))
     );
-    assert_eq!(of("-"), Err(ModeError::NoNumber("".into())));
-    assert_eq!(of("-/x"), Err(ModeError::NoNumber("/x".into())));
-    assert_eq!(of("^*"), Err(ModeError::Unexpected("*".into())));
-    assert_eq!(of("*1"), Err(ModeError::Unexpected("1".into())));
-    assert_eq!(of("x"), Err(ModeError::Unexpected("x".into())));
-    assert_eq!(of("-1^"), Err(ModeError::Unexpected("^".into())));
+    assert_eq!(of("-"), Err(SpecError::NoNumber("".into())));
+    assert_eq!(of("-/x"), Err(SpecError::NoNumber("/x".into())));
+    assert_eq!(of("^*"), Err(SpecError::Unexpected("*".into())));
+    assert_eq!(of("*1"), Err(SpecError::Unexpected("1".into())));
+    assert_eq!(of("x"), Err(SpecError::Unexpected("x".into())));
+    assert_eq!(of("-1^"), Err(SpecError::Unexpected("^".into())));
 }
 
 #[test]
@@ -149,22 +149,22 @@ fn flags_and_regions_in_any_order() {
     assert_eq!(of("/R@xxx"), Ok((abi::NR_RX_RINGS_ONLY, 0, left("@xxx"))));
     assert_eq!(of("@3@conf:rings=1"), Ok((0, 3, left("@conf:rings=1"))));
     assert_eq!(of("@netmap:lo/R"), Ok((0, 0, left("@netmap:lo/R"))));
-    let other = ModeError::OtherRegion { wanted: 3, set: 2 };
+    let other = SpecError::OtherRegion { wanted: 3, set: 2 };
     assert_eq!(of("@2/R@3"), Err(other));
-    assert_eq!(of("@"), Err(ModeError::NoRegion));
-    assert_eq!(of("@0"), Err(ModeError::Region("0".into())));
-    assert_eq!(of("@65536"), Err(ModeError::Region("65536".into())));
-    assert_eq!(of("@2x"), Err(ModeError::Unexpected("x".into())));
-    assert_eq!(of("/"), Err(ModeError::NoFlags));
-    assert_eq!(of("/@2"), Err(ModeError::NoFlags));
-    assert_eq!(of("/xq"), Err(ModeError::Flag('q')));
+    assert_eq!(of("@"), Err(SpecError::NoRegion));
+    assert_eq!(of("@0"), Err(SpecError::Region("0".into())));
+    assert_eq!(of("@65536"), Err(SpecError::Region("65536".into())));
+    assert_eq!(of("@2x"), Err(SpecError::Unexpected("x".into())));
+    assert_eq!(of("/"), Err(SpecError::NoFlags));
+    assert_eq!(of("/@2"), Err(SpecError::NoFlags));
+    assert_eq!(of("/xq"), Err(SpecError::Flag('q')));
 }
 
 #[test]
 fn a_region_that_is_set_stays() {
     assert_eq!(mode(b"@5", 5).unwrap().mem_id, 5);
     assert_eq!(mode(b"", 5).unwrap().mem_id, 5);
-    let other = ModeError::OtherRegion { wanted: 5, set: 4 };
+    let other = SpecError::OtherRegion { wanted: 5, set: 4 };
     assert_eq!(mode(b"@5", 4), Err(other));
 }
 

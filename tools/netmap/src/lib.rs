@@ -63,6 +63,7 @@ mod asynchronous;
 mod control;
 #[cfg(feature = "mio")]
 mod event_source;
+mod group;
 mod port;
 mod region;
 mod ring;

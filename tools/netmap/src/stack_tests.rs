@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 use super::*;
+use crate::group::Member;
 use crate::region::Region;
 use core::ptr::NonNull;
 use std::alloc::{alloc_zeroed, dealloc, Layout};
@@ -55,7 +56,7 @@ impl Memory {
     fn ring(&self, at: usize) -> RawRing {
         // SAFETY: the allocation has `LEN` octets; tests drop their rings before the memory.
         let region = unsafe { Region::fake(self.0, LEN) };
-        RawRing::new(&region, at, Arc::new(())).unwrap()
+        RawRing::new(&Member::new(&region, Arc::new(())), at).unwrap()
     }
 
     /// A slot of the receive ring, and what its buffer holds at the offset.

@@ -4,6 +4,8 @@
 //! Ports that share a memory region, as those of one machine do if nobody says otherwise, exchange buffers, and no frame is
 //! copied.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 
 use args::{Args, Ends};
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("nm-bridge: {reason}");
+            cli::tell(format_args!("nm-bridge: {reason}"));
             ExitCode::FAILURE
         }
     }
@@ -43,10 +45,10 @@ fn run(args: &Args) -> Result<(), String> {
         Ends::Two(one, other) => Bridge::new(args, vec![open(one)?, open(other)?])?,
         Ends::Loop(port) => Bridge::new(args, vec![open(port)?])?,
     };
-    std::thread::sleep(args.wait_link());
+    cli::wait_for_link(args.wait_link(), &stop);
     let result = bridge.run(&stop);
     let [forth, back] = bridge.carried;
-    eprintln!("nm-bridge: {forth} slots forth, {back} back");
+    cli::tell(format_args!("nm-bridge: {forth} slots forth, {back} back"));
     if args.json {
         let names: Vec<_> = bridge
             .ports
@@ -98,7 +100,9 @@ impl Bridge {
             self.carry();
             if self.verbose && Instant::now() >= due {
                 let [forth, back] = [0, 1].map(|way: usize| self.carried[way] - before[way]);
-                eprintln!("{forth} slots forth, {back} back in the last second");
+                cli::tell(format_args!(
+                    "{forth} slots forth, {back} back in the last second"
+                ));
                 (before, due) = (self.carried, Instant::now() + REPORT);
             }
         }
@@ -160,10 +164,7 @@ impl Bridge {
 
 /// What an error of a sync means.
 fn lost(name: &PortSpec, error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(6) => format!("{name}: the interface is gone"),
-        _ => format!("{name}: {error}"),
-    }
+    format!("{name}: {}", cli::lost(error))
 }
 
 /// Frames that must be copied have to fit.

@@ -4,6 +4,8 @@
 //! Its connections are made by sockets; their data goes through the stack port of an interface, a system call for all that
 //! has come and one for all that leaves.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use clap::Parser;
 use netmap::{Event, Options, PortSpec, StackPort, StackTx};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
@@ -132,7 +134,7 @@ impl Server {
             // Of no matter to the port: what a program might do with the socket besides.
             socket.set_nonblocking(true)?;
             if let Err(error) = self.port.register(&socket) {
-                eprintln!("nm-http: a connection: {error}");
+                cli::tell(format_args!("nm-http: a connection: {error}"));
                 continue;
             }
             let connection = Connection {
@@ -254,7 +256,7 @@ fn main() -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("nm-http: {}: {error}", args.interface);
+            cli::tell(format_args!("nm-http: {}: {error}", args.interface));
             ExitCode::FAILURE
         }
     }

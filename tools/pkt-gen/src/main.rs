@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `nm-pkt-gen`: sends, receives and echoes packets through netmap ports.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod addresses;
 mod args;
 mod dump;
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(summary) => finish(&args, &summary),
         Err(reason) => {
-            eprintln!("nm-pkt-gen: {reason}");
+            cli::tell(format_args!("nm-pkt-gen: {reason}"));
             ExitCode::FAILURE
         }
     }
@@ -54,7 +56,7 @@ fn run(args: &Arc<Args>) -> Result<Summary, String> {
         src: args.source.first(),
         dst: args.destination.first(),
     };
-    std::thread::sleep(args.wait_link());
+    cli::wait_for_link(args.wait_link(), &stop);
     let check = Arc::new(Mutex::new(Check::default()));
     let counters: Vec<Arc<Counters>> = ports.iter().map(|_| Arc::default()).collect();
     let (ended, endings) = channel();
@@ -114,13 +116,13 @@ fn open_ports(args: &Args) -> Result<Vec<Port>, String> {
         if args.verbose > 0 {
             let info = *port.info();
             let (tx, rx) = (port.tx_mut().len(), port.rx_mut().len());
-            eprintln!(
+            cli::tell(format_args!(
                 "{spec}: bound {tx} tx and {rx} rx rings; {} tx slots, {} rx slots, region {} of {} KiB",
                 info.tx_slots,
                 info.rx_slots,
                 info.mem_id,
                 info.mem_size / 1024
-            );
+            ));
         }
         ports.push(port);
     }
@@ -191,16 +193,16 @@ fn report_until_done(
         match endings.recv_timeout(due.saturating_duration_since(Instant::now())) {
             Ok(ending) => {
                 if let (index, Err(failure)) = &ending {
-                    eprintln!("nm-pkt-gen: thread {index}: {failure}");
+                    cli::tell(format_args!("nm-pkt-gen: thread {index}: {failure}"));
                     stop.store(true, core::sync::atomic::Ordering::Relaxed);
                 }
                 done.push(ending);
             }
             Err(RecvTimeoutError::Timeout) => {
-                eprintln!(
+                cli::tell(format_args!(
                     "{}",
                     rates.line(Totals::of(counters.iter().map(Arc::as_ref)))
-                );
+                ));
                 due += args.report;
             }
             Err(RecvTimeoutError::Disconnected) => return done,
@@ -249,17 +251,17 @@ fn finish(args: &Args, summary: &Summary) -> ExitCode {
     let text = summary.text(args.plain);
     let printed = match args.json {
         true => {
-            eprintln!("{text}");
+            cli::tell(format_args!("{text}"));
             let json = serde_json::to_string(summary).map_err(|error| error.to_string());
             json.and_then(|json| cli::print(&format!("{json}\n")))
         }
         false => cli::print(&format!("{text}\n")),
     };
     if let Err(reason) = printed {
-        eprintln!("nm-pkt-gen: {reason}");
+        cli::tell(format_args!("nm-pkt-gen: {reason}"));
         return ExitCode::FAILURE;
     }
-    if summary.errors != 0 {
+    if summary.errors != 0 || dump::has_failed() {
         return ExitCode::FAILURE;
     }
     match &summary.check {

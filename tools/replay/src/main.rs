@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `nm-replay`: sends the packets of a capture file through a netmap port.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod schedule;
 mod sender;
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(status) => status,
         Err(reason) => {
-            eprintln!("nm-replay: {reason}");
+            cli::tell(format_args!("nm-replay: {reason}"));
             ExitCode::FAILURE
         }
     }
@@ -68,7 +70,7 @@ fn run(args: &Args) -> Result<ExitCode, String> {
     let mut port = Port::open(&spec.with_flags(NR_TX_RINGS_ONLY), &Options::default())
         .map_err(|error| cli::open_failure(&error))?;
     let classic = cli::is_called("nmreplay").then_some(CLASSIC_WAIT);
-    std::thread::sleep(args.wait_link.or(classic).unwrap_or_default());
+    cli::wait_for_link(args.wait_link.or(classic).unwrap_or_default(), &stop);
     let schedule = Schedule::new(
         &capture,
         args.pace(),
@@ -102,7 +104,7 @@ fn run(args: &Args) -> Result<ExitCode, String> {
         }
     );
     if args.json {
-        eprint!("{text}");
+        cli::tell(text.trim_end());
         let json = serde_json::to_string(&summary).map_err(|error| error.to_string())?;
         cli::print(&format!("{json}\n"))?;
     } else {
@@ -126,10 +128,10 @@ fn read(path: &Path) -> Result<Capture, String> {
         return Err(format!("{name}: there are no packets in the file"));
     }
     if capture.shortened != 0 {
-        eprintln!(
+        cli::tell(format_args!(
             "nm-replay: {name}: {} packets are shorter in the file than they were (capture with a larger snaplen); they are sent so",
             capture.shortened
-        );
+        ));
     }
     Ok(capture)
 }

@@ -106,11 +106,11 @@ impl<'p> Sender<'p> {
             let Some(departure) = next else { break };
             let now = start.elapsed();
             if self.verbose && start + now >= report {
-                eprintln!(
+                cli::tell(format_args!(
                     "{} packets, {} in the last second",
                     self.counts.packets,
                     self.counts.packets - reported
-                );
+                ));
                 reported = self.counts.packets;
                 report = start + now + Duration::from_secs(1);
             }
@@ -179,7 +179,7 @@ impl<'p> Sender<'p> {
     fn sync(&self, queued: &mut u32) -> Result<(), String> {
         if *queued != 0 {
             *queued = 0;
-            self.binding.sync_tx().map_err(|error| lost(&error))?;
+            self.binding.sync_tx().map_err(|error| cli::lost(&error))?;
         }
         Ok(())
     }
@@ -189,10 +189,10 @@ impl<'p> Sender<'p> {
         let ready = self
             .binding
             .poll(Interest::Tx, Some(PATIENCE))
-            .map_err(|error| lost(&error))?;
+            .map_err(|error| cli::lost(&error))?;
         match ready.error {
             // That the interface is gone a sync says; a ring that was set back may go on.
-            true => self.binding.sync_tx().map_err(|error| lost(&error)),
+            true => self.binding.sync_tx().map_err(|error| cli::lost(&error)),
             false => Ok(()),
         }
     }
@@ -202,7 +202,7 @@ impl<'p> Sender<'p> {
         let mut moved = Instant::now();
         let mut before = self.ring.pending();
         while before != 0 && !self.stop.load(Ordering::Relaxed) {
-            self.binding.sync_tx().map_err(|error| lost(&error))?;
+            self.binding.sync_tx().map_err(|error| cli::lost(&error))?;
             let now = self.ring.pending();
             if now != before {
                 before = now;
@@ -215,13 +215,5 @@ impl<'p> Sender<'p> {
             std::thread::sleep(DRAIN_STEP);
         }
         Ok(())
-    }
-}
-
-/// What an error of a sync means.
-fn lost(error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(6) => "the interface is gone".to_owned(),
-        _ => error.to_string(),
     }
 }

@@ -14,7 +14,7 @@ mod statistics;
 
 use args::Args;
 use balancer::Balancer;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use netmap::abi::NR_NO_TX_POLL;
 use netmap::{Options, Port, PortSpec};
@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(200);
 fn main() -> ExitCode {
     let args = cli::parse::<Args>();
     match run(&args) {
-        Ok(counts) => {
+        Ok((counts, failure)) => {
             let all = counts.all_pipes();
             let total = all.packets + all.dropped;
             let text = match args.json {
@@ -52,7 +52,13 @@ fn main() -> ExitCode {
                     counts.endless
                 ));
             }
-            ExitCode::SUCCESS
+            match failure {
+                None => ExitCode::SUCCESS,
+                Some(reason) => {
+                    cli::tell(format_args!("nm-lb: {reason}"));
+                    ExitCode::FAILURE
+                }
+            }
         }
         Err(reason) => {
             cli::tell(format_args!("nm-lb: {reason}"));
@@ -61,13 +67,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Carries packets until a signal comes; what was counted.
-fn run(args: &Args) -> Result<Counts, String> {
+/// Carries packets until a signal comes; what was counted, and why it ended if that was not to be.
+fn run(args: &Args) -> Result<(Counts, Option<String>), String> {
     let stop = cli::stop_on_signals()?;
     let (mut balancer, names) = open(args)?;
     let mut reports = reports(args, &names)?;
     let start = Instant::now();
     cli::wait_for_link(args.wait_link, &stop);
+    let carried = carry(args, &stop, start, &mut balancer, &mut reports);
+    Ok((balancer.close(), carried.err()))
+}
+
+/// Carries packets until a signal comes.
+fn carry(
+    args: &Args,
+    stop: &AtomicBool,
+    start: Instant,
+    balancer: &mut Balancer,
+    reports: &mut [Report],
+) -> Result<(), String> {
     while !stop.load(Ordering::Relaxed) {
         let elapsed = start.elapsed();
         let due = reports.iter().map(|report| report.reporter.due_in(elapsed));
@@ -81,11 +99,11 @@ fn run(args: &Args) -> Result<Counts, String> {
         };
         balancer.wait(limit).map_err(|error| lost(args, &error))?;
         balancer.carry().map_err(|error| lost(args, &error))?;
-        for report in &mut reports {
-            report.tell(start.elapsed(), &balancer)?;
+        for report in &mut *reports {
+            report.tell(start.elapsed(), balancer)?;
         }
     }
-    Ok(balancer.close())
+    Ok(())
 }
 
 fn lost(args: &Args, error: &std::io::Error) -> String {

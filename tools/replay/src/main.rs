@@ -40,7 +40,7 @@ struct Summary {
     /// From the first packet to the last.
     seconds: f64,
     /// Packets that were still in the ring at the end.
-    unsent: u32,
+    unsent: u64,
 }
 
 fn main() -> ExitCode {
@@ -82,18 +82,17 @@ fn run(args: &Args) -> Result<ExitCode, String> {
     let mut sender = Sender::new(&mut port, &capture, args, &stop)?;
     let (lost, failure) = sender.run(schedule);
     let counts = sender.counts();
-    let unsent = counts.unsent;
     let summary = Summary {
         port: spec.to_string(),
-        packets: counts.packets - u64::from(unsent).min(counts.packets),
+        packets: counts.packets,
         bytes: counts.bytes,
         lost,
         shortened: capture.shortened,
         seconds: counts.span.as_secs_f64(),
-        unsent,
+        unsent: counts.unsent,
     };
     let text = format!(
-        "Sent {} packets {} bytes in {:.2} seconds.{}\n",
+        "Sent {} packets {} bytes in {:.2} seconds.{}{}\n",
         summary.packets,
         summary.bytes,
         summary.seconds,
@@ -101,6 +100,10 @@ fn run(args: &Args) -> Result<ExitCode, String> {
             String::new()
         } else {
             format!(" Left out {lost}.")
+        },
+        match summary.unsent {
+            0 => String::new(),
+            unsent => format!(" {unsent} did not leave."),
         }
     );
     if args.json {

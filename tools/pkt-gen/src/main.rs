@@ -222,7 +222,14 @@ fn summarize(
     let errors = errors + (counters.len() - endings.len()) as u64;
     let outcomes: Vec<Outcome> = endings
         .into_iter()
-        .filter_map(|(_, result)| result.ok())
+        .filter_map(|(index, result)| match result {
+            Ok(outcome) => Some(outcome),
+            // What it had done until then is known all the same.
+            Err(_) => Some(Outcome {
+                span: counters.get(usize::from(index))?.span(),
+                ..Outcome::default()
+            }),
+        })
         .collect();
     let spans = outcomes.iter().filter_map(|outcome| outcome.span);
     let span = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
@@ -234,7 +241,7 @@ fn summarize(
         packets: totals.packets,
         bytes: totals.octets,
         batches: totals.batches,
-        drops: outcomes.iter().map(|outcome| outcome.drops).sum(),
+        drops: counters.iter().map(|counters| counters.drops()).sum(),
         errors,
         seconds,
         pps: if seconds > 0.0 {

@@ -5,6 +5,7 @@ use crate::args::Args;
 use crate::worker::{Failure, Outcome, Worker};
 use capture::Capture;
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::ops::Range;
 use core::sync::atomic::AtomicBool;
 use frame::Udp;
 use netmap::abi::{NS_BUF_CHANGED, NS_REPORT};
@@ -103,8 +104,8 @@ impl<'r> Lane<'r> {
 enum Content<'w> {
     /// The same, but for addresses.
     Same(Vec<u8>),
-    /// One of these at random, but for addresses.
-    Random(Vec<Vec<u8>>),
+    /// Of one of these lengths at random, and made anew for each: all of them together may be gigabytes.
+    Random(Range<usize>),
     /// Those of a file in turn, of which this is the next.
     File(&'w Capture, usize),
 }
@@ -150,7 +151,10 @@ impl<'w> Source<'w> {
             content: match (worker.file.as_deref(), lengths) {
                 (Some(file), _) => Content::File(file, 0),
                 (None, Some(lengths)) => {
-                    Content::Random(lengths.map(frame).collect::<Result<_, _>>()?)
+                    // If the shortest and the longest can be, all can.
+                    frame(lengths.start)?;
+                    frame(lengths.end - 1)?;
+                    Content::Random(lengths)
                 }
                 (None, None) => Content::Same(frame(args.length())?),
             },
@@ -160,8 +164,7 @@ impl<'w> Source<'w> {
     fn check_fit(&self, ring: &TxRing) -> Result<(), Failure> {
         let longest = match &self.content {
             Content::Same(frame) => frame.len(),
-            // The last one is the longest.
-            Content::Random(frames) => frames.last().map_or(0, Vec::len),
+            Content::Random(lengths) => lengths.end - 1,
             Content::File(file, _) => file
                 .frames()
                 .map(|frame| frame.octets.len())
@@ -220,14 +223,14 @@ impl<'w> Source<'w> {
 
     /// Writes the next packet into a buffer that is long enough; how many octets.
     fn put_next(&mut self, buffer: &mut [u8]) -> usize {
+        let made;
         let packet = match &mut self.content {
             Content::Same(frame) => &frame[..],
-            Content::Random(frames) => {
-                let at = fastrand::usize(..frames.len());
-                if self.varies {
-                    self.udp.readdress(&mut frames[at]);
-                }
-                &frames[at]
+            Content::Random(lengths) => {
+                let length = fastrand::usize(lengths.clone());
+                // That it can be was checked at the start.
+                made = self.udp.frame(length, PAYLOAD).unwrap_or_default();
+                &made[..]
             }
             Content::File(file, next) => {
                 let frame = file.frame(*next);

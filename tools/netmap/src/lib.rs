@@ -82,4 +82,4 @@ pub use slot::{DifferentRegion, RxSlot, TxSlot};
 #[cfg(feature = "smoltcp")]
 pub use smoltcp_device::{DeviceRx, DeviceTx, SmoltcpDevice};
 pub use spec::{PipeEnd, PortSpec, Rings, SpecError};
-pub use stack::{Event, StackPort, StackTx};
+pub use stack::{Connection, Event, StackPort, StackTx};

@@ -87,7 +87,7 @@ fn what_is_sent_lies_behind_the_room_for_headers() {
     let mut tx = StackTx::new(&mut ring);
     assert_eq!((tx.space(), tx.slot_len()), (3, 48));
     let octets: Vec<u8> = (0..200).collect();
-    assert_eq!(tx.send(7, &octets[..50]), 50);
+    assert_eq!(tx.send(Connection(7), &octets[..50]), 50);
     assert_eq!(memory.get::<u32>(20), 2);
     for (slot, len) in [(0, 48_u16), (1, 2)] {
         let at = 256 + slot * 16;
@@ -98,9 +98,10 @@ fn what_is_sent_lies_behind_the_room_for_headers() {
             assert_eq!(memory.get::<u8>(buffer + i), octets[48 * slot + i]);
         }
     }
-    assert_eq!(tx.send(8, &octets), 48);
-    assert_eq!((tx.send(8, &octets), tx.space()), (0, 0));
-    assert_eq!(tx.unsent(), [7, 7, 8]);
+    let other = Connection(8);
+    assert_eq!(tx.send(other, &octets), 48);
+    assert_eq!((tx.send(other, &octets), tx.space()), (0, 0));
+    assert_eq!(tx.unsent(), [Connection(7), Connection(7), other]);
 }
 
 #[test]

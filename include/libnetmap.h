@@ -67,7 +67,7 @@ struct nmport_cleanup_d;
  * @register_done: not 0 between nmport_register() and its undoing
  * @mmap_done:	not 0 between nmport_mmap() and its undoing
  * @extmem:	the option of that name in @hdr, or NULL
- * @fd:		the open /dev/netmap, for poll() and the sync ioctls; -1 if not registered
+ * @fd:		the open /dev/netmap, for poll() and the sync ioctls; -1 if not registered; open across execve()
  * @nifp:	the rings, once mapped
  * @first_tx_ring: first and @last_tx_ring: last bound tx ring; none if first > last
  * @first_rx_ring: first and @last_rx_ring: last bound rx ring
@@ -117,7 +117,7 @@ int nmport_inject(struct nmport_d *d, const void *buf, size_t size);
  *	nmport_parse()		its name, and the options in it
  *	nmport_prepare()	both
  *	nmport_register()	opens /dev/netmap and binds it
- *	nmport_mmap()		maps the region, unless another port of the context has it
+ *	nmport_mmap()		maps the region, unless another port of the context has it; EFAULT: the rings are not in it
  *	nmport_open_desc()	both
  */
 struct nmport_d *nmport_new(void);

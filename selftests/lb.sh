@@ -129,6 +129,17 @@ overflow() {
 	stop_lb
 }
 
+# What waits when it ends was meant for somebody, who does not get it.
+ended() {
+	start_lb -p "$TEST_IF:1" -B 3000
+	send 3000
+	wait_for has_received 3000
+	stop_lb
+	say "$forwarded and $dropped"
+	[ $((forwarded + dropped)) = 3000 ] && [ "$dropped" -gt 0 ]
+	check $? "what waits at the end is dropped, and counted"
+}
+
 wrong() {
 	nm-lb -i netmap:nosuchif/x -w 0 >/tmp/out 2>&1
 	[ $? = 1 ] && grep -q '^nm-lb: .*nosuchif.*No such device' /tmp/out
@@ -146,10 +157,11 @@ wrong() {
 	check $? "a port that receives nothing"
 }
 
-plan 31
+plan 35
 spread
 both_groups
 queue
 overflow
+ended
 wrong
 finish_test

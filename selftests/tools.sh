@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# The programs of tools/ on a device and on ports of a switch: what they say and what they carry, by content, and what they do when
-# something is missing, wrong or gone.
+# The programs of tools/ on a device, on ports of a switch and on pipes: what they say and what they carry, by content, and what they do
+# when something is missing, wrong or gone. What needs a device that can be removed, or that has a native port, is for those.
 set -u
 . ./wire.sh
 
@@ -35,6 +35,31 @@ start() {
 	wait_for is_bound "$port"
 }
 
+# unread COMMAND...: with nobody who reads what it prints, from the start on.
+unread() {
+	local reader status=0
+	exec 5> >(:)
+	reader=$!
+	wait "$reader"
+	"$@" >&5 2>&5 </dev/null || status=$?
+	exec 5>&-
+	return "$status"
+}
+
+is_gone() {
+	! kill -0 "$1"
+}
+
+# ends_at SIGNAL PROCESS: it ends in order.
+ends_at() {
+	kill -s "$1" "$2"
+	if ! wait_for is_gone "$2"; then
+		kill -KILL "$2"
+		return 1
+	fi
+	wait "$2"
+}
+
 # field FILE NAME: a number of a report in JSON.
 field() {
 	sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p" "$1" | head -n 1
@@ -58,31 +83,62 @@ frames() {
 	done
 }
 
-plan 64
+kind=native shown="native ($TEST_NIC)" planned=72
+[ "$TEST_NIC" != veth ] || kind=emulated shown='emulated (skb)' planned=79
+plan $planned
 
 # What there is.
 listed() {
-	nmctl list | grep -E "^$TEST_IF +veth +emulated +[0-9]+ +[0-9]+ +up +-\$"
+	nmctl list | grep -E "^$TEST_IF +$TEST_NIC +$kind +[0-9]+ +[0-9]+ +up +-\$"
 }
 check_that "a device is listed, with what a port of it would be" listed
 listed_json() {
-	nmctl list --json | grep -q "\"name\":\"$TEST_IF\",\"driver\":\"veth\",\"port\":\"emulated\"" &&
+	nmctl list --json | grep -q "\"name\":\"$TEST_IF\",\"driver\":\"$TEST_NIC\",\"port\":\"$kind\"" &&
 		nmctl list --json | grep -q '"parameters":{"admode":"0",'
 }
 check_that "as JSON too, with the parameters" listed_json
-closed_pipe() {
-	nmctl list --json 2>/tmp/tools/errors | true
-	nmctl doctor 2>>/tmp/tools/errors | true
-	[ ! -s /tmp/tools/errors ] || return 1
-	nm-pkt-gen -i vale0:s -f tx -n 10 2>/tmp/tools/errors | true
-	[ "${PIPESTATUS[0]}" = 0 ] && ! grep panicked /tmp/tools/errors || return 1
-	nm-pkt-gen -i vale0:s -f tx -X 2>/tmp/tools/errors | true
-	[ "${PIPESTATUS[0]}" = 0 ] && ! grep panicked /tmp/tools/errors
+# What one program says nobody reads, and each ends by itself, or as it is told.
+not_read() {
+	local status=0
+	unread nmctl list --json && unread nmctl doctor "$TEST_IF" && unread nm-vale && unread nm-pkt-gen --help &&
+		unread nm-pkt-gen -i vale0:s -f tx -n 10 && unread nm-pkt-gen -i vale0:s -f tx -n 10 --json &&
+		unread nm-pkt-gen -i vale0:s -f tx -R 100 -n 50 -T 100 && unread nm-pkt-gen -i vale0:s -f tx -X || return 1
+	unread nm-dump -i vale0:s --nosuch || status=$?
+	[ "$status" = 2 ] || return 1
+	unread nmctl show nosuchif || status=$?
+	[ "$status" = 1 ]
 }
-check_that "a reader that does not read is no trouble" closed_pipe
+check_that "a reader that has gone is no trouble" not_read
+# told COMMAND...: it is told to end, and has nobody to tell its counters to.
+told() {
+	unread "$@" &
+	local job=$! program
+	wait_for is_bound vale0:s || return 1
+	program=$(pgrep -P "$job" -f -- vale0:s)
+	kill -INT "$program"
+	wait "$job"
+}
+told_all() {
+	told nm-bridge -v vale0:s vale0:t && told nm-dump -v -i vale0:s -w /tmp/tools/file && told nm-lb -i vale0:s -w 0 -o 1 &&
+		told nm-pkt-gen -i vale0:s -f rx
+}
+check_that "nor at the end" told_all
+# A file system that is full.
+no_space() {
+	local program
+	for program in "nmctl list" "nmctl list --json" "nm-pkt-gen -i vale0:s -f tx -X" "nm-pkt-gen -i vale0:s -f tx -n 1" \
+		"nm-lb -i vale0:s -w 0 -o 1"; do
+		local status=0
+		# shellcheck disable=SC2086 # words
+		$program >/dev/full 2>/tmp/tools/errors || status=$?
+		{ [ "$status" = 1 ] && grep -q 'standard output: No space left' /tmp/tools/errors; } ||
+			{ echo "$program: $status"; cat /tmp/tools/errors; return 1; }
+	done
+}
+check_that "what cannot be written is an error" no_space
 is_well() {
-	nmctl doctor "$TEST_IF" >/tmp/tools/out && grep -q "^ok *$TEST_IF: emulated, nothing is in the way" /tmp/tools/out &&
-		grep -q "^note *$TEST_IF: emulated: not a NIC whose queues" /tmp/tools/out && ! grep -vE '^(ok|note) ' /tmp/tools/out
+	nmctl doctor "$TEST_IF" >/tmp/tools/out && grep -qE "^ok *$TEST_IF: $kind.*, nothing is in the way" /tmp/tools/out || return 1
+	[ "$kind" = native ] || { grep -q "^note *$TEST_IF: emulated: not a NIC whose queues" /tmp/tools/out && ! grep -vE '^(ok|note) ' /tmp/tools/out; }
 }
 check_that "the doctor finds nothing wrong with it, and says why it is emulated" is_well
 ill() {
@@ -99,7 +155,7 @@ ill() {
 	nmctl doctor lo >/tmp/tools/out || status=$?
 	[ "$status" = 1 ] && grep -q '^error *lo: .*veth pair' /tmp/tools/out && wait_for carrier_is "$TEST_IF" 1
 }
-check_that "it finds what is wrong, and what to do" ill
+[ "$TEST_NIC" != veth ] || check_that "it finds what is wrong, and what to do" ill
 check_that "the doctor of nothing" fails_with 1 'nosuchif: there is no such interface' nmctl doctor nosuchif
 check_that "a port that cannot be shown" fails_with 1 'nosuchif: .*nmctl doctor' nmctl show nosuchif
 check_that "top without a terminal" fails_with 1 'needs a terminal' nmctl top
@@ -112,12 +168,12 @@ heard_300() {
 	[ "$(received_by "$TEST_PEER")" -ge 300 ]
 }
 wait_for heard_300
-shown() {
-	nmctl show "netmap:$TEST_PEER" >/tmp/tools/out && grep -q "^$TEST_PEER: emulated (skb)" /tmp/tools/out &&
-		awk '$1 == "rx" && $2 == 0 && $3 >= 300 { seen = 1 } END { exit !seen }' /tmp/tools/out &&
-		nmctl show "$TEST_PEER" --json | grep -q '"kind":"emulated (skb)"'
+is_shown() {
+	nmctl show "netmap:$TEST_PEER" >/tmp/tools/out && grep -qF "$TEST_PEER: $shown" /tmp/tools/out &&
+		awk '$1 == "rx" && $3 >= 300 { seen = 1 } END { exit !seen }' /tmp/tools/out &&
+		nmctl show "$TEST_PEER" --json | grep -qF "\"kind\":\"$shown\""
 }
-check_that "it is shown with its counters" shown
+check_that "it is shown with its counters" is_shown
 top_screen() {
 	local sender status=0
 	nm-pkt-gen -i "netmap:$TEST_IF/T" -f tx -R 500 >/dev/null 2>&1 &
@@ -125,8 +181,8 @@ top_screen() {
 	./terminal 30 140 nmctl top -i 200 <<-END || status=1
 		wait ^nmctl top  [0-9]+ rings  [1-9]
 		wait ^PORT +RING +PKT/S +BYTE/S
-		wait ^$TEST_PEER +rx 0 +[1-9][0-9.]*K? +[1-9].*[▁▂▃▄▅▆▇█].*emulated
-		wait ^$TEST_IF +tx 0 +[1-9]
+		wait ^$TEST_PEER +rx [0-9]+ +[1-9][0-9.]*K? +[1-9].*[▁▂▃▄▅▆▇█].*$kind
+		wait ^$TEST_IF +tx [0-9]+ +[1-9]
 		send space
 		wait PAUSED
 		send n
@@ -232,6 +288,7 @@ bridged() {
 check_that "as bridge, from a device to a port of a switch" bridged
 check_that "and with -c" bridged -c
 wait_for is_free "$TEST_IF"
+check_that "a bridge one end of which only receives" fails_with 1 'no transmit ring; leave out /R' nm-bridge "netmap:$TEST_IF/R" vale0:b
 check_that "a bridge of nothing" fails_with 1 'a port is missing' nm-bridge
 check_that "a bridge whose one end does not exist" fails_with 1 'nosuchif.*no such interface' nm-bridge vale0:b netmap:nosuchif
 
@@ -317,6 +374,60 @@ check_that "memory of the program, where no switch takes it" fails_with 2 'ports
 check_that "a header of another length" fails_with 2 '0, 10 or 12' nm-pkt-gen -i vale0:s -f tx -H 11
 check_that "a header where there can be none" fails_with 1 'ports of switches can have one' nm-pkt-gen -i "netmap:$TEST_IF" -f tx -H 12 -n 1
 check_that "more slots than a packet can have" fails_with 1 'need 70 slots of 100 octets' nm-pkt-gen -i vale0:s -f tx -l 7000 -M 100 -n 1
+# Pipes, which lose nothing: their sender waits.
+piped() {
+	start dump 'tools}1' nm-dump -i 'netmap:tools}1' -w /tmp/tools/file -c "$count" || return 1
+	{ nm-pkt-gen -i 'netmap:tools{1' -f tx --check -n "$count" >/dev/null 2>&1 && wait "$started"; } || { cat /tmp/tools/dump.err; return 1; }
+	start receiver 'tools}1' nm-pkt-gen -i 'netmap:tools}1' -f rx --check --json -n "$count" || return 1
+	nmctl show 'netmap:tools}1' | grep -q '^tools}1: pipe' || return 1
+	nm-replay -t -i 'netmap:tools{1' -f /tmp/tools/file >/dev/null && wait "$started" &&
+		grep -q "\"check\":{\"ok\":$count,\"lost\":0,\"duplicate\":0,\"reordered\":0,\"corrupt\":0," /tmp/tools/receiver.out
+}
+check_that "packets through a pipe, to a file and from it" piped
+frames 50 >/tmp/tools/many
+has_said() {
+	grep -q "$1" "$2"
+}
+# in_the_middle PATTERN COMMAND...: what it says that it has sent when it is told to end is what has arrived.
+in_the_middle() {
+	local pattern=$1 receiver sender
+	shift
+	start receiver 'tools}1' nm-pkt-gen -i 'netmap:tools}1' -f rx --json --idle-exit 2000 || return 1
+	receiver=$started
+	start sender 'tools{1' "$@" || return 1
+	sender=$started
+	wait_for has_said "$pattern" /tmp/tools/sender.err || cat /tmp/tools/sender.err
+	ends_at INT "$sender" || { cat /tmp/tools/sender.err; return 1; }
+	wait "$receiver"
+	[ "$(field /tmp/tools/sender.out packets)" -gt 0 ] &&
+		[ "$(field /tmp/tools/sender.out packets)" = "$(field /tmp/tools/receiver.out packets)" ] && return
+	cat /tmp/tools/sender.out /tmp/tools/receiver.out
+	return 1
+}
+check_that "nm-replay ends in the middle of a file, and has sent what it says" in_the_middle 'in the last second' \
+	nm-replay -v --json --loop -R 2000 -i 'netmap:tools{1' -f /tmp/tools/many
+check_that "and so does nm-pkt-gen" in_the_middle 'pps' nm-pkt-gen --json -T 200 -R 2000 -i 'netmap:tools{1' -f tx
+# No one takes what is sent.
+stuck() {
+	local status=0 sent unsent
+	nm-replay -t --loop --json -i 'netmap:tools{1' -f /tmp/tools/many >/tmp/tools/out 2>/tmp/tools/errors || status=$?
+	sent=$(field /tmp/tools/out packets) unsent=$(field /tmp/tools/out unsent)
+	[ "$status" = 1 ] && grep -q 'packets do not leave the ring: is the link up' /tmp/tools/errors && [ "$unsent" -gt 0 ] &&
+		[ "$(field /tmp/tools/out bytes)" = $((sent * 64)) ] && return
+	cat /tmp/tools/out /tmp/tools/errors
+	return 1
+}
+check_that "packets that nobody takes are an error, and not sent" stuck
+# The wait for the link is no reason not to hear.
+waiting() {
+	start waiting vale0:w "$@" && ends_at INT "$started" && return
+	cat /tmp/tools/waiting.err
+	return 1
+}
+check_that "nm-bridge ends while it waits for the link" waiting nm-bridge -w 100000 vale0:w vale0:v
+check_that "and nm-replay" waiting nm-replay -w 100000 -i vale0:w -f /tmp/tools/many
+check_that "and nm-pkt-gen" waiting nm-pkt-gen -w 100000 -i vale0:w -f tx
+check_that "and nm-lb" waiting nm-lb -w 100000 -i vale0:w
 
 # The other names.
 names() {
@@ -346,8 +457,19 @@ interrupted() {
 }
 check_that "a signal ends a capture, with its counters, and gives the device back" interrupted
 check_that "whose file is whole" whole
+# A closed terminal ends a program, but not for whoever has said nohup.
+hung_up() {
+	start dump vale0:d nm-dump -i vale0:d -w /tmp/tools/file || return 1
+	ends_at HUP "$started" || return 1
+	# shellcheck disable=SC2016 # its own words
+	start dump vale0:d bash -c 'trap "" HUP; exec "$@"' - nm-dump -i vale0:d -w /tmp/tools/file || return 1
+	kill -HUP "$started"
+	nm-pkt-gen -i vale0:s -f tx -n 20 >/dev/null 2>&1
+	wait_for whole && ends_at INT "$started"
+}
+check_that "a closed terminal ends a program, unless it was started with nohup" hung_up
 # Each packet is written when it comes: the next one after the reader has gone tells.
-unread() {
+reader_goes() {
 	local sender status
 	nm-pkt-gen -i vale0:s -f tx -R 200 >/dev/null 2>&1 &
 	sender=$!
@@ -357,7 +479,7 @@ unread() {
 	status=$(cat /tmp/tools/status)
 	{ [ "$status" = 0 ] && grep -q 'nobody reads it' /tmp/tools/errors && [ "$(stat -c %s /tmp/tools/head)" = 500 ]; } || { cat /tmp/tools/errors; return 1; }
 }
-check_that "a pipe that nobody reads any more ends a capture" unread
+check_that "a pipe that nobody reads any more ends a capture" reader_goes
 full() {
 	nm-pkt-gen -i vale0:s -f tx -R 200 >/dev/null 2>&1 &
 	local sender=$! status=0
@@ -375,19 +497,28 @@ check_that "and by nm-replay" nobody nm-replay -i vale0:d -f /tmp/tools/times
 check_that "and by nm-bridge" nobody nm-bridge vale0:d vale0:e
 check_that "wrong flags are an error" fails_with 2 '^nm-dump: unexpected argument .*--nosuch.*--help' nm-dump -i vale0:d --nosuch
 check_that "and a port that is no name" fails_with 2 "^nm-replay: .*'eth0/Q'.*--help" nm-replay -i eth0/Q -f /tmp/tools/times
-# gone PATTERN COMMAND...: the interface under test goes while the program has it.
+# gone PATTERN SUMMARY COMMAND...: the interface under test goes while the program has it; it says so, and what it had done.
 gone() {
-	local status=0 pattern=$1
-	shift
+	local status=0 pattern=$1 summary=$2
+	shift 2
 	start gone "$TEST_IF" "$@" || return 1
 	ip link del "$TEST_IF"
 	wait "$started" || status=$?
 	ip link add "$TEST_IF" numtxqueues 2 numrxqueues 2 type veth peer name "$TEST_PEER" numtxqueues 2 numrxqueues 2
-	{ [ "$status" = 1 ] && grep -q "$pattern" /tmp/tools/gone.err; } || { cat /tmp/tools/gone.err; return 1; }
+	ip link set "$TEST_IF" up
+	ip link set "$TEST_PEER" up
+	wait_for carrier_is "$TEST_IF" 1
+	{ [ "$status" = 1 ] && grep -q "$pattern" /tmp/tools/gone.err && cat /tmp/tools/gone.out /tmp/tools/gone.err | grep -qE "$summary"; } ||
+		{ cat /tmp/tools/gone.out /tmp/tools/gone.err; return 1; }
 }
-check_that "an interface that goes ends nm-dump" gone 'the interface is gone' nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file
-check_that "and nm-bridge" gone 'the interface is gone' nm-bridge "netmap:$TEST_IF" vale0:b
-check_that "and nm-pkt-gen" gone 'port lost' nm-pkt-gen -i "netmap:$TEST_IF" -f rx
+if [ "$TEST_NIC" = veth ]; then
+	check_that "an interface that goes ends nm-dump" gone 'the interface is gone' '0 packets of' nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file
+	check_that "and nm-bridge" gone 'the interface is gone' '0 slots forth' nm-bridge "netmap:$TEST_IF" vale0:b
+	check_that "and nm-pkt-gen" gone 'port lost' 'Received nothing' nm-pkt-gen -i "netmap:$TEST_IF" -f rx
+	check_that "which sends, too" gone 'port lost' '^Sent [1-9]|Sent nothing' nm-pkt-gen -i "netmap:$TEST_IF" -f tx -R 1000
+	check_that "and nm-replay" gone 'the interface is gone' '^Sent [0-9]+ packets' nm-replay --loop -R 100 -i "netmap:$TEST_IF" -f /tmp/tools/many
+	check_that "and nm-lb" gone 'the interface is gone' '^0 packets forwarded.  0 packets dropped' nm-lb -w 0 -i "netmap:$TEST_IF"
+fi
 
 wait_for rmmod netmap
 unloaded() {

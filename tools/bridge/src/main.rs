@@ -4,11 +4,13 @@
 //! Ports that share a memory region, as those of one machine do if nobody says otherwise, exchange buffers, and no frame is
 //! copied.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 
 use args::{Args, Ends};
 use core::sync::atomic::{AtomicBool, Ordering};
-use netmap::abi::NS_MOREFRAG;
+use netmap::abi::{NETMAP_MAX_FRAGS, NS_MOREFRAG};
 use netmap::{Options, Port, PortSpec, RxRing, TxRing};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -21,6 +23,9 @@ const LOOK: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
+/// How long to wait where there is room, but not enough for the next frame, which nobody tells.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Time between two reports.
 const REPORT: Duration = Duration::from_secs(1);
 
@@ -29,7 +34,7 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("nm-bridge: {reason}");
+            cli::tell(format_args!("nm-bridge: {reason}"));
             ExitCode::FAILURE
         }
     }
@@ -43,17 +48,24 @@ fn run(args: &Args) -> Result<(), String> {
         Ends::Two(one, other) => Bridge::new(args, vec![open(one)?, open(other)?])?,
         Ends::Loop(port) => Bridge::new(args, vec![open(port)?])?,
     };
-    std::thread::sleep(args.wait_link());
+    cli::wait_for_link(args.wait_link(), &stop);
     let result = bridge.run(&stop);
     let [forth, back] = bridge.carried;
-    eprintln!("nm-bridge: {forth} slots forth, {back} back");
+    let dropped = bridge.dropped;
+    cli::tell(format_args!(
+        "nm-bridge: {forth} slots forth, {back} back{}",
+        match dropped {
+            0 => String::new(),
+            _ => format!("; {dropped} slots dropped, of frames that have too many"),
+        }
+    ));
     if args.json {
         let names: Vec<_> = bridge
             .ports
             .iter()
             .map(|(name, _)| name.to_string())
             .collect();
-        let json = serde_json::json!({ "ports": names, "slots_forth": forth, "slots_back": back });
+        let json = serde_json::json!({ "ports": names, "slots_forth": forth, "slots_back": back, "slots_dropped": dropped });
         cli::print(&format!("{json}\n"))?;
     }
     result
@@ -73,11 +85,22 @@ struct Bridge {
     verbose: bool,
     /// Slots carried from the first port on, and back.
     carried: [u64; 2],
+    /// Slots of frames that have more than frames have, or than the ring that they are for.
+    dropped: u64,
 }
 
 impl Bridge {
-    /// Checks that frames fit.
+    /// Checks that each port has rings of both directions, and that frames fit.
     fn new(args: &Args, mut ports: Vec<(PortSpec, Port)>) -> Result<Bridge, String> {
+        for (name, port) in &mut ports {
+            let (_, tx, rx) = port.split();
+            let missing = match (tx, rx) {
+                ([], _) => "transmit ring; leave out /R",
+                (_, []) => "receive ring; leave out /T",
+                _ => continue,
+            };
+            return Err(format!("{name}: the port has no {missing}"));
+        }
         if let [(first, one), (second, other)] = &mut ports[..] {
             check_fit(second, one, other)?;
             check_fit(first, other, one)?;
@@ -88,6 +111,7 @@ impl Bridge {
             copy: args.copy,
             verbose: args.verbose > 0,
             carried: [0; 2],
+            dropped: 0,
         })
     }
 
@@ -95,10 +119,18 @@ impl Bridge {
         let (mut before, mut due) = (self.carried, Instant::now() + REPORT);
         while !stop.load(Ordering::Relaxed) {
             self.wait()?;
-            self.carry();
+            if !self.carry() && self.has_frames().contains(&true) {
+                std::thread::sleep(PAUSE);
+                // The rest of it may have come.
+                for (name, port) in &self.ports {
+                    port.sync_rx().map_err(|error| lost(name, &error))?;
+                }
+            }
             if self.verbose && Instant::now() >= due {
                 let [forth, back] = [0, 1].map(|way: usize| self.carried[way] - before[way]);
-                eprintln!("{forth} slots forth, {back} back in the last second");
+                cli::tell(format_args!(
+                    "{forth} slots forth, {back} back in the last second"
+                ));
                 (before, due) = (self.carried, Instant::now() + REPORT);
             }
         }
@@ -113,9 +145,7 @@ impl Bridge {
     fn wait(&mut self) -> Result<(), String> {
         let count = self.ports.len();
         // Who still has frames waits for the other's room, and not for more of them.
-        let has_frames =
-            |(_, port): &mut (PortSpec, Port)| port.rx_mut().iter().any(|ring| !ring.is_empty());
-        let waiting: Vec<bool> = self.ports.iter_mut().map(has_frames).collect();
+        let waiting = self.has_frames();
         let events = |at: usize| {
             let mut events = PollFlags::empty();
             events.set(PollFlags::IN, !waiting[at]);
@@ -140,30 +170,39 @@ impl Bridge {
         Ok(())
     }
 
-    /// Carries what there is room for, both ways.
-    fn carry(&mut self) {
+    /// Which ports have frames that have not been carried.
+    fn has_frames(&mut self) -> Vec<bool> {
+        let has_frames =
+            |(_, port): &mut (PortSpec, Port)| port.rx_mut().iter().any(|ring| !ring.is_empty());
+        self.ports.iter_mut().map(has_frames).collect()
+    }
+
+    /// Carries what there is room for, both ways; whether that was anything.
+    fn carry(&mut self) -> bool {
         let (burst, copy) = (self.burst, self.copy);
-        match &mut self.ports[..] {
-            [(_, one), (_, other)] => {
-                self.carried[0] += carry(one.rx_mut(), other.tx_mut(), burst, copy);
-                self.carried[1] += carry(other.rx_mut(), one.tx_mut(), burst, copy);
-            }
+        let moved = match &mut self.ports[..] {
+            [(_, one), (_, other)] => [
+                carry(one.rx_mut(), other.tx_mut(), burst, copy),
+                carry(other.rx_mut(), one.tx_mut(), burst, copy),
+            ],
             [(_, port)] => {
                 let (_, outputs, inputs) = port.split();
-                self.carried[0] += carry(inputs, outputs, burst, copy);
+                [carry(inputs, outputs, burst, copy), Moved::default()]
             }
             // There are no more.
-            _ => {}
+            _ => return false,
+        };
+        for (carried, moved) in self.carried.iter_mut().zip(moved) {
+            *carried += moved.carried;
+            self.dropped += moved.dropped;
         }
+        moved.iter().any(|moved| moved.carried + moved.dropped != 0)
     }
 }
 
 /// What an error of a sync means.
 fn lost(name: &PortSpec, error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(6) => format!("{name}: the interface is gone"),
-        _ => format!("{name}: {error}"),
-    }
+    format!("{name}: {}", cli::lost(error))
 }
 
 /// Frames that must be copied have to fit.
@@ -179,22 +218,87 @@ fn check_fit(name: &PortSpec, from: &mut Port, to: &mut Port) -> Result<(), Stri
     }
 }
 
-/// Carries what there is room for, `burst` slots of a ring at most; how many slots.
+/// Slots that were taken from receive rings.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moved {
+    carried: u64,
+    dropped: u64,
+}
+
+/// Carries what there is room for, `burst` slots of a ring at most, or one frame.
 ///
-/// All frames of a receive ring go into the same transmit ring: they stay in order, and one in several slots in one piece.
-fn carry(inputs: &mut [RxRing], outputs: &mut [TxRing], burst: u32, copy: bool) -> u64 {
-    let mut carried = 0;
+/// All frames of a receive ring go into the same transmit ring, so that they stay in order. One in several slots goes when there is
+/// room for all of it, for the ring may be that of other receive rings too, whose frames are not to come between.
+fn carry(inputs: &mut [RxRing], outputs: &mut [TxRing], burst: u32, copy: bool) -> Moved {
+    let mut moved = Moved::default();
     if outputs.is_empty() {
-        return 0;
+        return moved;
     }
     for (number, input) in inputs.iter_mut().enumerate() {
         let output = &mut outputs[number % outputs.len()];
-        carried += u64::from(match copy {
-            true => copy_slots(input, output, burst),
-            false => output.forward(input, burst),
-        });
+        let flags = |input: &mut RxRing, ahead| input.slot(ahead).map_or(0, |slot| slot.flags());
+        let available = Available {
+            slots: input.space(),
+            // A frame that has not ended then has no end.
+            most: NETMAP_MAX_FRAGS.min(input.num_slots() - 1),
+            room: output.space(),
+            capacity: output.num_slots() - 1,
+        };
+        match available.next(burst, |ahead| flags(input, ahead) & NS_MOREFRAG != 0) {
+            Next::Carry(count) => {
+                moved.carried += u64::from(match copy {
+                    true => copy_slots(input, output, count),
+                    false => output.forward(input, count),
+                });
+            }
+            Next::Drop(count) => moved.dropped += u64::from(input.drain(count, |_| {})),
+        }
     }
-    carried
+    moved
+}
+
+/// What is to be done with the first slots of a receive ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// So many are whole frames, and fit.
+    Carry(u32),
+    /// So many are of a frame that fits nowhere.
+    Drop(u32),
+}
+
+/// What a receive ring has, and the transmit ring that it is for.
+#[derive(Debug, Clone, Copy)]
+struct Available {
+    /// Slots received.
+    slots: u32,
+    /// Slots that a frame received there may have.
+    most: u32,
+    /// Slots free.
+    room: u32,
+    /// Slots that may ever be free.
+    capacity: u32,
+}
+
+impl Available {
+    /// What to do next; `goes_on` says whether the frame of a received slot has more slots.
+    fn next(self, burst: u32, mut goes_on: impl FnMut(u32) -> bool) -> Next {
+        let mut whole = burst.min(self.slots).min(self.room);
+        while whole != 0 && goes_on(whole - 1) {
+            whole -= 1;
+        }
+        if whole != 0 {
+            return Next::Carry(whole);
+        }
+        // Not one frame: the first has more slots than a burst, than there is room for, or than have come.
+        let last = (0..self.slots.min(self.most)).find(|ahead| !goes_on(*ahead));
+        match last.map(|last| last + 1) {
+            Some(count) if count > self.capacity => Next::Drop(count),
+            Some(count) if count > self.room => Next::Carry(0),
+            Some(count) => Next::Carry(count),
+            None if self.slots >= self.most => Next::Drop(self.most),
+            None => Next::Carry(0),
+        }
+    }
 }
 
 /// As [`TxRing::forward`], but the buffers stay where they are.
@@ -208,4 +312,51 @@ fn copy_slots(input: &mut RxRing, output: &mut TxRing, burst: u32) -> u32 {
             slot.set(packet.len() as u16, received.flags() & NS_MOREFRAG);
         });
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is next of frames of so many slots each, the last of which has not come to its end.
+    fn next(frames: &[u32], rest: u32, burst: u32, room: u32) -> Next {
+        let mut more = Vec::new();
+        for slots in frames {
+            more.extend((1..=*slots).map(|slot| slot != *slots));
+        }
+        more.extend((0..rest).map(|_| true));
+        let available = Available {
+            slots: more.len() as u32,
+            most: 5,
+            room,
+            capacity: 4,
+        };
+        available.next(burst, |ahead| more[ahead as usize])
+    }
+
+    #[test]
+    fn frames_go_whole_or_wait() {
+        assert_eq!(next(&[1, 1, 1], 0, 9, 4), Next::Carry(3));
+        assert_eq!(next(&[1, 1, 1], 0, 2, 4), Next::Carry(2));
+        assert_eq!(next(&[1, 2, 1], 0, 2, 4), Next::Carry(1));
+        assert_eq!(next(&[1, 2], 0, 9, 2), Next::Carry(1));
+        assert_eq!(next(&[2, 1], 0, 9, 1), Next::Carry(0));
+        assert_eq!(next(&[1], 2, 9, 4), Next::Carry(1));
+        assert_eq!(next(&[], 2, 9, 4), Next::Carry(0));
+        assert_eq!(next(&[], 0, 9, 4), Next::Carry(0));
+        assert_eq!(next(&[1], 0, 9, 0), Next::Carry(0));
+    }
+
+    #[test]
+    fn a_frame_may_have_more_slots_than_a_burst() {
+        assert_eq!(next(&[3, 1], 0, 1, 4), Next::Carry(3));
+        assert_eq!(next(&[3, 1], 0, 1, 2), Next::Carry(0));
+    }
+
+    #[test]
+    fn what_fits_nowhere_is_dropped() {
+        assert_eq!(next(&[5, 1], 0, 9, 4), Next::Drop(5));
+        assert_eq!(next(&[], 5, 9, 4), Next::Drop(5));
+        assert_eq!(next(&[1], 5, 9, 4), Next::Carry(1));
+    }
 }

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What the command lines of the programs have in common.
 
-mod refusal;
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
-pub use refusal::open_failure;
+mod output;
+mod refusal;
+mod signals;
+
+pub use output::{print, print_to_reader, tell};
+pub use refusal::{lost, open_failure};
+pub use signals::{stop_on_signals, wait_for_link};
 
 use clap::error::ErrorKind;
 use clap::{Command, Parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use core::sync::atomic::AtomicBool;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::exit;
-use std::sync::Arc;
 
 /// Reads the command line as `Parser::parse` does, but for errors, which are one line.
 ///
@@ -29,7 +32,7 @@ pub fn parse<A: Parser>() -> A {
                 match generate(A::command(), kind, &mut io::stdout().lock()) {
                     Ok(()) => 0,
                     Err(error) => {
-                        eprintln!("--generate: {error}");
+                        tell(format_args!("--generate: {error}"));
                         1
                     }
                 },
@@ -44,10 +47,10 @@ pub fn parse<A: Parser>() -> A {
             error.exit()
         }
         let name = A::command().get_name().to_owned();
-        eprintln!(
+        tell(format_args!(
             "{name}: {}; {name} --help tells more",
             in_a_line(&error.to_string())
-        );
+        ));
         exit(error.exit_code())
     })
 }
@@ -69,38 +72,6 @@ fn in_a_line(text: &str) -> String {
 pub fn is_called(name: &str) -> bool {
     let called = std::env::args_os().next().unwrap_or_default();
     Path::new(&called).file_name() == Some(OsStr::new(name))
-}
-
-/// A flag that SIGINT, SIGTERM and SIGHUP set in place of ending the program, which can then end in order. A second one of these
-/// ends it at once, as it would be ended without the flag.
-///
-/// # Errors
-///
-/// In words, if a signal cannot be handled.
-pub fn stop_on_signals() -> Result<Arc<AtomicBool>, String> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        // In this order: the second signal finds the flag set, the first does not.
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|error| format!("cannot handle signal {signal}: {error}"))?;
-    }
-    Ok(stop)
-}
-
-/// Writes to standard output. That its reader has gone, as `head -1` does, is no error: nobody wants the rest.
-///
-/// # Errors
-///
-/// In words, what writing fails with.
-pub fn print(text: &str) -> Result<(), String> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("standard output: {error}"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Writes the manual page or the completions of a command.

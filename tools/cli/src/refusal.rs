@@ -41,6 +41,14 @@ pub fn open_failure(error: &OpenError) -> String {
     format!("{error}; {remedy}")
 }
 
+/// What an error of a sync or of a wait means.
+pub fn lost(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(ENXIO) => "the interface is gone".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -66,11 +66,13 @@ fn kind_now(name: &str) -> Option<String> {
 
 /// What the module itself answers about a port, if not that it is there.
 fn asked(name: &str, base: &str) -> Option<Finding> {
+    // From its end, for what it says of other requests is no answer to this one.
+    let mut log = reasons::Log::from_now();
     let error = Control::open()
         .and_then(|control| control.info(name))
         .err()?;
     let mut findings = Findings::about(Some(name));
-    let reason = reasons::last_word(base).filter(|_| error.raw_os_error() != Some(libc::EPERM));
+    let reason = log.as_mut().and_then(|log| log.reason(base));
     match reason {
         Some(reason) => findings.add(
             Severity::Error,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `nmctl`: shows netmap's ports, and says what is in a port's way.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod debugfs;
 mod doctor;
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
     match run(&args.command) {
         Ok(status) => status,
         Err(reason) => {
-            eprintln!("nmctl: {reason}");
+            cli::tell(format_args!("nmctl: {reason}"));
             ExitCode::FAILURE
         }
     }
@@ -38,7 +40,7 @@ fn run(command: &Command) -> Result<ExitCode, String> {
         Command::List { json } => {
             let list = list::look();
             for reason in list.hidden() {
-                eprintln!("nmctl: {reason}");
+                cli::tell(format_args!("nmctl: {reason}"));
             }
             match json {
                 true => print_json(&list)?,
@@ -53,7 +55,7 @@ fn run(command: &Command) -> Result<ExitCode, String> {
         Command::Show { port, json } => {
             let shown = show::look(port)?;
             if let Some(reason) = shown.hidden() {
-                eprintln!("nmctl: {reason}");
+                cli::tell(format_args!("nmctl: {reason}"));
             }
             match json {
                 true => print_json(&shown)?,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Why the module refused a port, by its log, and what to do.
 
-use std::fs::OpenOptions;
-use std::io::Read;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
 /// The longest record of the kernel's log.
@@ -85,43 +85,70 @@ const REMEDIES: [(&str, &str); 22] = [
     ),
 ];
 
+/// What begins the reasons of a queue that was not at rest, and what to do about it.
+const NOT_AT_REST: ([&str; 2], &str) = (
+    [
+        "a transmit queue does not run empty",
+        "a driver does not refill its receive ring",
+    ],
+    "its queues were not at rest: try again, or echo auto >/sys/module/netmap/parameters/takeover",
+);
+
+/// What to do about a reason of the module's, if it is one that is known.
+fn known_remedy(reason: &str) -> Option<&'static str> {
+    let found = REMEDIES.iter().find(|(start, _)| reason.starts_with(start));
+    if let Some((_, remedy)) = found {
+        return Some(remedy);
+    }
+    if reason.contains("is lost until all who have it bound") {
+        return Some("end the programs that have it: fuser -v /dev/netmap");
+    }
+    let (reasons, remedy) = NOT_AT_REST;
+    reasons
+        .iter()
+        .any(|start| reason.starts_with(start))
+        .then_some(remedy)
+}
+
 /// What to do about a reason of the module's.
 pub fn remedy(reason: &str, interface: &str) -> String {
-    let found = REMEDIES
-        .iter()
-        .find(|(start, _)| reason.starts_with(start))
-        .map(|(_, remedy)| *remedy);
-    let remedy = found.unwrap_or_else(|| {
-        if reason.contains("is lost until all who have it bound") {
-            "end the programs that have it: fuser -v /dev/netmap"
-        } else {
-            "its queues were not at rest: try again, or echo auto >/sys/module/netmap/parameters/takeover"
-        }
-    });
+    let remedy = known_remedy(reason).unwrap_or(NOT_AT_REST.1);
     remedy.replace("IF", interface)
 }
 
-/// The last line of the kernel's log about an interface, if it can be read.
-pub fn last_word(interface: &str) -> Option<String> {
-    let mut log = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open("/dev/kmsg")
-        .ok()?;
-    let mut record = [0; RECORD];
-    let mut last = None;
-    loop {
-        match log.read(&mut record) {
-            Ok(0) => return last,
-            Ok(length) => {
-                if let Some(word) = word_of(&String::from_utf8_lossy(&record[..length]), interface)
-                {
-                    last = Some(word);
+/// The kernel's log from some time on.
+pub struct Log<F>(F);
+
+impl Log<File> {
+    /// From now on, if it can be read.
+    pub fn from_now() -> Option<Self> {
+        let mut log = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open("/dev/kmsg")
+            .ok()?;
+        log.seek(SeekFrom::End(0)).ok()?;
+        Some(Log(log))
+    }
+}
+
+impl<F: Read> Log<F> {
+    /// The last reason that it has for an interface. Other lines, as of a bind by somebody else, are none.
+    pub fn reason(&mut self, interface: &str) -> Option<String> {
+        let mut record = [0; RECORD];
+        let mut last = None;
+        loop {
+            match self.0.read(&mut record) {
+                Ok(0) => return last,
+                Ok(length) => {
+                    let record = String::from_utf8_lossy(&record[..length]);
+                    let word = word_of(&record, interface);
+                    last = word.filter(|word| known_remedy(word).is_some()).or(last);
                 }
+                // Records that were overwritten meanwhile are left out.
+                Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
+                Err(_) => return last,
             }
-            // Records that were overwritten meanwhile are left out.
-            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
-            Err(_) => return last,
         }
     }
 }
@@ -153,6 +180,38 @@ mod tests {
         assert_eq!(word_of("", "eth0"), None);
     }
 
+    /// A log of these records, one for each read.
+    struct Records(Vec<&'static str>);
+
+    impl Read for Records {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            if self.0.is_empty() {
+                return Err(std::io::ErrorKind::WouldBlock.into());
+            }
+            let record = self.0.remove(0).as_bytes();
+            into[..record.len()].copy_from_slice(record);
+            Ok(record.len())
+        }
+    }
+
+    #[test]
+    fn only_reasons_are_reasons() {
+        let reason = |records: &[&'static str]| Log(Records(records.to_vec())).reason("eth0");
+        let bound = "6,1,2,-;netmap: eth0: native (igb), 2 tx + 2 rx queues of 4\n";
+        let refused = "6,1,2,-;netmap: eth0: an XDP program is attached\n";
+        let busy = "6,1,2,-;netmap: eth0: a transmit queue does not run empty (tx 0)\n";
+        assert_eq!(reason(&[]), None);
+        assert_eq!(reason(&[bound]), None);
+        let attached = Some("an XDP program is attached".to_owned());
+        assert_eq!(reason(&[refused]), attached);
+        assert_eq!(reason(&[busy, refused, bound]), attached);
+        assert_ne!(reason(&[refused, busy]), attached);
+        assert_eq!(
+            reason(&["6,1,2,-;netmap: eth1: an XDP program is attached\n"]),
+            None
+        );
+    }
+
     #[test]
     fn the_interface_is_named() {
         assert_eq!(
@@ -172,11 +231,7 @@ mod tests {
         let section = guide.split("## Why a bind is refused").nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         // What is not in the list: those of a queue that was not at rest, and of rings that are lost.
-        let other = [
-            "a transmit queue does not run empty",
-            "a driver does not refill its receive ring",
-            "the rx ring 0 is lost",
-        ];
+        let other = [&NOT_AT_REST.0[..], &["the rx ring 0 is lost"]].concat();
         let mut seen = [false; REMEDIES.len()];
         for row in section.lines().filter(|line| line.starts_with("| `")) {
             let cell = row.split('|').nth(1).unwrap();

@@ -34,8 +34,10 @@ pub fn run(interval: Duration, key: Key) -> Result<(), String> {
     };
     let mut terminal = ratatui::try_init().map_err(|error| format!("the terminal: {error}"))?;
     let result = show(&mut terminal, watch, view, interval, &stop);
-    ratatui::restore();
-    result.map_err(|error| format!("the terminal: {error}"))
+    let restored = ratatui::try_restore();
+    result
+        .and(restored)
+        .map_err(|error| format!("the terminal: {error}"))
 }
 
 fn show(

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `nm-dump`: writes what a netmap port receives to a capture file.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod drops;
 mod receiver;
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("nm-dump: {reason}");
+            cli::tell(format_args!("nm-dump: {reason}"));
             ExitCode::FAILURE
         }
     }
@@ -93,7 +95,7 @@ fn run(args: &Args) -> Result<(), String> {
     match result.and(finished.map_err(Failure::Write)) {
         Ok(()) => Ok(()),
         Err(Failure::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            eprintln!("nm-dump: {file}: nobody reads it any more");
+            cli::tell(format_args!("nm-dump: {file}: nobody reads it any more"));
             Ok(())
         }
         Err(Failure::Write(error)) => Err(failed(error)),
@@ -103,14 +105,14 @@ fn run(args: &Args) -> Result<(), String> {
 
 /// Says how many packets there were.
 fn print(args: &Args, summary: &Summary) -> Result<(), String> {
-    eprintln!(
+    cli::tell(format_args!(
         "{} packets of {} octets written, {} of them shortened; {} dropped by the port",
         summary.packets, summary.bytes, summary.shortened, summary.dropped
-    );
+    ));
     if args.json {
         let json = serde_json::to_string(summary).map_err(|error| error.to_string())?;
         match args.is_standard_output() {
-            true => eprintln!("{json}"),
+            true => cli::tell(format_args!("{json}")),
             false => cli::print(&format!("{json}\n"))?,
         }
     }

@@ -67,10 +67,7 @@ fn receive<W: Write>(
     } else {
         args.count
     };
-    let lost = |error: io::Error| match error.raw_os_error() {
-        Some(6) => Failure::Port("the interface is gone".to_owned()),
-        _ => Failure::Port(error.to_string()),
-    };
+    let lost = |error: io::Error| Failure::Port(cli::lost(&error));
     let mut packet = Vec::new();
     let mut heard: Option<Instant> = None;
     let (mut reported, mut report) = (0, Instant::now() + Duration::from_secs(1));
@@ -83,11 +80,11 @@ fn receive<W: Write>(
             binding.sync_rx().map_err(lost)?;
         }
         if args.verbose > 0 && Instant::now() >= report {
-            eprintln!(
+            cli::tell(format_args!(
                 "{} packets, {} in the last second",
                 counts.packets,
                 counts.packets - reported
-            );
+            ));
             (reported, report) = (counts.packets, Instant::now() + Duration::from_secs(1));
         }
         if !ready.rx {

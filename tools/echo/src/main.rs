@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `nm-echo`: a host of its own on a port, with smoltcp's TCP/IP, that sends back what it is sent.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use clap::Parser;
 use netmap::{Interest, Options, Port, PortSpec, SmoltcpDevice};
 use smoltcp::iface::{Config, Interface, SocketSet};
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("nm-echo: {error}");
+            cli::tell(format_args!("nm-echo: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -58,7 +60,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let buffer = || tcp::SocketBuffer::new(vec![0; WINDOW]);
     let mut sockets = SocketSet::new(vec![]);
     let handle = sockets.add(tcp::Socket::new(buffer(), buffer()));
-    println!("{} port {}", args.address, args.number);
+    cli::print(&format!("{} port {}\n", args.address, args.number))?;
     loop {
         interface.poll(Instant::now(), &mut device, &mut sockets);
         let socket = sockets.get_mut::<tcp::Socket<'_>>(handle);

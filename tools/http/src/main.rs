@@ -4,14 +4,16 @@
 //! Its connections are made by sockets; their data goes through the stack port of an interface, a system call for all that
 //! has come and one for all that leaves.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use clap::Parser;
-use netmap::{Event, Options, PortSpec, StackPort, StackTx};
+use netmap::{Connection, Event, Options, PortSpec, StackPort, StackTx};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{Ipv6Addr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Octets that a request may have.
 const LONGEST: usize = 2048;
@@ -21,7 +23,13 @@ const MOMENT: Timespec = Timespec {
     tv_nsec: 10_000_000,
 };
 
-/// Answers each GET with LENGTH octets, through the stack port of INTERFACE.
+/// How long a wait lasts at most: a signal may come just before it.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 200_000_000,
+};
+
+/// Answers each GET with LENGTH octets, through the stack port of INTERFACE, until SIGINT or SIGTERM.
 #[derive(Debug, Parser)]
 #[command(name = "nm-http", version)]
 struct Args {
@@ -34,7 +42,7 @@ struct Args {
 }
 
 /// A connection.
-struct Connection {
+struct Client {
     /// Closed with the connection.
     _socket: TcpStream,
     /// The beginning of a request.
@@ -47,7 +55,7 @@ struct Connection {
     last: bool,
 }
 
-impl Connection {
+impl Client {
     /// Takes a piece of the stream: requests end with an empty line. What is no GET ends the connection.
     fn take(&mut self, octets: &[u8]) {
         for &octet in octets {
@@ -71,14 +79,19 @@ impl Connection {
 
     /// Puts answers into slots, as long as there are any. Not for a client that does not take what it has been sent: its slots stay in the
     /// ring, and would fill it.
-    fn answer(&mut self, fd: RawFd, response: &[u8], tx: &mut StackTx<'_>) {
+    ///
+    /// How many are whole now.
+    fn answer(&mut self, to: Connection, response: &[u8], tx: &mut StackTx<'_>) -> u64 {
+        let mut whole = 0;
         while self.requests != 0 && tx.space() != 0 {
-            self.sent += tx.send(fd, &response[self.sent..]);
+            self.sent += tx.send(to, &response[self.sent..]);
             if self.sent == response.len() {
                 self.sent = 0;
                 self.requests -= 1;
+                whole += 1;
             }
         }
+        whole
     }
 }
 
@@ -87,21 +100,26 @@ struct Server {
     port: StackPort,
     listener: TcpListener,
     response: Vec<u8>,
-    connections: HashMap<RawFd, Connection>,
+    connections: HashMap<Connection, Client>,
     /// Connections with requests to be answered, or to be closed.
-    busy: Vec<RawFd>,
+    busy: Vec<Connection>,
     /// Connections with slots that TCP has not accepted.
-    unsent: HashSet<RawFd>,
+    unsent: HashSet<Connection>,
+    /// Requests that were answered.
+    answered: u64,
 }
 
 impl Server {
-    fn open(args: &Args) -> io::Result<Server> {
+    fn open(args: &Args) -> Result<Server, String> {
         let spec: PortSpec = format!("stack:{}", args.interface)
             .parse()
-            .map_err(io::Error::other)?;
-        let port = StackPort::open(&spec, &Options::default()).map_err(io::Error::other)?;
-        let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, args.port))?;
-        listener.set_nonblocking(true)?;
+            .map_err(|error| format!("{}: {error}", args.interface))?;
+        let port = StackPort::open(&spec, &Options::default())
+            .map_err(|error| cli::open_failure(&error))?;
+        let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, args.port));
+        let listener = listener
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .map_err(|error| format!("port {}: {error}", args.port))?;
         let length = args.length;
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
@@ -115,6 +133,7 @@ impl Server {
             connections: HashMap::new(),
             busy: Vec::new(),
             unsent: HashSet::new(),
+            answered: 0,
         })
     }
 
@@ -131,19 +150,21 @@ impl Server {
             };
             // Of no matter to the port: what a program might do with the socket besides.
             socket.set_nonblocking(true)?;
-            if let Err(error) = self.port.register(&socket) {
-                eprintln!("nm-http: a connection: {error}");
-                continue;
-            }
-            let connection = Connection {
+            let connection = match self.port.register(&socket) {
+                Ok(connection) => connection,
+                Err(error) => {
+                    cli::tell(format_args!("nm-http: a connection: {error}"));
+                    continue;
+                }
+            };
+            let client = Client {
                 head: Vec::new(),
                 requests: 0,
                 sent: 0,
                 last: false,
                 _socket: socket,
             };
-            let fd = connection._socket.as_raw_fd();
-            self.connections.insert(fd, connection);
+            self.connections.insert(connection, client);
         }
     }
 
@@ -155,6 +176,7 @@ impl Server {
             connections,
             busy,
             unsent,
+            answered,
             ..
         } = self;
         port.receive(|fd, event, tx| {
@@ -170,7 +192,7 @@ impl Server {
                 }
             }
             if !unsent.contains(&fd) {
-                connection.answer(fd, response, tx);
+                *answered += connection.answer(fd, response, tx);
             }
             if (connection.requests != 0 || connection.last) && !busy.contains(&fd) {
                 busy.push(fd);
@@ -183,7 +205,7 @@ impl Server {
         let mut tx = self.port.tx();
         for fd in self.busy.iter().filter(|fd| !self.unsent.contains(fd)) {
             if let Some(connection) = self.connections.get_mut(fd) {
-                connection.answer(*fd, &self.response, &mut tx);
+                self.answered += connection.answer(*fd, &self.response, &mut tx);
             }
         }
         self.port.sync_tx()?;
@@ -206,9 +228,9 @@ impl Server {
         Ok(())
     }
 
-    fn serve(&mut self) -> io::Result<()> {
+    fn serve(&mut self, stop: &AtomicBool) -> io::Result<()> {
         let mut all = true;
-        loop {
+        while !stop.load(Ordering::Relaxed) {
             // An answer that is left to be put into slots waits for room.
             let connections = &self.connections;
             let waits = self
@@ -232,30 +254,46 @@ impl Server {
                 ),
                 PollFd::new(&self.port, PollFlags::IN | out),
             ];
-            let wait = (!self.busy.is_empty() || !all).then_some(&MOMENT);
-            match poll(&mut fds, wait) {
+            let wait = match self.busy.is_empty() && all {
+                true => &LOOK,
+                false => &MOMENT,
+            };
+            match poll(&mut fds, Some(wait)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
             if fds[1].revents().contains(PollFlags::ERR) {
-                return Err(io::Error::other("the port is gone"));
+                // That the interface is gone a sync says; a ring that was set back may go on.
+                self.port.sync_rx()?;
             }
             self.receive();
             // Not before: what has been received may be of a descriptor that was closed and is accepted again here.
             all = self.accept()?;
             self.send()?;
         }
+        Ok(())
     }
 }
 
 fn main() -> ExitCode {
     let args = cli::parse::<Args>();
-    let served = Server::open(&args).and_then(|mut server| server.serve());
-    match served {
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("nm-http: {}: {error}", args.interface);
+        Err(reason) => {
+            cli::tell(format_args!("nm-http: {reason}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Serves until a signal comes, or the port is lost, and says how many requests were answered.
+fn run(args: &Args) -> Result<(), String> {
+    let stop = cli::stop_on_signals()?;
+    let mut server = Server::open(args)?;
+    let served = server.serve(&stop);
+    cli::tell(format_args!(
+        "nm-http: {} requests answered",
+        server.answered
+    ));
+    served.map_err(|error| format!("{}: {}", args.interface, cli::lost(&error)))
 }

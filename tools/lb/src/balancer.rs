@@ -123,8 +123,11 @@ impl Balancer {
         self.flush()
     }
 
-    /// Gives all extra buffers back to the port, and what was counted.
+    /// Drops what waits, and gives all extra buffers back to the port; what was counted.
     pub fn close(mut self) -> Counts {
+        let pipes = &mut self.pipes;
+        self.overflow
+            .clear(|gone| pipes[gone.queue].counts.drop(gone.octets));
         let counts = self.counts();
         self.input
             .extra_bufs_mut()

@@ -4,6 +4,8 @@
 //! The port and its pipes share a memory region, so that packets go to the last group of pipes without a copy. What goes to
 //! several groups is copied for the others: a pipe gives the buffer away.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod balancer;
 mod flow;
@@ -12,13 +14,12 @@ mod statistics;
 
 use args::Args;
 use balancer::Balancer;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use netmap::abi::NR_NO_TX_POLL;
 use netmap::{Options, Port, PortSpec};
 use rustix::event::Timespec;
 use statistics::{Counts, Names, Reporter, Syslog};
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(200);
 fn main() -> ExitCode {
     let args = cli::parse::<Args>();
     match run(&args) {
-        Ok(counts) => {
+        Ok((counts, failure)) => {
             let all = counts.all_pipes();
             let total = all.packets + all.dropped;
             let text = match args.json {
@@ -42,32 +43,50 @@ fn main() -> ExitCode {
                 ),
             };
             if let Err(reason) = cli::print(&text) {
-                eprintln!("nm-lb: {reason}");
+                cli::tell(format_args!("nm-lb: {reason}"));
                 return ExitCode::FAILURE;
             }
             if counts.endless != 0 {
-                eprintln!("nm-lb: {} packets without an end", counts.endless);
+                cli::tell(format_args!(
+                    "nm-lb: {} packets without an end",
+                    counts.endless
+                ));
             }
-            ExitCode::SUCCESS
+            match failure {
+                None => ExitCode::SUCCESS,
+                Some(reason) => {
+                    cli::tell(format_args!("nm-lb: {reason}"));
+                    ExitCode::FAILURE
+                }
+            }
         }
         Err(reason) => {
-            eprintln!("nm-lb: {reason}");
+            cli::tell(format_args!("nm-lb: {reason}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Carries packets until a signal comes; what was counted.
-fn run(args: &Args) -> Result<Counts, String> {
+/// Carries packets until a signal comes; what was counted, and why it ended if that was not to be.
+fn run(args: &Args) -> Result<(Counts, Option<String>), String> {
     let stop = cli::stop_on_signals()?;
     let (mut balancer, names) = open(args)?;
     let mut reports = reports(args, &names)?;
     let start = Instant::now();
-    let going = || !stop.load(Ordering::Relaxed);
-    while going() && start.elapsed() < args.wait_link {
-        std::thread::sleep(LOOK.min(args.wait_link));
-    }
-    while going() {
+    cli::wait_for_link(args.wait_link, &stop);
+    let carried = carry(args, &stop, start, &mut balancer, &mut reports);
+    Ok((balancer.close(), carried.err()))
+}
+
+/// Carries packets until a signal comes.
+fn carry(
+    args: &Args,
+    stop: &AtomicBool,
+    start: Instant,
+    balancer: &mut Balancer,
+    reports: &mut [Report],
+) -> Result<(), String> {
+    while !stop.load(Ordering::Relaxed) {
         let elapsed = start.elapsed();
         let due = reports.iter().map(|report| report.reporter.due_in(elapsed));
         let limit = match args.busy_wait {
@@ -80,15 +99,15 @@ fn run(args: &Args) -> Result<Counts, String> {
         };
         balancer.wait(limit).map_err(|error| lost(args, &error))?;
         balancer.carry().map_err(|error| lost(args, &error))?;
-        for report in &mut reports {
-            report.tell(start.elapsed(), &balancer);
+        for report in &mut *reports {
+            report.tell(start.elapsed(), balancer)?;
         }
     }
-    Ok(balancer.close())
+    Ok(())
 }
 
 fn lost(args: &Args, error: &std::io::Error) -> String {
-    format!("{}: {error}", args.interface)
+    format!("{}: {}", args.interface, cli::lost(error))
 }
 
 /// Opens the port and its pipes.
@@ -107,7 +126,10 @@ fn open(args: &Args) -> Result<(Balancer, Names), String> {
     }
     let granted = input.extra_bufs_mut().len();
     if granted < args.extra_bufs as usize {
-        eprintln!("nm-lb: {granted} extra buffers of {}", args.extra_bufs);
+        cli::tell(format_args!(
+            "nm-lb: {granted} extra buffers of {}",
+            args.extra_bufs
+        ));
     }
     let names = args
         .pipe_names(input.info().mem_id)
@@ -158,18 +180,18 @@ fn reports(args: &Args, names: &Names) -> Result<Vec<Report>, String> {
 
 impl Report {
     /// Tells what was counted, if it is time.
-    fn tell(&mut self, elapsed: Duration, balancer: &Balancer) {
+    fn tell(&mut self, elapsed: Duration, balancer: &Balancer) -> Result<(), String> {
         if !self.reporter.due_in(elapsed).is_zero() {
-            return;
+            return Ok(());
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = now.unwrap_or_default().as_secs_f64();
         for line in self.reporter.lines(now, elapsed, &balancer.counts()) {
             match &self.syslog {
                 Some(syslog) => syslog.say(&line),
-                // As in `main`.
-                None => drop(writeln!(std::io::stdout(), "{line}")),
+                None => cli::print(&format!("{line}\n"))?,
             }
         }
+        Ok(())
     }
 }

@@ -116,28 +116,40 @@ impl<B> Overflow<B> {
         self.free.into_iter().chain(queued)
     }
 
+    /// Drops all packets.
+    pub fn clear(&mut self, mut dropped: impl FnMut(Dropped)) {
+        for queue in 0..self.queues.len() {
+            while self.drop_oldest(queue, &mut dropped) {}
+        }
+    }
+
     /// Drops the oldest packets of the longest queue: an eighth of it, so that it need not be looked for at each packet.
     fn revoke(&mut self, dropped: &mut impl FnMut(Dropped)) {
-        let queues = self.queues.iter_mut().enumerate();
-        let Some((number, longest)) = queues.max_by_key(|(_, queue)| queue.fragments.len()) else {
+        let lengths = self.queues.iter().map(|queue| queue.fragments.len());
+        let Some((longest, len)) = lengths.enumerate().max_by_key(|(_, len)| *len) else {
             return;
         };
-        let rest = longest.fragments.len() - longest.fragments.len().div_ceil(8);
-        while longest.fragments.len() > rest {
-            let Some(count) = longest.packets.pop_front() else {
-                return;
-            };
-            let mut octets = 0;
-            self.free
-                .extend(longest.fragments.drain(..count as usize).map(|fragment| {
-                    octets += u64::from(fragment.len);
-                    fragment.buffer
-                }));
-            dropped(Dropped {
-                queue: number,
-                octets,
-            });
-        }
+        let rest = len - len.div_ceil(8);
+        while self.queues[longest].fragments.len() > rest && self.drop_oldest(longest, dropped) {}
+    }
+
+    /// Drops the oldest packet of a queue; false if there is none.
+    fn drop_oldest(&mut self, number: usize, dropped: &mut impl FnMut(Dropped)) -> bool {
+        let queue = &mut self.queues[number];
+        let Some(count) = queue.packets.pop_front() else {
+            return false;
+        };
+        let mut octets = 0;
+        self.free
+            .extend(queue.fragments.drain(..count as usize).map(|fragment| {
+                octets += u64::from(fragment.len);
+                fragment.buffer
+            }));
+        dropped(Dropped {
+            queue: number,
+            octets,
+        });
+        true
     }
 }
 
@@ -204,6 +216,21 @@ mod tests {
         assert_eq!(push(&mut overflow, 0, 2, 9), Some(vec![gone(1), gone(2)]));
         assert_eq!(pop(&mut overflow, 1, 1), Some((3, 1)));
         assert_eq!(pop(&mut overflow, 2, 3), Some((500, 3)));
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_dropped() {
+        let mut overflow = Overflow::new((0..10).collect(), 2);
+        push(&mut overflow, 0, 3, 100);
+        push(&mut overflow, 1, 1, 60);
+        push(&mut overflow, 0, 1, 9);
+        let mut dropped = Vec::new();
+        overflow.clear(|one| dropped.push((one.queue, one.octets)));
+        assert_eq!(dropped, [(0, 300), (0, 9), (1, 60)]);
+        assert_eq!(
+            (overflow.free(), overflow.len(0), overflow.len(1)),
+            (10, 0, 0)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::port::PortDesc;
 use core::ffi::{c_int, c_void};
 use core::ptr::{addr_of, addr_of_mut};
 use core::sync::atomic::{AtomicU32, Ordering};
-use netmap::abi::{Ring, Slot, NS_BUF_CHANGED, NS_MOREFRAG};
+use netmap::abi::{If, Ring, Slot, NS_BUF_CHANGED, NS_MOREFRAG};
 
 /// Copies a packet into a transmit ring with room; its size, or 0.
 ///
@@ -34,9 +34,8 @@ pub unsafe extern "C" fn nmport_inject(
         let current = (*port).cur_tx_ring.clamp(first, last);
         for number in (current..=last).chain(first..current) {
             let offset = table.add(usize::from(number)).read_volatile();
-            // Within the region, and so within an `isize`.
-            let ring: *mut Ring = nifp.byte_offset(offset as isize).cast();
-            if offset != 0 && queue(mem, ring, packet) {
+            let ring = ring(mem, nifp, offset);
+            if ring.is_some_and(|(ring, slots)| queue(mem, ring, slots, packet)) {
                 (*port).cur_tx_ring = number;
                 return result;
             }
@@ -45,17 +44,39 @@ pub unsafe extern "C" fn nmport_inject(
     0
 }
 
+/// The ring `offset` octets behind `nifp`, and how many slots it has, if all of it is in the region. The offset and the number are
+/// in memory that other programs may write, and are read once.
+///
+/// # Safety
+///
+/// `mem` must be a region that is mapped, and `nifp` in it.
+unsafe fn ring(mem: *const MemDesc, nifp: *const If, offset: i64) -> Option<(*mut Ring, u32)> {
+    // SAFETY: as the caller promises.
+    let (start, size) = unsafe { ((*mem).mem.cast::<u8>(), (*mem).size) };
+    let at = (nifp.addr() - start.addr()).checked_add_signed(isize::try_from(offset).ok()?)?;
+    let slots_at = at.checked_add(size_of::<Ring>())?;
+    if offset == 0 || at % align_of::<u64>() != 0 || slots_at > size {
+        return None;
+    }
+    // SAFETY: the head of the ring is inside of the region, by the check, and aligned for its fields.
+    let (ring, slots) = unsafe {
+        let ring: *mut Ring = start.add(at).cast();
+        (ring, addr_of!((*ring).num_slots).read_volatile())
+    };
+    let len = (slots as usize).checked_mul(size_of::<Slot>())?;
+    (len <= size - slots_at).then_some((ring, slots))
+}
+
 /// Copies a packet into a ring, if there is room.
 ///
 /// # Safety
 ///
-/// `ring` must be a ring in the region `mem`, which is mapped.
-unsafe fn queue(mem: *const MemDesc, ring: *mut Ring, packet: &[u8]) -> bool {
+/// `ring` must be a ring of so many slots in the region `mem`, as [`ring`] finds it.
+unsafe fn queue(mem: *const MemDesc, ring: *mut Ring, slots: u32, packet: &[u8]) -> bool {
     // SAFETY: as the caller promises; fields are aligned as in all of the region, even if the ring is not as its type is. Other
     // processes load and store indices whole.
-    let (slots, head, cur, tail) = unsafe {
+    let (head, cur, tail) = unsafe {
         (
-            addr_of!((*ring).num_slots).read(),
             AtomicU32::from_ptr(addr_of_mut!((*ring).head)),
             AtomicU32::from_ptr(addr_of_mut!((*ring).cur)),
             AtomicU32::from_ptr(addr_of_mut!((*ring).tail)),
@@ -66,12 +87,15 @@ unsafe fn queue(mem: *const MemDesc, ring: *mut Ring, packet: &[u8]) -> bool {
     if start >= slots || end >= slots {
         return false;
     }
-    // Once to see whether there is room, once to write.
-    let (mut at, mut left) = (start, packet);
-    while !left.is_empty() {
+    let room = |at: u32| {
         // SAFETY: as the caller promises; `at` is below the number of slots.
         let room = unsafe { room(mem, ring, at) };
-        let Some((_, room)) = room.filter(|(_, room)| at != end && *room > 0) else {
+        room.filter(|(_, room)| at != end && *room > 0)
+    };
+    // Once to see whether there is room, once to write. What another program has changed in between ends it too.
+    let (mut at, mut left) = (start, packet);
+    while !left.is_empty() {
+        let Some((_, room)) = room(at) else {
             return false;
         };
         left = &left[room.min(left.len())..];
@@ -79,8 +103,7 @@ unsafe fn queue(mem: *const MemDesc, ring: *mut Ring, packet: &[u8]) -> bool {
     }
     (at, left) = (start, packet);
     while !left.is_empty() {
-        // SAFETY: as above.
-        let Some((buffer, room)) = (unsafe { room(mem, ring, at) }) else {
+        let Some((buffer, room)) = room(at) else {
             return false;
         };
         let (part, rest) = left.split_at(room.min(left.len()));
@@ -91,7 +114,8 @@ unsafe fn queue(mem: *const MemDesc, ring: *mut Ring, packet: &[u8]) -> bool {
             // No longer than 16 bits tell, by `room`.
             (*slot).len = part.len() as u16;
             let more = if rest.is_empty() { 0 } else { NS_MOREFRAG };
-            (*slot).flags = (*slot).flags & NS_BUF_CHANGED | more;
+            let flags = addr_of_mut!((*slot).flags);
+            flags.write_volatile(flags.read_volatile() & NS_BUF_CHANGED | more);
         }
         left = rest;
         at = next(at);
@@ -121,9 +145,9 @@ unsafe fn room(mem: *const MemDesc, ring: *mut Ring, at: u32) -> Option<(*mut u8
     let (slot, size, mask, base) = unsafe {
         (
             slot(ring, at).read_volatile(),
-            addr_of!((*ring).nr_buf_size).read() as usize,
-            addr_of!((*ring).offset_mask).read(),
-            addr_of!((*ring).buf_ofs).read() as isize,
+            addr_of!((*ring).nr_buf_size).read_volatile() as usize,
+            addr_of!((*ring).offset_mask).read_volatile(),
+            addr_of!((*ring).buf_ofs).read_volatile() as isize,
         )
     };
     // SAFETY: a region that is mapped.

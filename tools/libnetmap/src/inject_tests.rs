@@ -3,7 +3,6 @@
 use super::*;
 use crate::port::{nmport_delete, nmport_new};
 use core::ptr::null_mut;
-use netmap::abi::If;
 
 const BUF: usize = 64;
 const SLOTS: usize = 4;
@@ -173,4 +172,28 @@ fn what_others_have_scribbled_over_is_left_alone() {
     bound.put(RINGS[0] + 256, u64::from(u32::MAX));
     assert_eq!(bound.inject(&[1; 8]), 0);
     assert_eq!(bound.head(RINGS[0]), 0);
+}
+
+#[test]
+fn rings_that_are_not_in_the_region_are_passed_over() {
+    let mut bound = Bound::new();
+    bound.set(RINGS[1], 3, 3);
+    let entry = size_of::<If>();
+    for offset in [1, LEN as i64 - 8, LEN as i64, -8, i64::MAX, i64::MIN] {
+        bound.put(entry, offset as u64);
+        assert_eq!(bound.inject(&[1; 8]), 0, "{offset}");
+    }
+    bound.put(entry, RINGS[0] as u64);
+    for slots in [(LEN - RINGS[0] - 256) / 16 + 1, u32::MAX as usize] {
+        bound.put(RINGS[0] + 8, slots as u64 | ((BUF as u64) << 32));
+        assert_eq!(bound.inject(&[1; 8]), 0, "{slots}");
+    }
+}
+
+#[test]
+fn slots_without_room_take_nothing() {
+    let mut bound = Bound::new();
+    bound.set(RINGS[1], 3, 3);
+    bound.put(RINGS[0] + 8, SLOTS as u64);
+    assert_eq!(bound.inject(&[1; 8]), 0);
 }

@@ -16,7 +16,7 @@ use netmap::abi::{
 };
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -293,11 +293,11 @@ pub unsafe extern "C" fn nmport_register(port: *mut PortDesc) -> c_int {
         if (*port).register_done != 0 {
             return refuse(port, libc::EINVAL, format_args!("it is registered already"));
         }
-        let device = OpenOptions::new().read(true).write(true).open(DEVICE);
-        let device = match device {
-            Ok(device) => device,
-            Err(error) => {
-                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+        // Without O_CLOEXEC, as C netmap's library: programs pass `fd` to those that they execute.
+        let device = match libc::open(c"/dev/netmap".as_ptr(), libc::O_RDWR) {
+            device if device >= 0 => OwnedFd::from_raw_fd(device),
+            _ => {
+                let (errno, error) = last_error();
                 fail((*port).ctx, errno, format_args!("{DEVICE}: {error}"));
                 return -1;
             }
@@ -348,7 +348,8 @@ pub unsafe extern "C" fn nmport_undo_register(port: *mut PortDesc) {
 /// As `libnetmap.h` says.
 #[no_mangle]
 pub unsafe extern "C" fn nmport_mmap(port: *mut PortDesc) -> c_int {
-    // SAFETY: as the caller promises: a port. What the kernel has written to a registered one is true.
+    // SAFETY: as the caller promises: a port. What the kernel has answered to a registered one is true; what is in the region
+    // any program may have written that has it too.
     unsafe {
         if (*port).mmap_done != 0 {
             return refuse(port, libc::EINVAL, format_args!("it is mapped already"));
@@ -370,10 +371,21 @@ pub unsafe extern "C" fn nmport_mmap(port: *mut PortDesc) -> c_int {
         if mem.is_null() {
             return -1;
         }
-        let nifp: *mut If = (*mem).mem.byte_add(reg.nr_offset as usize).cast();
+        let tx = usize::from(reg.nr_tx_rings) + usize::from(reg.nr_host_tx_rings);
+        let rx = usize::from(reg.nr_rx_rings) + usize::from(reg.nr_host_rx_rings);
+        // Offsets are no longer than 64 bits here.
+        let offset = reg.nr_offset as usize;
+        let len = size_of::<If>() + (tx + rx) * size_of::<i64>();
+        if offset % align_of::<i64>() != 0 || offset > (*mem).size || (*mem).size - offset < len {
+            mapping::put((*port).ctx, mem);
+            return refuse(
+                port,
+                libc::EFAULT,
+                format_args!("its rings are not in the region"),
+            );
+        }
+        let nifp: *mut If = (*mem).mem.byte_add(offset).cast();
         let table: *const i64 = nifp.add(1).cast();
-        let tx = usize::from(reg.nr_tx_rings) + (*nifp).ni_host_tx_rings as usize;
-        let rx = usize::from(reg.nr_rx_rings) + (*nifp).ni_host_rx_rings as usize;
         let is_bound = |at: usize| table.add(at).read_volatile() != 0;
         (*port).mem = mem;
         (*port).nifp = nifp;

@@ -377,6 +377,64 @@ fn steps_in_the_wrong_order() {
 }
 
 #[test]
+fn a_region_is_not_trusted_to_say_where_rings_are() {
+    // An `If` that other programs have written nonsense to, and a table of one ring of each kind.
+    let mut memory = vec![u64::MAX; 512];
+    let size = memory.len() * 8;
+    let table = 64 / 8 + size_of::<If>() / 8;
+    memory[table..table + 4].copy_from_slice(&[128, 0, 0, 512]);
+    let mut test = Test::new();
+    let mut mmap = |offset: u64, rings: u16| {
+        // SAFETY: a port, registered as far as it knows, whose region is the memory above.
+        let result = unsafe {
+            if (*test.port).extmem.is_null() {
+                assert_eq!(
+                    nmport_extmem(test.port, memory.as_mut_ptr().cast(), size),
+                    0
+                );
+            }
+            let reg = &mut (*test.port).reg;
+            (reg.nr_offset, reg.nr_tx_rings, reg.nr_rx_rings) = (offset, rings, 1);
+            (reg.nr_host_tx_rings, reg.nr_host_rx_rings) = (1, 1);
+            (*test.port).register_done = 1;
+            let result = nmport_mmap(test.port);
+            (*test.port).register_done = 0;
+            result
+        };
+        let port = test.port();
+        let tx = (port.first_tx_ring, port.last_tx_ring);
+        let rx = (port.first_rx_ring, port.last_rx_ring);
+        let refused = test.result(result).map_err(|(errno, _)| errno);
+        // SAFETY: a port.
+        unsafe { nmport_undo_mmap(test.port) };
+        refused.map(|()| (tx, rx))
+    };
+    assert_eq!(mmap(64, 1), Ok(((0, 0), (1, 1))));
+    for (offset, rings) in [
+        (65, 1),
+        (size as u64, 1),
+        (size as u64 - 8, 1),
+        (64, u16::MAX),
+        (u64::MAX - 7, 1),
+    ] {
+        assert_eq!(mmap(offset, rings), Err(libc::EFAULT), "{offset} {rings}");
+    }
+}
+
+#[test]
+fn no_name_at_all_is_refused() {
+    let mut test = Test::new();
+    // SAFETY: a port; a null pointer is no name.
+    let refused = unsafe { nmport_parse(test.port, core::ptr::null()) };
+    assert_eq!(test.result(refused).unwrap_err().0, libc::EINVAL);
+    let mut text = core::ptr::null();
+    // SAFETY: as above.
+    let refused = unsafe { crate::request::nmreq_get_mem_id(&mut text, &mut *test.context) };
+    assert_eq!((refused, last_error().0), (-1, libc::EINVAL));
+    assert!(test.result(refused).is_err() && text.is_null());
+}
+
+#[test]
 fn a_silent_context_says_nothing() {
     let mut test = Test::new();
     test.context.verbose = 0;

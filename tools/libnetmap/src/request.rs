@@ -9,12 +9,15 @@ use netmap::name;
 use std::fs::OpenOptions;
 use std::os::fd::AsRawFd;
 
-/// The octets of a C string.
+/// The octets of a C string; none of a null pointer, which is no name then.
 ///
 /// # Safety
 ///
-/// `text` must be one, for as long as what is returned is used.
+/// `text` must be one or null, for as long as what is returned is used.
 pub unsafe fn octets<'t>(text: *const c_char) -> &'t [u8] {
+    if text.is_null() {
+        return &[];
+    }
     // SAFETY: as the caller promises.
     unsafe { CStr::from_ptr(text) }.to_bytes()
 }

@@ -63,6 +63,7 @@ mod asynchronous;
 mod control;
 #[cfg(feature = "mio")]
 mod event_source;
+mod group;
 pub mod name;
 mod port;
 mod region;
@@ -83,4 +84,4 @@ pub use slot::{DifferentRegion, RxSlot, TxSlot};
 #[cfg(feature = "smoltcp")]
 pub use smoltcp_device::{DeviceRx, DeviceTx, SmoltcpDevice};
 pub use spec::{PipeEnd, PortSpec, Rings};
-pub use stack::{Event, StackPort, StackTx};
+pub use stack::{Connection, Event, StackPort, StackTx};

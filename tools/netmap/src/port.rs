@@ -3,11 +3,11 @@
 
 use crate::abi;
 use crate::control::control;
+use crate::group::Member;
 use crate::region::Region;
 use crate::ring::{Buffers, RawRing, RingError, RxRing, TxRing};
 use crate::spec::{PortSpec, Rings};
 use core::ptr::{addr_of, addr_of_mut, NonNull};
-use std::any::Any;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -220,7 +220,7 @@ fn milliseconds(timeout: Duration) -> i32 {
 pub struct ExtraBuf {
     idx: u32,
     buffers: Buffers,
-    _binding: Arc<Binding>,
+    member: Arc<Member>,
 }
 
 // SAFETY: the buffer is this value's alone until it is exchanged with a slot's.
@@ -230,12 +230,16 @@ impl ExtraBuf {
     /// The buffer's octets.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         let size = self.buffers.size() as usize;
-        // SAFETY: `at` checks the index; the buffer is in no slot and `self` is borrowed.
+        // SAFETY: `at` checks the index; the buffer is in no slot, its file is kept open, and `self` is borrowed.
         unsafe { core::slice::from_raw_parts_mut(self.buffers.at(self.idx), size) }
     }
 
     pub(crate) fn buffers(&self) -> Buffers {
         self.buffers
+    }
+
+    pub(crate) fn member(&self) -> &Member {
+        &self.member
     }
 
     pub(crate) fn idx_mut(&mut self) -> &mut u32 {
@@ -245,7 +249,9 @@ impl ExtraBuf {
 
 /// A bound port: its file, its rings, its extra buffers.
 ///
-/// Dropping it gives the extra buffers back and closes the file, which takes the rings from the NIC.
+/// Dropping it gives the extra buffers back and closes the file, which takes the rings from the NIC. Ports whose slots or extra
+/// buffers have exchanged buffers are an exception: their files are closed together, when the last of their rings and extra
+/// buffers is dropped, for each may hold buffers of the others.
 pub struct Port {
     tx: Vec<TxRing>,
     rx: Vec<RxRing>,
@@ -296,8 +302,9 @@ impl Port {
             info,
             binding,
         };
-        opened.view_rings(spec, spec.flags() | options.flags, offset)?;
-        opened.collect_extra_bufs(reg.nr_extra_bufs);
+        let member = Member::new(&opened.binding.region, opened.binding());
+        opened.view_rings(spec, spec.flags() | options.flags, offset, &member)?;
+        opened.collect_extra_bufs(reg.nr_extra_bufs, &member);
         Ok(opened)
     }
 
@@ -398,6 +405,7 @@ impl Port {
         spec: &PortSpec,
         flags: u64,
         nifp_offset: usize,
+        member: &Arc<Member>,
     ) -> Result<(), OpenError> {
         let port = || spec.to_string();
         let region = Arc::clone(&self.binding.region);
@@ -431,8 +439,7 @@ impl Port {
             let offset = nifp_offset
                 .checked_add_signed(offset)
                 .ok_or_else(|| OpenError::Malformed { port: port() })?;
-            let owner: Arc<dyn Any + Send + Sync> = self.binding.clone();
-            match RawRing::new(&region, offset, owner) {
+            match RawRing::new(member, offset) {
                 Ok(ring) => Ok(Some(ring)),
                 Err(RingError::Malformed) => Err(OpenError::Malformed { port: port() }),
                 Err(RingError::Taken) => Err(OpenError::RingTaken {
@@ -458,7 +465,7 @@ impl Port {
     }
 
     /// Takes the list of extra buffers over from shared memory.
-    fn collect_extra_bufs(&mut self, count: u32) {
+    fn collect_extra_bufs(&mut self, count: u32, member: &Arc<Member>) {
         let Some(buffers) = self.buffers() else {
             return;
         };
@@ -472,7 +479,7 @@ impl Port {
             self.extra.push(ExtraBuf {
                 idx,
                 buffers,
-                _binding: Arc::clone(&self.binding),
+                member: Arc::clone(member),
             });
             // SAFETY: the buffer is inside of the region; its first four octets hold the next one's index.
             idx = unsafe { buffers.at(idx).cast::<u32>().read_unaligned() };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The memory that rings and buffers live in.
 
+use crate::group::Member;
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -20,6 +21,8 @@ pub(crate) struct Region {
     mapped: bool,
     /// Offsets of the rings that have a view.
     taken: Mutex<HashSet<usize>>,
+    /// What keeps the files open that are bound to it.
+    members: Mutex<Vec<Weak<Member>>>,
 }
 
 // SAFETY: the region is plain memory, reached through raw pointers only; the set of views has its own lock.
@@ -31,7 +34,7 @@ unsafe impl Sync for Region {}
 static REGIONS: Mutex<Vec<Weak<Region>>> = Mutex::new(Vec::new());
 
 /// A panic leaves both of the tables here whole, so that a poisoned lock means nothing.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -80,6 +83,7 @@ impl Region {
             mem_id,
             mapped: true,
             taken: Mutex::default(),
+            members: Mutex::default(),
         })
     }
 
@@ -97,6 +101,7 @@ impl Region {
             mem_id: 1,
             mapped: false,
             taken: Mutex::default(),
+            members: Mutex::default(),
         })
     }
 
@@ -113,6 +118,11 @@ impl Region {
         }
         // SAFETY: `offset` is inside the region by the check above.
         Some(unsafe { self.base.add(offset) })
+    }
+
+    /// What keeps the files open that are bound to it; some may be gone.
+    pub(crate) fn members(&self) -> &Mutex<Vec<Weak<Member>>> {
+        &self.members
     }
 
     /// Notes that the ring at `offset` has a view; false if it had one.

@@ -2,11 +2,11 @@
 //! Views of rings and of their slots.
 
 use crate::abi;
+use crate::group::Member;
 use crate::region::Region;
 use crate::slot::{RxSlot, TxSlot};
 use core::ptr::{addr_of, addr_of_mut, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering};
-use std::any::Any;
 use std::sync::Arc;
 
 /// Where the buffers of a ring are.
@@ -81,12 +81,11 @@ pub(crate) struct RawRing {
     num_slots: u32,
     buffers: Buffers,
     offset: usize,
-    region: Arc<Region>,
-    /// What must outlive the view: the binding whose rings these are.
-    _owner: Arc<dyn Any + Send + Sync>,
+    /// Keeps the region, the binding whose rings these are, and those that buffers were exchanged with.
+    member: Arc<Member>,
 }
 
-// SAFETY: the pointers lead into the region, which is shared memory and kept by `region`; the view is the only one.
+// SAFETY: the pointers lead into the region, which is shared memory and kept by `member`; the view is the only one.
 unsafe impl Send for RawRing {}
 
 /// Why a ring cannot be viewed.
@@ -99,11 +98,8 @@ pub(crate) enum RingError {
 }
 
 impl RawRing {
-    pub(crate) fn new(
-        region: &Arc<Region>,
-        offset: usize,
-        owner: Arc<dyn Any + Send + Sync>,
-    ) -> Result<RawRing, RingError> {
+    pub(crate) fn new(member: &Arc<Member>, offset: usize) -> Result<RawRing, RingError> {
+        let region: &Region = member.region();
         let malformed = RingError::Malformed;
         let head_len = size_of::<abi::Ring>();
         let ring: NonNull<abi::Ring> = region.at(offset, head_len, 8).ok_or(malformed)?.cast();
@@ -134,6 +130,7 @@ impl RawRing {
         if !region.take_ring(offset) {
             return Err(RingError::Taken);
         }
+        member.view(offset);
         // INVARIANT: `at` has checked the head, the slots and the first buffer; `count` is as many buffers as fit
         // between the first one and the end of the region; `take_ring` has excluded other views.
         Ok(RawRing {
@@ -141,8 +138,7 @@ impl RawRing {
             num_slots,
             buffers: Buffers { base, size, count },
             offset,
-            region: Arc::clone(region),
-            _owner: owner,
+            member: Arc::clone(member),
         })
     }
 
@@ -193,7 +189,7 @@ impl RawRing {
         let at = self
             .offset
             .checked_add_signed(isize::try_from(offset).ok()?)?;
-        self.region.at(at, len, align)
+        self.member.region().at(at, len, align)
     }
 
     fn state(&self) -> RingState {
@@ -234,7 +230,7 @@ impl RawRing {
 
     /// Calls `f` with up to `max` of the program's slots, in order, then passes them on to the kernel.
     #[inline(always)]
-    pub(crate) fn walk(&mut self, max: u32, mut f: impl FnMut(*mut abi::Slot)) -> u32 {
+    pub(crate) fn walk(&mut self, max: u32, mut f: impl FnMut(*mut abi::Slot, &Member)) -> u32 {
         let (head, available) = self.window();
         let count = available.min(max);
         let until_end = count.min(self.num_slots - head);
@@ -242,7 +238,7 @@ impl RawRing {
             let mut slot = self.slot(start);
             let end = self.slot(start + len);
             while slot != end {
-                f(slot);
+                f(slot, &self.member);
                 // SAFETY: `slot` is before `end`, which is a slot of the ring or its end.
                 slot = unsafe { slot.add(1) };
             }
@@ -267,7 +263,7 @@ impl RawRing {
 
 impl Drop for RawRing {
     fn drop(&mut self) {
-        self.region.release_ring(self.offset);
+        self.member.region().release_ring(self.offset);
     }
 }
 
@@ -332,9 +328,9 @@ impl TxRing {
     #[inline(always)]
     pub fn fill(&mut self, max: u32, mut f: impl FnMut(&mut TxSlot<'_>)) -> u32 {
         let buffers = self.0.buffers;
-        self.0.walk(max, |slot| {
+        self.0.walk(max, |slot, member| {
             // SAFETY: `walk` gives each slot of the ring that is the program's once, and the ring is borrowed.
-            f(&mut unsafe { TxSlot::new(slot, buffers) })
+            f(&mut unsafe { TxSlot::new(slot, buffers, member) })
         })
     }
 
@@ -382,7 +378,7 @@ impl RxRing {
             at - self.0.num_slots
         };
         // SAFETY: the slot is one of the program's, and the ring is borrowed as long as the value lives.
-        Some(unsafe { RxSlot::new(self.0.slot(at), self.0.buffers) })
+        Some(unsafe { RxSlot::new(self.0.slot(at), self.0.buffers, &self.0.member) })
     }
 
     /// In how many slots the first packet is, if all of it has been received.
@@ -402,9 +398,9 @@ impl RxRing {
     #[inline(always)]
     pub fn drain(&mut self, max: u32, mut f: impl FnMut(&mut RxSlot<'_>)) -> u32 {
         let buffers = self.0.buffers;
-        self.0.walk(max, |slot| {
+        self.0.walk(max, |slot, member| {
             // SAFETY: `walk` gives each slot of the ring that is the program's once, and the ring is borrowed.
-            f(&mut unsafe { RxSlot::new(slot, buffers) })
+            f(&mut unsafe { RxSlot::new(slot, buffers, member) })
         })
     }
 }

@@ -88,7 +88,7 @@ impl Drop for Memory {
 }
 
 fn raw(region: &Arc<Region>, at: usize) -> Result<RawRing, RingError> {
-    RawRing::new(region, at, Arc::new(()))
+    RawRing::new(&Member::new(region, Arc::new(())), at)
 }
 
 fn tx(region: &Arc<Region>) -> TxRing {
@@ -379,4 +379,28 @@ fn smoltcp_gets_packets_whole_and_fills_slots() {
     assert_eq!((said, to.pending()), (60, 1));
     assert_eq!(memory.slot(0, 0), (2, 60, 0));
     assert_eq!(memory.buffer(2)[59..61], [9, 0]);
+}
+
+#[test]
+fn a_ring_keeps_the_files_open_whose_buffers_it_may_hold() {
+    let memory = Memory::new();
+    memory.set_indices(0, 0, 7);
+    memory.set_indices(SECOND, 0, 3);
+    let region = memory.region();
+    let (file, other) = (Arc::new(1), Arc::new(2));
+    let (open, other_open) = (Arc::downgrade(&file), Arc::downgrade(&other));
+    let mut to = TxRing(RawRing::new(&Member::new(&region, file), 0).ok().unwrap());
+    let mut from = RxRing(
+        RawRing::new(&Member::new(&region, other), SECOND)
+            .ok()
+            .unwrap(),
+    );
+    to.fill(1, |slot| slot.write(b"copied"));
+    from.drain(1, |slot| assert_eq!(slot.packet(), b""));
+    assert_eq!((open.strong_count(), other_open.strong_count()), (1, 1));
+    to.forward(&mut from, 1);
+    drop(from);
+    assert_eq!((open.strong_count(), other_open.strong_count()), (1, 1));
+    drop(to);
+    assert_eq!((open.strong_count(), other_open.strong_count()), (0, 0));
 }

@@ -2,8 +2,9 @@
 //! Slots that the program owns.
 
 use crate::abi;
-use crate::ring::{Buffers, RawRing};
-use core::marker::PhantomData;
+use crate::group::Member;
+use crate::ring::Buffers;
+use crate::ExtraBuf;
 use core::ptr::{addr_of, addr_of_mut};
 
 /// The error of an exchange of buffers between rings that do not share a region.
@@ -19,20 +20,20 @@ pub struct DifferentRegion;
 struct SlotView<'r> {
     slot: *mut abi::Slot,
     buffers: Buffers,
-    _ring: PhantomData<&'r mut RawRing>,
+    member: &'r Member,
 }
 
-impl SlotView<'_> {
+impl<'r> SlotView<'r> {
     /// # Safety
     ///
     /// The invariant of the type, for as long as `'r` lasts.
     #[inline(always)]
-    unsafe fn new(slot: *mut abi::Slot, buffers: Buffers) -> Self {
+    unsafe fn new(slot: *mut abi::Slot, buffers: Buffers, member: &'r Member) -> Self {
         // INVARIANT: the caller's promise.
         SlotView {
             slot,
             buffers,
-            _ring: PhantomData,
+            member,
         }
     }
 
@@ -96,6 +97,7 @@ impl SlotView<'_> {
         if !self.buffers.same_as(other.buffers) {
             return Err(DifferentRegion);
         }
+        self.member.meet(other.member);
         let (mine, theirs) = (self.buf_idx(), other.buf_idx());
         self.set_buf_idx(theirs);
         other.set_buf_idx(mine);
@@ -103,10 +105,12 @@ impl SlotView<'_> {
     }
 
     #[inline(always)]
-    fn exchange(&mut self, idx: &mut u32, buffers: Buffers) -> Result<(), DifferentRegion> {
-        if !self.buffers.same_as(buffers) {
+    fn exchange(&mut self, extra: &mut ExtraBuf) -> Result<(), DifferentRegion> {
+        if !self.buffers.same_as(extra.buffers()) {
             return Err(DifferentRegion);
         }
+        self.member.meet(extra.member());
+        let idx = extra.idx_mut();
         let mine = self.buf_idx();
         self.set_buf_idx(*idx);
         *idx = mine;
@@ -159,7 +163,8 @@ macro_rules! slot_methods {
             pub fn buf_mut(&mut self) -> &mut [u8] {
                 let size = self.0.buffers.size() as usize;
                 // SAFETY: `buf_ptr` is valid for `size` octets. The slot is the program's, its buffer is in no
-                // other slot of this process (indices only ever move by exchange), and `self` is borrowed.
+                // other slot of this process: indices only ever move by exchange, and the kernel gives it to no other
+                // ring, for the view's member keeps the buffer's file open. And `self` is borrowed.
                 unsafe { core::slice::from_raw_parts_mut(self.0.buf_ptr(), size) }
             }
 
@@ -168,12 +173,8 @@ macro_rules! slot_methods {
             /// # Errors
             ///
             /// [`DifferentRegion`]; nothing has changed then.
-            pub fn swap_extra(
-                &mut self,
-                extra: &mut crate::ExtraBuf,
-            ) -> Result<(), DifferentRegion> {
-                let buffers = extra.buffers();
-                self.0.exchange(extra.idx_mut(), buffers)
+            pub fn swap_extra(&mut self, extra: &mut ExtraBuf) -> Result<(), DifferentRegion> {
+                self.0.exchange(extra)
             }
         }
     };
@@ -188,17 +189,19 @@ pub struct RxSlot<'r>(SlotView<'r>);
 slot_methods!(TxSlot);
 slot_methods!(RxSlot);
 
-impl TxSlot<'_> {
+impl<'r> TxSlot<'r> {
     /// # Safety
     ///
-    /// `slot` must be a slot of a ring with these buffers which the program owns, and which nothing else refers to while
-    /// the value lives.
+    /// `slot` must be a slot of a ring with these buffers and of this member which the program owns, and which nothing else
+    /// refers to while the value lives.
     #[inline(always)]
-    pub(crate) unsafe fn new(slot: *mut abi::Slot, buffers: Buffers) -> Self {
+    pub(crate) unsafe fn new(slot: *mut abi::Slot, buffers: Buffers, member: &'r Member) -> Self {
         // SAFETY: as the caller promises.
-        TxSlot(unsafe { SlotView::new(slot, buffers) })
+        TxSlot(unsafe { SlotView::new(slot, buffers, member) })
     }
+}
 
+impl TxSlot<'_> {
     /// Sets the packet's length, in octets, and the slot's flags.
     #[inline(always)]
     pub fn set(&mut self, len: u16, flags: u16) {
@@ -267,16 +270,18 @@ impl TxSlot<'_> {
     }
 }
 
-impl RxSlot<'_> {
+impl<'r> RxSlot<'r> {
     /// # Safety
     ///
     /// As for [`TxSlot::new`].
     #[inline(always)]
-    pub(crate) unsafe fn new(slot: *mut abi::Slot, buffers: Buffers) -> Self {
+    pub(crate) unsafe fn new(slot: *mut abi::Slot, buffers: Buffers, member: &'r Member) -> Self {
         // SAFETY: as the caller promises.
-        RxSlot(unsafe { SlotView::new(slot, buffers) })
+        RxSlot(unsafe { SlotView::new(slot, buffers, member) })
     }
+}
 
+impl RxSlot<'_> {
     /// The packet, or a fragment of it if [`abi::NS_MOREFRAG`] is set.
     ///
     /// # Panics

@@ -15,6 +15,21 @@ use std::time::Duration;
 const OFFSET_SHIFT: u32 = 32;
 const ERROR_SHIFT: u32 = 48;
 
+/// A connection of a stack port: what [`StackPort::register`] has said of a socket, or [`StackPort::receive`] of what has come.
+///
+/// It stands for the socket's descriptor, in this process, and keeps nothing open. The kernel looks that up when a slot is handed
+/// over: a program closes the socket when no slot of it is unsent ([`StackTx::unsent`]), and forgets the connection then, as the
+/// number may be another socket's afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Connection(RawFd);
+
+impl Connection {
+    /// Whether it is that of a socket.
+    pub fn is(self, socket: &impl AsFd) -> bool {
+        self.0 == socket.as_fd().as_raw_fd()
+    }
+}
+
 /// What a receive slot says of its connection.
 #[derive(Debug)]
 pub enum Event<'r> {
@@ -37,11 +52,12 @@ pub enum Event<'r> {
 ///
 /// let mut port = StackPort::open(&"stack:eth0".parse()?, &Options::default())?;
 /// let (socket, _) = TcpListener::bind("0.0.0.0:7")?.accept()?;
-/// port.register(&socket)?;
+/// let echoed = port.register(&socket)?;
 /// let mut open = true;
 /// while open {
 ///     port.poll(Interest::Rx, None)?;
 ///     port.receive(|connection, event, tx| match event {
+///         _ if connection != echoed => {}
 ///         Event::Data(octets) => {
 ///             // A program that means it keeps what finds no slot.
 ///             tx.send(connection, octets);
@@ -84,8 +100,9 @@ impl StackPort {
     /// # Errors
     ///
     /// `ENOTSOCK`, `EPROTOTYPE`, `ENOTCONN`, `EBUSY`, `EXDEV` and others, see `stackmap(4)`.
-    pub fn register(&self, connection: &impl AsFd) -> io::Result<()> {
-        self.connection(abi::NETMAP_REQ_PST_FD_REG, connection)
+    pub fn register(&self, connection: &impl AsFd) -> io::Result<Connection> {
+        self.connection(abi::NETMAP_REQ_PST_FD_REG, connection)?;
+        Ok(Connection(connection.as_fd().as_raw_fd()))
     }
 
     /// Makes a connection an ordinary socket again.
@@ -120,7 +137,7 @@ impl StackPort {
     /// A program calls this before it accepts connections: a slot may be of a descriptor that it has closed, whose number
     /// `accept()` returns again.
     #[inline]
-    pub fn receive(&mut self, mut f: impl FnMut(RawFd, Event<'_>, &mut StackTx<'_>)) -> u32 {
+    pub fn receive(&mut self, mut f: impl FnMut(Connection, Event<'_>, &mut StackTx<'_>)) -> u32 {
         let (_, tx, rx) = self.port.split();
         let ring = &mut rx[0].0;
         let mut tx = StackTx::new(&mut tx[0].0);
@@ -148,7 +165,7 @@ impl StackPort {
             for i in 0..run.count.min(slots) {
                 let at = (u64::from(run.first) + u64::from(i)) % u64::from(slots);
                 // Below the number of slots.
-                f(run.fd, event(ring, at as u32), &mut tx);
+                f(Connection(run.fd), event(ring, at as u32), &mut tx);
             }
         }
         ring.advance(head, available);
@@ -222,7 +239,7 @@ impl<'p> StackTx<'p> {
 
     /// The connections of slots that TCP has not accepted, as of the last sync: one for each such slot, in the order of the
     /// ring. Who closes one of these loses what is in its slots.
-    pub fn unsent(&self) -> Vec<RawFd> {
+    pub fn unsent(&self) -> Vec<Connection> {
         let (head, available) = self.ring.window();
         let slots = self.ring.num_slots();
         let count = slots - 1 - available;
@@ -232,7 +249,7 @@ impl<'p> StackTx<'p> {
                 // SAFETY: one of the ring's slots.
                 let ptr = unsafe { addr_of!((*self.ring.slot(at)).ptr).read_volatile() };
                 // The lowest 32 bits.
-                ptr as RawFd
+                Connection(ptr as RawFd)
             })
             .collect()
     }
@@ -243,7 +260,11 @@ impl<'p> StackTx<'p> {
     ///
     /// If `fill` returns more than the room's length.
     #[inline]
-    pub fn send_with(&mut self, connection: RawFd, fill: impl FnOnce(&mut [u8]) -> usize) -> bool {
+    pub fn send_with(
+        &mut self,
+        connection: Connection,
+        fill: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
         let (head, available) = self.ring.window();
         if available == 0 {
             return false;
@@ -266,7 +287,7 @@ impl<'p> StackTx<'p> {
             // A buffer is no longer than 16 bits count.
             addr_of_mut!((*slot).len).write_volatile(len as u16);
             addr_of_mut!((*slot).flags).write_volatile(0);
-            let ptr = u64::from(connection as u32) | (u64::from(skip) << OFFSET_SHIFT);
+            let ptr = u64::from(connection.0 as u32) | (u64::from(skip) << OFFSET_SHIFT);
             addr_of_mut!((*slot).ptr).write_volatile(ptr);
         }
         self.ring.advance(head, 1);
@@ -278,7 +299,7 @@ impl<'p> StackTx<'p> {
     /// Slots are taken also for a connection that has some which TCP has not accepted ([`Self::unsent`]): a program that
     /// goes on to send to a peer that does not read fills the ring.
     #[inline]
-    pub fn send(&mut self, connection: RawFd, octets: &[u8]) -> usize {
+    pub fn send(&mut self, connection: Connection, octets: &[u8]) -> usize {
         let most = self.slot_len();
         let mut sent = 0;
         for part in octets.chunks(most) {

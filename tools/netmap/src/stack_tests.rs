@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 use super::*;
+use crate::group::Member;
 use crate::region::Region;
 use core::ptr::NonNull;
 use std::alloc::{alloc_zeroed, dealloc, Layout};
@@ -55,7 +56,7 @@ impl Memory {
     fn ring(&self, at: usize) -> RawRing {
         // SAFETY: the allocation has `LEN` octets; tests drop their rings before the memory.
         let region = unsafe { Region::fake(self.0, LEN) };
-        RawRing::new(&region, at, Arc::new(())).unwrap()
+        RawRing::new(&Member::new(&region, Arc::new(())), at).unwrap()
     }
 
     /// A slot of the receive ring, and what its buffer holds at the offset.
@@ -86,7 +87,7 @@ fn what_is_sent_lies_behind_the_room_for_headers() {
     let mut tx = StackTx::new(&mut ring);
     assert_eq!((tx.space(), tx.slot_len()), (3, 48));
     let octets: Vec<u8> = (0..200).collect();
-    assert_eq!(tx.send(7, &octets[..50]), 50);
+    assert_eq!(tx.send(Connection(7), &octets[..50]), 50);
     assert_eq!(memory.get::<u32>(20), 2);
     for (slot, len) in [(0, 48_u16), (1, 2)] {
         let at = 256 + slot * 16;
@@ -97,9 +98,10 @@ fn what_is_sent_lies_behind_the_room_for_headers() {
             assert_eq!(memory.get::<u8>(buffer + i), octets[48 * slot + i]);
         }
     }
-    assert_eq!(tx.send(8, &octets), 48);
-    assert_eq!((tx.send(8, &octets), tx.space()), (0, 0));
-    assert_eq!(tx.unsent(), [7, 7, 8]);
+    let other = Connection(8);
+    assert_eq!(tx.send(other, &octets), 48);
+    assert_eq!((tx.send(other, &octets), tx.space()), (0, 0));
+    assert_eq!(tx.unsent(), [Connection(7), Connection(7), other]);
 }
 
 #[test]

@@ -3,16 +3,30 @@
 
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::io::{self, Write as _};
 
 /// Octets per line.
 const WIDTH: usize = 16;
 
-/// Prints a packet to standard output. If nobody reads it any more, the program is to end.
+/// Set once packets could not be printed, though there is a reader.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Prints a packet to standard output. If nobody reads it any more, or it cannot be written, the program is to end.
 pub fn print(packet: &[u8], stop: &AtomicBool) {
-    if io::stdout().write_all(text(packet).as_bytes()).is_err() {
-        stop.store(true, Ordering::Relaxed);
+    match cli::print_to_reader(&text(packet)) {
+        Ok(true) => {}
+        Ok(false) => stop.store(true, Ordering::Relaxed),
+        Err(reason) => {
+            stop.store(true, Ordering::Relaxed);
+            if !FAILED.swap(true, Ordering::Relaxed) {
+                cli::tell(format_args!("nm-pkt-gen: {reason}"));
+            }
+        }
     }
+}
+
+/// Whether packets could not be printed, which has been said.
+pub fn has_failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
 }
 
 fn text(packet: &[u8]) -> String {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `nm-pkt-gen`: sends, receives and echoes packets through netmap ports.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod addresses;
 mod args;
 mod dump;
@@ -43,7 +45,7 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(summary) => finish(&args, &summary),
         Err(reason) => {
-            eprintln!("nm-pkt-gen: {reason}");
+            cli::tell(format_args!("nm-pkt-gen: {reason}"));
             ExitCode::FAILURE
         }
     }
@@ -64,7 +66,7 @@ fn run(args: &Arc<Args>) -> Result<Summary, String> {
         src: ends.0.first(),
         dst: ends.1.first(),
     };
-    std::thread::sleep(args.wait_link());
+    cli::wait_for_link(args.wait_link(), &stop);
     let check = Arc::new(Mutex::new(Check::default()));
     let counters: Vec<Arc<Counters>> = ports.iter().map(|_| Arc::default()).collect();
     let (ended, endings) = channel();
@@ -124,13 +126,13 @@ fn open_ports(args: &Args) -> Result<Vec<Port>, String> {
         if args.verbose > 0 {
             let info = *port.info();
             let (tx, rx) = (port.tx_mut().len(), port.rx_mut().len());
-            eprintln!(
+            cli::tell(format_args!(
                 "{spec}: bound {tx} tx and {rx} rx rings; {} tx slots, {} rx slots, region {} of {} KiB",
                 info.tx_slots,
                 info.rx_slots,
                 info.mem_id,
                 info.mem_size / 1024
-            );
+            ));
         }
         ports.push(port);
     }
@@ -223,16 +225,16 @@ fn report_until_done(
         match endings.recv_timeout(due.saturating_duration_since(Instant::now())) {
             Ok(ending) => {
                 if let (index, Err(failure)) = &ending {
-                    eprintln!("nm-pkt-gen: thread {index}: {failure}");
+                    cli::tell(format_args!("nm-pkt-gen: thread {index}: {failure}"));
                     stop.store(true, core::sync::atomic::Ordering::Relaxed);
                 }
                 done.push(ending);
             }
             Err(RecvTimeoutError::Timeout) => {
-                eprintln!(
+                cli::tell(format_args!(
                     "{}",
                     rates.line(Totals::of(counters.iter().map(Arc::as_ref)))
-                );
+                ));
                 due += args.report;
             }
             Err(RecvTimeoutError::Disconnected) => return done,
@@ -252,7 +254,14 @@ fn summarize(
     let errors = errors + (counters.len() - endings.len()) as u64;
     let outcomes: Vec<Outcome> = endings
         .into_iter()
-        .filter_map(|(_, result)| result.ok())
+        .filter_map(|(index, result)| match result {
+            Ok(outcome) => Some(outcome),
+            // What it had done until then is known all the same.
+            Err(_) => Some(Outcome {
+                span: counters.get(usize::from(index))?.span(),
+                ..Outcome::default()
+            }),
+        })
         .collect();
     let spans = outcomes.iter().filter_map(|outcome| outcome.span);
     let span = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
@@ -264,7 +273,7 @@ fn summarize(
         packets: totals.packets,
         bytes: totals.octets,
         batches: totals.batches,
-        drops: outcomes.iter().map(|outcome| outcome.drops).sum(),
+        drops: counters.iter().map(|counters| counters.drops()).sum(),
         errors,
         seconds,
         pps: if seconds > 0.0 {
@@ -285,17 +294,17 @@ fn finish(args: &Args, summary: &Summary) -> ExitCode {
     let text = summary.text(args.plain);
     let printed = match args.json {
         true => {
-            eprintln!("{text}");
+            cli::tell(format_args!("{text}"));
             let json = serde_json::to_string(summary).map_err(|error| error.to_string());
             json.and_then(|json| cli::print(&format!("{json}\n")))
         }
         false => cli::print(&format!("{text}\n")),
     };
     if let Err(reason) = printed {
-        eprintln!("nm-pkt-gen: {reason}");
+        cli::tell(format_args!("nm-pkt-gen: {reason}"));
         return ExitCode::FAILURE;
     }
-    if summary.errors != 0 {
+    if summary.errors != 0 || dump::has_failed() {
         return ExitCode::FAILURE;
     }
     match &summary.check {

@@ -5,8 +5,8 @@ use crate::report::{PingReport, RttReport};
 use crate::worker::{Failure, Outcome, Worker};
 use frame::Verdict;
 use hdrhistogram::Histogram;
-use netmap::abi::NS_REPORT;
-use netmap::{Interest, Port, RxSlot, TxRing};
+use netmap::abi::{NETMAP_MAX_FRAGS, NS_MOREFRAG, NS_REPORT};
+use netmap::{Interest, Port, RxRing, RxSlot, TxRing};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -190,17 +190,26 @@ pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
         }
         for ring in rx.iter_mut() {
             let limit = u64::from(worker.args.batch()).min(left) as u32;
-            let (mut sent, mut octets) = (0, 0);
-            let taken = ring.drain(limit, |slot| {
-                if answer(tx, slot, worker) {
-                    sent += 1;
-                    octets += u64::from(slot.len());
-                }
-            });
+            let (mut taken, mut sent, mut octets, mut slots) = (0, 0, 0, 0);
+            // Whole packets: their addresses are in the first slot, and what is behind it is to follow it.
+            while let Some(count) = next_packet(ring).filter(|_| slots < limit) {
+                let fits = tx.space() >= count;
+                let mut is_first = true;
+                ring.drain(count, |slot| {
+                    octets += u64::from(slot.len()) * u64::from(fits);
+                    if fits {
+                        answer(tx, slot, worker, is_first);
+                    }
+                    is_first = false;
+                });
+                taken += 1;
+                sent += u64::from(fits);
+                slots += count;
+            }
             if taken != 0 {
                 let now = Instant::now();
                 outcome.span = Some((outcome.span.map_or(now, |(first, _)| first), now));
-                outcome.drops += u64::from(taken) - sent;
+                worker.counters.add_drops(taken - sent);
                 worker.counters.add(sent, octets);
                 left = left.saturating_sub(sent);
             }
@@ -210,22 +219,30 @@ pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
-/// Queues one packet with its addresses exchanged; false if there is no room.
-fn answer(tx: &mut TxRing, received: &mut RxSlot<'_>, worker: &Worker) -> bool {
+/// In how many slots the first packet is. One that has more than packets have, or than the ring, ends there.
+fn next_packet(ring: &mut RxRing) -> Option<u32> {
+    let most = NETMAP_MAX_FRAGS.min(ring.num_slots() - 1);
+    ring.first_packet()
+        .or_else(|| (ring.space() >= most).then_some(most))
+}
+
+/// Queues a slot, for which there is room: the first of a packet with its addresses exchanged.
+fn answer(tx: &mut TxRing, received: &mut RxSlot<'_>, worker: &Worker, is_first: bool) {
+    let more = received.flags() & NS_MOREFRAG;
     let length = received.packet().len();
-    let queued = tx.fill(1, |slot| {
+    tx.fill(1, |slot| {
         if worker.args.copy || slot.swap(received).is_err() {
             let room = length.min(slot.buf_mut().len());
             slot.write(&received.packet()[..room]);
         }
         let room = length.min(slot.buf_mut().len());
-        if let Some(frame) = slot.buf_mut()[..room].get_mut(worker.virtio_header..) {
+        let frame = slot.buf_mut()[..room].get_mut(worker.virtio_header..);
+        if let Some(frame) = frame.filter(|_| is_first) {
             exchange_addresses(frame);
         }
         let (length, flags) = (slot.len(), slot.flags());
-        slot.set(length, flags | NS_REPORT);
+        slot.set(length, flags | more | NS_REPORT);
     });
-    queued != 0
 }
 
 /// Exchanges source and destination, on the link and, for IP, on the network: no checksum changes by that.

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use frame::Counts;
 use serde::Serialize;
 use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Octets that a frame takes on the wire besides what a slot counts: check sequence, preamble, gap.
@@ -16,11 +17,33 @@ pub struct Counters {
     packets: AtomicU64,
     octets: AtomicU64,
     batches: AtomicU64,
+    drops: AtomicU64,
+    /// When the first batch was added, and the last.
+    span: Mutex<Option<(Instant, Instant)>>,
 }
 
 impl Counters {
+    /// Adds packets that were dropped.
+    pub fn add_drops(&self, packets: u64) {
+        self.drops.fetch_add(packets, Ordering::Relaxed);
+    }
+
+    /// Packets that were dropped.
+    pub fn drops(&self) -> u64 {
+        self.drops.load(Ordering::Relaxed)
+    }
+
+    /// When the first batch was added, and the last: for a worker that cannot say more.
+    pub fn span(&self) -> Option<(Instant, Instant)> {
+        *self.span.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds one batch.
     pub fn add(&self, packets: u64, octets: u64) {
+        let now = Instant::now();
+        let mut span = self.span.lock().unwrap_or_else(PoisonError::into_inner);
+        *span = Some((span.map_or(now, |(first, _)| first), now));
+        drop(span);
         // Each worker has its own counters: nobody else writes, so that load and store make no lost update.
         let add = |counter: &AtomicU64, n| {
             counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
@@ -442,6 +465,16 @@ mod tests {
                 .contains("pps [avg/std 0 /0 pps]("));
         }
         assert_eq!(rates.window.unwrap().len(), WINDOW);
+    fn counters_know_how_long_it_took() {
+        let counters = Counters::default();
+        assert_eq!(counters.span(), None);
+        counters.add(1, 60);
+        let (first, last) = counters.span().unwrap();
+        assert_eq!(first, last);
+        counters.add(1, 60);
+        counters.add_drops(3);
+        assert!(counters.span().unwrap().1 >= last && counters.span().unwrap().0 == first);
+        assert_eq!(counters.drops(), 3);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::addresses::Range as Addresses;
 use crate::args::Args;
 use crate::worker::{Failure, Worker};
 use capture::Capture;
+use core::ops::Range;
 use core::sync::atomic::AtomicBool;
 use fastrand::Rng;
 use frame::Udp;
@@ -63,8 +64,8 @@ impl Cut {
 enum Content<'w> {
     /// The same, but for addresses.
     Same(Vec<u8>),
-    /// One of these at random, but for addresses.
-    Random(Vec<Vec<u8>>),
+    /// Of one of these lengths at random, and made anew for each: all of them together may be gigabytes.
+    Random(Range<usize>),
     /// Those of a file in turn, of which this is the next.
     File(&'w Capture, usize),
 }
@@ -109,8 +110,10 @@ impl<'w> Source<'w> {
         let content = match (worker.file.as_deref(), lengths) {
             (Some(file), _) => Content::File(file, 0),
             (None, Some(lengths)) => {
-                let packets = lengths.map(|length| packet(worker, length));
-                Content::Random(packets.collect::<Result<_, _>>()?)
+                // If the shortest and the longest can be, all can.
+                packet(worker, lengths.start)?;
+                packet(worker, lengths.end - 1)?;
+                Content::Random(lengths)
             }
             (None, None) => Content::Same(packet(worker, args.length())?),
         };
@@ -136,8 +139,7 @@ impl<'w> Source<'w> {
     fn longest(&self) -> usize {
         match &self.content {
             Content::Same(packet) => packet.len(),
-            // The last one is the longest.
-            Content::Random(packets) => packets.last().map_or(0, Vec::len),
+            Content::Random(lengths) => self.virtio_header + lengths.end - 1,
             Content::File(file, _) => file
                 .frames()
                 .map(|frame| frame.octets.len())
@@ -279,6 +281,7 @@ impl<'w> Source<'w> {
 
     /// Writes the next packet into a buffer that is long enough; how many octets.
     fn put_next(&mut self, buffer: &mut [u8]) -> usize {
+        let mut made;
         let packet = match &mut self.content {
             Content::Same(packet) => {
                 if self.varies {
@@ -286,12 +289,12 @@ impl<'w> Source<'w> {
                 }
                 &packet[..]
             }
-            Content::Random(packets) => {
-                let at = self.rng.usize(..packets.len());
-                if self.varies {
-                    self.udp.readdress(&mut packets[at][self.virtio_header..]);
-                }
-                &packets[at]
+            Content::Random(lengths) => {
+                let length = self.rng.usize(lengths.clone());
+                made = vec![0; self.virtio_header];
+                // That it can be was checked at the start.
+                made.extend(self.udp.frame(length, PAYLOAD).unwrap_or_default());
+                &made[..]
             }
             Content::File(file, next) => {
                 let frame = file.frame(*next);

@@ -59,8 +59,6 @@ impl From<io::Error> for Failure {
 pub struct Outcome {
     /// From the first packet to the last.
     pub span: Option<(Instant, Instant)>,
-    /// Packets dropped for want of a free slot.
-    pub drops: u64,
     /// What a ping found.
     pub ping: Option<PingReport>,
     /// What was found of numbered slots.
@@ -111,7 +109,11 @@ impl Worker {
         let timeout = limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
         let ready = binding.poll(interest, Some(timeout))?;
         if ready.error {
-            return Err(Failure::Lost);
+            // That the interface is gone a sync says; a ring that was set back may go on.
+            match interest {
+                Interest::Tx => binding.sync_tx()?,
+                Interest::Rx | Interest::Both => binding.sync_rx()?,
+            }
         }
         Ok(ready)
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `nm-replay`: sends the packets of a capture file through a netmap port.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod schedule;
 mod sender;
@@ -38,7 +40,7 @@ struct Summary {
     /// From the first packet to the last.
     seconds: f64,
     /// Packets that were still in the ring at the end.
-    unsent: u32,
+    unsent: u64,
 }
 
 fn main() -> ExitCode {
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(status) => status,
         Err(reason) => {
-            eprintln!("nm-replay: {reason}");
+            cli::tell(format_args!("nm-replay: {reason}"));
             ExitCode::FAILURE
         }
     }
@@ -68,7 +70,7 @@ fn run(args: &Args) -> Result<ExitCode, String> {
     let mut port = Port::open(&spec.with_flags(NR_TX_RINGS_ONLY), &Options::default())
         .map_err(|error| cli::open_failure(&error))?;
     let classic = cli::is_called("nmreplay").then_some(CLASSIC_WAIT);
-    std::thread::sleep(args.wait_link.or(classic).unwrap_or_default());
+    cli::wait_for_link(args.wait_link.or(classic).unwrap_or_default(), &stop);
     let schedule = Schedule::new(
         &capture,
         args.pace(),
@@ -80,18 +82,17 @@ fn run(args: &Args) -> Result<ExitCode, String> {
     let mut sender = Sender::new(&mut port, &capture, args, &stop)?;
     let (lost, failure) = sender.run(schedule);
     let counts = sender.counts();
-    let unsent = counts.unsent;
     let summary = Summary {
         port: spec.to_string(),
-        packets: counts.packets - u64::from(unsent).min(counts.packets),
+        packets: counts.packets,
         bytes: counts.bytes,
         lost,
         shortened: capture.shortened,
         seconds: counts.span.as_secs_f64(),
-        unsent,
+        unsent: counts.unsent,
     };
     let text = format!(
-        "Sent {} packets {} bytes in {:.2} seconds.{}\n",
+        "Sent {} packets {} bytes in {:.2} seconds.{}{}\n",
         summary.packets,
         summary.bytes,
         summary.seconds,
@@ -99,10 +100,14 @@ fn run(args: &Args) -> Result<ExitCode, String> {
             String::new()
         } else {
             format!(" Left out {lost}.")
+        },
+        match summary.unsent {
+            0 => String::new(),
+            unsent => format!(" {unsent} did not leave."),
         }
     );
     if args.json {
-        eprint!("{text}");
+        cli::tell(text.trim_end());
         let json = serde_json::to_string(&summary).map_err(|error| error.to_string())?;
         cli::print(&format!("{json}\n"))?;
     } else {
@@ -126,10 +131,10 @@ fn read(path: &Path) -> Result<Capture, String> {
         return Err(format!("{name}: there are no packets in the file"));
     }
     if capture.shortened != 0 {
-        eprintln!(
+        cli::tell(format_args!(
             "nm-replay: {name}: {} packets are shorter in the file than they were (capture with a larger snaplen); they are sent so",
             capture.shortened
-        );
+        ));
     }
     Ok(capture)
 }

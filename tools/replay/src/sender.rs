@@ -7,6 +7,7 @@ use capture::{Capture, Frame};
 use core::sync::atomic::{AtomicBool, Ordering};
 use netmap::abi::{NETMAP_MAX_FRAGS, NS_MOREFRAG, NS_REPORT};
 use netmap::{Binding, Interest, Port, TxRing};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How long a wait lasts at most, so that a request to stop is seen.
@@ -15,20 +16,60 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// How long queued packets may stay where they are before the link is taken for dead.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
+/// The same after a signal: for what has left, and is only not reported yet.
+const STOP_LIMIT: Duration = Duration::from_millis(100);
+
 /// Distance between two looks at a ring that drains; no event tells that it is empty.
 const DRAIN_STEP: Duration = Duration::from_micros(50);
 
 /// What was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Packets, those included that are still in the ring.
+    /// Packets; at the end without those that are still in the ring.
     pub packets: u64,
     /// Their octets.
     pub bytes: u64,
     /// From the start to the last packet.
     pub span: Duration,
-    /// Slots that are still in the ring.
-    pub unsent: u32,
+    /// Packets that are still in the ring.
+    pub unsent: u64,
+}
+
+/// Slots and octets of the last packets, as many as the ring may hold.
+#[derive(Debug, Default)]
+struct Queued {
+    packets: VecDeque<(u32, u64)>,
+    slots: u32,
+}
+
+impl Queued {
+    /// A packet more; those that can be in a ring of `num_slots` no more are forgotten.
+    fn push(&mut self, slots: u32, octets: u64, num_slots: u32) {
+        self.packets.push_back((slots, octets));
+        self.slots += slots;
+        while let Some((oldest, _)) = self.packets.front() {
+            if self.slots - oldest < num_slots {
+                return;
+            }
+            self.slots -= oldest;
+            self.packets.pop_front();
+        }
+    }
+
+    /// How many packets, and octets of them, are in the last `pending` slots.
+    fn last(&self, pending: u32) -> (u64, u64) {
+        let mut left = pending;
+        let (mut packets, mut octets) = (0, 0);
+        for (slots, len) in self.packets.iter().rev() {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(*slots);
+            packets += 1;
+            octets += len;
+        }
+        (packets, octets)
+    }
 }
 
 /// A port that packets leave by, all through one ring, so that they stay in order.
@@ -40,6 +81,9 @@ pub struct Sender<'p> {
     verbose: bool,
     stop: &'p AtomicBool,
     counts: Counts,
+    queued: Queued,
+    /// How many slots were in the ring when that had changed last, and when.
+    moved: Option<(u32, Instant)>,
 }
 
 impl<'p> Sender<'p> {
@@ -81,6 +125,8 @@ impl<'p> Sender<'p> {
             verbose: args.verbose > 0,
             stop,
             counts: Counts::default(),
+            queued: Queued::default(),
+            moved: None,
         })
     }
 
@@ -92,7 +138,10 @@ impl<'p> Sender<'p> {
     /// Sends all, or until a signal comes; how many were left out, and why it ended if that was too early.
     pub fn run(&mut self, mut schedule: Schedule<'_>) -> (u64, Option<String>) {
         let result = self.send_all(&mut schedule).and_then(|()| self.drain());
-        self.counts.unsent = self.ring.pending();
+        let (packets, bytes) = self.queued.last(self.ring.pending());
+        self.counts.unsent = packets;
+        self.counts.packets -= packets;
+        self.counts.bytes -= bytes;
         (schedule.lost, result.err())
     }
 
@@ -106,11 +155,11 @@ impl<'p> Sender<'p> {
             let Some(departure) = next else { break };
             let now = start.elapsed();
             if self.verbose && start + now >= report {
-                eprintln!(
+                cli::tell(format_args!(
                     "{} packets, {} in the last second",
                     self.counts.packets,
                     self.counts.packets - reported
-                );
+                ));
                 reported = self.counts.packets;
                 report = start + now + Duration::from_secs(1);
             }
@@ -125,9 +174,11 @@ impl<'p> Sender<'p> {
             }
             if self.slots(&departure.frame) > self.ring.space() {
                 self.wait()?;
+                self.check_moves(DRAIN_LIMIT)?;
                 queued = 0;
                 continue;
             }
+            self.moved = None;
             next = schedule.next();
             let follows = next.is_some_and(|next| next.at <= now)
                 && queued + 1 < self.batch
@@ -172,14 +223,16 @@ impl<'p> Sender<'p> {
             slot.set(piece.len() as u16, flags);
         });
         self.counts.packets += 1;
-        self.counts.bytes += departure.frame.octets.len() as u64;
+        let octets = departure.frame.octets.len() as u64;
+        self.counts.bytes += octets;
+        self.queued.push(slots, octets, self.ring.num_slots());
     }
 
     /// Sends what is queued.
     fn sync(&self, queued: &mut u32) -> Result<(), String> {
         if *queued != 0 {
             *queued = 0;
-            self.binding.sync_tx().map_err(|error| lost(&error))?;
+            self.binding.sync_tx().map_err(|error| cli::lost(&error))?;
         }
         Ok(())
     }
@@ -189,39 +242,73 @@ impl<'p> Sender<'p> {
         let ready = self
             .binding
             .poll(Interest::Tx, Some(PATIENCE))
-            .map_err(|error| lost(&error))?;
+            .map_err(|error| cli::lost(&error))?;
         match ready.error {
             // That the interface is gone a sync says; a ring that was set back may go on.
-            true => self.binding.sync_tx().map_err(|error| lost(&error)),
+            true => self.binding.sync_tx().map_err(|error| cli::lost(&error)),
             false => Ok(()),
         }
     }
 
-    /// Waits until all has left, but not if a signal has come.
-    fn drain(&self) -> Result<(), String> {
-        let mut moved = Instant::now();
-        let mut before = self.ring.pending();
-        while before != 0 && !self.stop.load(Ordering::Relaxed) {
-            self.binding.sync_tx().map_err(|error| lost(&error))?;
-            let now = self.ring.pending();
-            if now != before {
-                before = now;
-                moved = Instant::now();
-            } else if moved.elapsed() > DRAIN_LIMIT {
-                return Err(format!(
-                    "{now} packets do not leave the ring: is the link up?"
-                ));
+    /// Waits until all has left. After a signal what stays is no error.
+    fn drain(&mut self) -> Result<(), String> {
+        self.moved = None;
+        while self.ring.pending() != 0 {
+            self.binding.sync_tx().map_err(|error| cli::lost(&error))?;
+            if !self.stop.load(Ordering::Relaxed) {
+                self.check_moves(DRAIN_LIMIT)?;
+            } else if self.check_moves(STOP_LIMIT).is_err() {
+                break;
             }
             std::thread::sleep(DRAIN_STEP);
         }
         Ok(())
     }
+
+    /// An error if as many slots as now have been in the ring for longer than `limit`.
+    fn check_moves(&mut self, limit: Duration) -> Result<(), String> {
+        let pending = self.ring.pending();
+        match self.moved {
+            Some((before, since)) if before == pending => match since.elapsed() > limit {
+                true => Err(format!(
+                    "{} packets do not leave the ring: is the link up?",
+                    self.queued.last(pending).0
+                )),
+                false => Ok(()),
+            },
+            _ => {
+                self.moved = Some((pending, Instant::now()));
+                Ok(())
+            }
+        }
+    }
 }
 
-/// What an error of a sync means.
-fn lost(error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(6) => "the interface is gone".to_owned(),
-        _ => error.to_string(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_ring_is_told_in_packets() {
+        let mut queued = Queued::default();
+        assert_eq!(queued.last(0), (0, 0));
+        for (slots, octets) in [(1, 60), (3, 5000), (1, 70)] {
+            queued.push(slots, octets, 8);
+        }
+        assert_eq!(queued.last(0), (0, 0));
+        assert_eq!(queued.last(1), (1, 70));
+        // The first of its slots has left, all of it has not.
+        assert_eq!(queued.last(3), (2, 5070));
+        assert_eq!(queued.last(5), (3, 5130));
+    }
+
+    #[test]
+    fn what_has_left_is_forgotten() {
+        let mut queued = Queued::default();
+        for _ in 0..100 {
+            queued.push(2, 10, 8);
+        }
+        assert!(queued.packets.len() <= 5, "{queued:?}");
+        assert_eq!(queued.last(7), (4, 40));
     }
 }

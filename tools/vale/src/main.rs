@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `nm-vale`: makes and shows VALE switches.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 
 use args::Args;
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("nm-vale: {reason}");
+            cli::tell(format_args!("nm-vale: {reason}"));
             ExitCode::FAILURE
         }
     }

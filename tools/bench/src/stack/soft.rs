@@ -14,7 +14,7 @@ const SLOTS: u32 = 2048;
 
 /// A response, or what is left of it: its connection, where it goes on, and the number of its request.
 struct Response {
-    connection: RawFd,
+    connection: netmap::Connection,
     sent: usize,
     number: [u8; NUMBER],
 }

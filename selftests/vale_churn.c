@@ -42,24 +42,28 @@ static int control(uint16_t type, const char *name, void *body)
 	return error;
 }
 
-/* An interface that is attached while there is traffic on the switch, bound, and removed; the line that went wrong, or 0. */
+/* An interface that is attached while there is traffic on the switch, bound or attached to another one, and removed; the line that went wrong, or 0. */
 static int interface_round(int me, int round)
 {
 	struct nmreq_vale_attach attach = { .reg.nr_mode = round % 2 ? NR_REG_ALL_NIC : NR_REG_NIC_SW };
 	struct nmreq_vale_newif new = { .nr_tx_slots = 64, .nr_rx_slots = 64, .nr_rx_rings = 1 + round % 3 };
 	struct nmreq_vale_detach detach = { 0 };
-	char name[16], port_name[32], command[64];
+	char name[16], port_name[32], second[32], command[64];
 	uint8_t frame[LEN];
 	struct port port;
 
 	snprintf(name, sizeof(name), "churn%d", me);
 	snprintf(port_name, sizeof(port_name), "vale%d:%s", round % SWITCHES, name);
+	/* A switch of its own: those with traffic would be a loop. */
+	snprintf(second, sizeof(second), "vale%d:%s", SWITCHES + me, name);
 	if (control(NETMAP_REQ_VALE_NEWIF, name, &new))
 		return __LINE__;
 	if (control(NETMAP_REQ_VALE_ATTACH, port_name, &attach))
 		return __LINE__;
+	if (round % 2 == 0 && control(NETMAP_REQ_VALE_ATTACH, second, &attach))
+		return __LINE__;
 	if (round % 2) {
-		if (vale_open(&port, name))
+		if (vale_open(&port, round % 4 == 1 ? name : port_name))
 			return __LINE__;
 		frame_make(frame, LEN, ALL, HOST(me), round);
 		fill(NETMAP_TXRING(port.nifp, 0), frame);
@@ -72,7 +76,11 @@ static int interface_round(int me, int round)
 	snprintf(command, sizeof(command), "ip link del %s", name);
 	if (round % 4 < 2 && system(command))
 		return __LINE__;
+	if (round % 8 == 2 && control(NETMAP_REQ_VALE_DETACH, second, &detach))
+		return __LINE__;
 	if (round % 4 >= 2 && control(NETMAP_REQ_VALE_DETACH, port_name, &detach))
+		return __LINE__;
+	if (round % 8 == 6 && control(NETMAP_REQ_VALE_DETACH, second, &detach))
 		return __LINE__;
 	if (round % 2)
 		port_close(&port);
@@ -81,7 +89,8 @@ static int interface_round(int me, int round)
 	if (if_nametoindex(name))
 		return __LINE__;
 	/* Its port leaves the switch a moment after an interface that goes, and the next one of the name is to be attached there. */
-	while (round % 4 < 2 && !control(NETMAP_REQ_PORT_HDR_GET, port_name, &(struct nmreq_port_hdr){ 0 }))
+	while (round % 4 < 2 && (!control(NETMAP_REQ_PORT_HDR_GET, port_name, &(struct nmreq_port_hdr){ 0 }) ||
+				 !control(NETMAP_REQ_PORT_HDR_GET, second, &(struct nmreq_port_hdr){ 0 })))
 		sched_yield();
 	return 0;
 }

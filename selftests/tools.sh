@@ -111,12 +111,16 @@ not_read() {
 check_that "a reader that has gone is no trouble" not_read
 # told COMMAND...: it is told to end, and has nobody to tell its counters to.
 told() {
-	unread "$@" &
-	local job=$! program
+	local program
+	exec 5> >(:)
+	wait $!
+	"$@" >&5 2>&5 </dev/null &
+	program=$!
+	exec 5>&-
 	wait_for is_bound vale0:s || return 1
-	program=$(pgrep -P "$job" -f -- vale0:s)
-	kill -INT "$program"
-	wait "$job"
+	ends_at INT "$program" && return
+	echo "$*"
+	return 1
 }
 told_all() {
 	told nm-bridge -v vale0:s vale0:t && told nm-dump -v -i vale0:s -w /tmp/tools/file && told nm-lb -i vale0:s -w 0 -o 1 &&

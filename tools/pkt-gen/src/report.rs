@@ -465,6 +465,9 @@ mod tests {
                 .contains("pps [avg/std 0 /0 pps]("));
         }
         assert_eq!(rates.window.unwrap().len(), WINDOW);
+    }
+
+    #[test]
     fn counters_know_how_long_it_took() {
         let counters = Counters::default();
         assert_eq!(counters.span(), None);

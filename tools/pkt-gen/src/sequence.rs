@@ -218,7 +218,7 @@ impl Lines {
         }
         self.said += 1;
         if self.said <= LINES {
-            eprintln!("nm-pkt-gen: {line}");
+            cli::tell(format_args!("nm-pkt-gen: {line}"));
         }
     }
 }

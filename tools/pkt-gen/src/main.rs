@@ -38,7 +38,9 @@ fn main() -> ExitCode {
     let args = match cli::parse::<Args>().complete() {
         Ok(args) => Arc::new(args),
         Err(reason) => {
-            cli::tell(format_args!("nm-pkt-gen: {reason}; nm-pkt-gen --help tells more"));
+            cli::tell(format_args!(
+                "nm-pkt-gen: {reason}; nm-pkt-gen --help tells more"
+            ));
             return ExitCode::from(USAGE);
         }
     };

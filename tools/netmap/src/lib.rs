@@ -85,3 +85,8 @@ pub use slot::{DifferentRegion, RxSlot, TxSlot};
 pub use smoltcp_device::{DeviceRx, DeviceTx, SmoltcpDevice};
 pub use spec::{PipeEnd, PortSpec, Rings};
 pub use stack::{Connection, Event, StackPort, StackTx};
+
+/// Its program is compiled as those of this documentation are.
+#[cfg(doctest)]
+#[doc = include_str!("../../../Documentation/rust.md")]
+struct FromPktGen;

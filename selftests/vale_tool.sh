@@ -46,8 +46,8 @@ check_that "it is attached once" twice
 # A pipe would be in memory that the switch works on.
 no_pipe() {
 	local base
-	for base in "$TEST_IF" "$nic"; do
-		nm-pkt-gen -i "netmap:$base{1" -f rx 2>/tmp/errors && return 1
+	for base in "netmap:$TEST_IF" "$nic"; do
+		nm-pkt-gen -i "$base{1" -f rx 2>/tmp/errors && return 1
 		grep -q 'os error 16' /tmp/errors || { cat /tmp/errors; return 1; }
 	done
 }

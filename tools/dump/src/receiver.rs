@@ -114,6 +114,9 @@ fn receive<W: Write>(
         // Who reads a pipe sees packets as they come.
         writer.flush().map_err(Failure::Write)?;
     }
+    // The slots that were read last are given back: the sender of a pipe waits for that, and who opens its end next would get them
+    // again. Of a port that is gone by now there is nothing to give back.
+    let _ = binding.sync_rx();
     Ok(())
 }
 

@@ -174,8 +174,10 @@ heard_300() {
 wait_for heard_300
 is_shown() {
 	nmctl show "netmap:$TEST_PEER" >/tmp/tools/out && grep -qF "$TEST_PEER: $shown" /tmp/tools/out &&
-		awk '$1 == "rx" && $3 >= 300 { seen = 1 } END { exit !seen }' /tmp/tools/out &&
-		nmctl show "$TEST_PEER" --json | grep -qF "\"kind\":\"$shown\""
+		awk '$1 == "rx" { seen += $3 } END { exit seen < 300 }' /tmp/tools/out &&
+		nmctl show "$TEST_PEER" --json | tee -a /tmp/tools/out | grep -qF "\"kind\":\"$shown\"" && return
+	cat /tmp/tools/out
+	return 1
 }
 check_that "it is shown with its counters" is_shown
 top_screen() {

@@ -167,7 +167,7 @@ check_that "top without a terminal" fails_with 1 'needs a terminal' nmctl top
 start holder "$TEST_PEER" nm-pkt-gen -i "netmap:$TEST_PEER" -f rx
 check $? "a port is bound"
 holder=$started
-nm-pkt-gen -i "netmap:$TEST_IF/T" -f tx -n 300 >/dev/null 2>&1
+nm-pkt-gen -i "netmap:$TEST_IF/T" -f tx -n 300 -R 1000 >/dev/null 2>&1
 heard_300() {
 	[ "$(received_by "$TEST_PEER")" -ge 300 ]
 }

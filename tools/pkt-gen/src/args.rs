@@ -4,7 +4,8 @@
 use crate::addresses::Range as Addresses;
 use clap::{Parser, ValueEnum};
 use core::ops::Range;
-use frame::Mac;
+use fastrand::Rng;
+use frame::{Mac, Udp};
 use netmap::{Options, PortSpec};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -302,6 +303,23 @@ impl Args {
         self.random_source
             || self.random_destination
             || !(source.is_single() && destination.is_single())
+    }
+
+    /// Moves the source address of packets on, and the destination address whenever the source starts over.
+    #[inline]
+    pub fn next_addresses(&self, ends: &(Addresses, Addresses), udp: &mut Udp, rng: &mut Rng) {
+        let (source, destination) = ends;
+        let (src, wrapped) = source.next(udp.src);
+        udp.src = src;
+        if wrapped {
+            udp.dst = destination.next(udp.dst).0;
+        }
+        if self.random_source {
+            udp.src = source.random(rng);
+        }
+        if self.random_destination {
+            udp.dst = destination.random(rng);
+        }
     }
 
     /// Whether the port is one of a switch.

@@ -174,12 +174,11 @@ pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
         return Err(Failure::Unfit("the port has no receive ring".to_owned()));
     }
     let idle = worker.args.idle();
-    let mut outcome = Outcome::default();
     let mut left = worker.quota;
     while left != 0 && !worker.is_stopped() {
         let ready = worker.wait(binding, Interest::Rx, idle)?;
         if !ready.rx {
-            let silence = outcome.span.map(|(_, last)| last.elapsed());
+            let silence = worker.counters.span().map(|(_, last)| last.elapsed());
             if silence
                 .zip(idle)
                 .is_some_and(|(silence, idle)| silence >= idle)
@@ -207,8 +206,6 @@ pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
                 slots += count;
             }
             if taken != 0 {
-                let now = Instant::now();
-                outcome.span = Some((outcome.span.map_or(now, |(first, _)| first), now));
                 worker.counters.add_drops(taken - sent);
                 worker.counters.add(sent, octets);
                 left = left.saturating_sub(sent);
@@ -216,7 +213,10 @@ pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
         }
     }
     crate::sender::drain(binding, &[tx])?;
-    Ok(outcome)
+    Ok(Outcome {
+        span: worker.counters.span(),
+        ..Outcome::default()
+    })
 }
 
 /// In how many slots the first packet is. One that has more than packets have, or than the ring, ends there.

@@ -8,7 +8,6 @@ use netmap::abi::NS_MOREFRAG;
 use netmap::{Interest, Port, RxRing};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
-use std::time::Instant;
 
 /// What `--check` knows.
 #[derive(Debug, Default)]
@@ -76,12 +75,11 @@ pub fn receive(
     }
     let idle = worker.args.idle();
     let batch = worker.args.batch();
-    let mut span: Option<(Instant, Instant)> = None;
     let mut left = worker.quota;
     while left != 0 && !worker.is_stopped() {
         let ready = worker.wait(binding, Interest::Rx, idle)?;
         if !ready.rx {
-            let silence = span.map(|(_, last)| last.elapsed());
+            let silence = worker.counters.span().map(|(_, last)| last.elapsed());
             if silence
                 .zip(idle)
                 .is_some_and(|(silence, idle)| silence >= idle)
@@ -94,8 +92,6 @@ pub fn receive(
             let limit = u64::from(batch).min(left) as u32;
             let (packets, octets) = take(at, ring, limit);
             if packets != 0 {
-                let now = Instant::now();
-                span = Some((span.map_or(now, |(first, _)| first), now));
                 worker.counters.add(packets, octets);
                 left = left.saturating_sub(packets);
             }
@@ -105,7 +101,7 @@ pub fn receive(
     // again. Of a port that is gone by now there is nothing to give back.
     let _ = binding.sync_rx();
     Ok(Outcome {
-        span,
+        span: worker.counters.span(),
         ..Outcome::default()
     })
 }

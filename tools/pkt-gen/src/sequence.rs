@@ -34,8 +34,7 @@ pub fn send(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
             "packets of {len} octets have no room for a number, or do not fit buffers of {buffer}"
         )));
     }
-    let (source, destination) = &worker.ends;
-    let varies = args.varies(source, destination);
+    let varies = args.varies(&worker.ends.0, &worker.ends.1);
     let fragments = u32::from(args.fragments);
     if fragments >= ring.num_slots() {
         return Err(Failure::Unfit(format!(
@@ -70,17 +69,7 @@ pub fn send(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
             // No longer than the buffer.
             slot.set(len as u16, if ends { report } else { NS_MOREFRAG });
             if ends && varies {
-                let (src, wrapped) = source.next(udp.src);
-                udp.src = src;
-                if wrapped {
-                    udp.dst = destination.next(udp.dst).0;
-                }
-                if args.random_source {
-                    udp.src = source.random(&mut rng);
-                }
-                if args.random_destination {
-                    udp.dst = destination.random(&mut rng);
-                }
+                args.next_addresses(&worker.ends, &mut udp, &mut rng);
                 udp.readdress(&mut packet[worker.virtio_header..]);
             }
         });

@@ -8,7 +8,7 @@ use capture::Capture;
 use core::ops::Range;
 use core::sync::atomic::AtomicBool;
 use fastrand::Rng;
-use frame::Udp;
+use frame::{TooShort, Udp};
 use netmap::abi::{NETMAP_MAX_FRAGS, NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT};
 use netmap::TxRing;
 
@@ -21,10 +21,14 @@ const PAYLOAD: &[u8] = b"netmap: packets at the speed of the link. ";
 ///
 /// [`Failure::Unfit`] for a length that none has.
 pub fn packet(worker: &Worker, length: usize) -> Result<Vec<u8>, Failure> {
-    let frame = worker.udp.frame(length, PAYLOAD);
-    let frame = frame.map_err(|error| Failure::Unfit(error.to_string()))?;
-    let mut packet = vec![0; worker.virtio_header];
-    packet.extend_from_slice(&frame);
+    packet_of(&worker.udp, worker.virtio_header, length)
+        .map_err(|error| Failure::Unfit(error.to_string()))
+}
+
+/// The same, of these addresses.
+fn packet_of(udp: &Udp, virtio_header: usize, length: usize) -> Result<Vec<u8>, TooShort> {
+    let mut packet = vec![0; virtio_header];
+    packet.extend(udp.frame(length, PAYLOAD)?);
     Ok(packet)
 }
 
@@ -191,20 +195,10 @@ impl<'w> Source<'w> {
         })
     }
 
-    /// Moves the source address on, and the destination address whenever the source starts over.
+    #[inline]
     fn next_addresses(&mut self) {
-        let (source, destination) = self.ends;
-        let (src, wrapped) = source.next(self.udp.src);
-        self.udp.src = src;
-        if wrapped {
-            self.udp.dst = destination.next(self.udp.dst).0;
-        }
-        if self.args.random_source {
-            self.udp.src = source.random(&mut self.rng);
-        }
-        if self.args.random_destination {
-            self.udp.dst = destination.random(&mut self.rng);
-        }
+        self.args
+            .next_addresses(self.ends, &mut self.udp, &mut self.rng);
     }
 
     /// Fills slots with up to `limit` packets; returns how many, and the octets in them.
@@ -281,7 +275,7 @@ impl<'w> Source<'w> {
 
     /// Writes the next packet into a buffer that is long enough; how many octets.
     fn put_next(&mut self, buffer: &mut [u8]) -> usize {
-        let mut made;
+        let made;
         let packet = match &mut self.content {
             Content::Same(packet) => {
                 if self.varies {
@@ -291,9 +285,8 @@ impl<'w> Source<'w> {
             }
             Content::Random(lengths) => {
                 let length = self.rng.usize(lengths.clone());
-                made = vec![0; self.virtio_header];
                 // That it can be was checked at the start.
-                made.extend(self.udp.frame(length, PAYLOAD).unwrap_or_default());
+                made = packet_of(&self.udp, self.virtio_header, length).unwrap_or_default();
                 &made[..]
             }
             Content::File(file, next) => {

@@ -83,8 +83,8 @@ static void interface_setup(struct net_device *dev)
 }
 
 /*
- * A device of which most users are programs, who see what is on the switch: the host does not send solicitations and reports by it before it has
- * got an address there from somebody. With the RTNL mutex held.
+ * A device of which most users are programs, who see what is on the switch: the host does not send solicitations and reports by it
+ * before it has got an address there from somebody. With the RTNL mutex held.
  */
 static void interface_no_address(struct net_device *dev)
 {

@@ -42,7 +42,10 @@ static int control(uint16_t type, const char *name, void *body)
 	return error;
 }
 
-/* An interface that is attached while there is traffic on the switch, bound or attached to another one, and removed; the line that went wrong, or 0. */
+/*
+ * An interface that is attached while there is traffic on the switch, bound or attached to another one, and removed; the line that went
+ * wrong, or 0.
+ */
 static int interface_round(int me, int round)
 {
 	struct nmreq_vale_attach attach = { .reg.nr_mode = round % 2 ? NR_REG_ALL_NIC : NR_REG_NIC_SW };

@@ -137,6 +137,11 @@ impl Drop for Relays {
 }
 
 impl Relay {
+    /// Whether the name in that namespace is this one's.
+    fn is_of(&self, name: &PortName, net: NetNs) -> bool {
+        self.net == net && self.name == name.base
+    }
+
     fn is_over(&self) -> bool {
         self.threads.lock().as_ref().is_some_and(|it| it.is_over())
     }
@@ -382,16 +387,15 @@ impl Drop for Bindings {
 /// The relay of a name.
 fn find(name: &PortName, net: NetNs) -> Option<Arc<Relay>> {
     let relays = RELAYS.lock();
-    let is_it = |it: &&Arc<Relay>| it.net == net && it.name == name.base;
-    relays.iter().find(is_it).cloned()
+    relays.iter().find(|it| it.is_of(name, net)).cloned()
 }
 
 /// The persistent port that is attached by this name, with its wire.
 pub(super) fn interface_of(name: &PortName, net: NetNs) -> Option<NetDev> {
+    // Not the relay itself: who detaches it is to be the last to have it.
     let wire = {
         let relays = RELAYS.lock();
-        let is_it = |it: &&Arc<Relay>| it.net == net && it.name == name.base;
-        relays.iter().find(is_it)?.wire.clone()?
+        relays.iter().find(|it| it.is_of(name, net))?.wire.clone()?
     };
     wire.device()
 }
@@ -401,8 +405,10 @@ pub(super) fn detach(name: &PortName) -> Result<u32> {
     let net = NetNs::current();
     let relay = {
         let mut relays = RELAYS.lock();
-        let is_it = |it: &Arc<Relay>| it.net == net && it.name == name.base;
-        let at = relays.iter().position(is_it).ok_or(ENXIO)?;
+        let at = relays
+            .iter()
+            .position(|it| it.is_of(name, net))
+            .ok_or(ENXIO)?;
         if relays.get(at).is_some_and(|it| it.polls()) {
             return Err(EBUSY);
         }

@@ -71,11 +71,10 @@ with_little_memory() {
 	sysctl -q -w net.ipv4.tcp_wmem='4096 8388608 8388608'
 	nc 127.0.0.1 6999 </dev/zero &
 	writer=$!
-	wait_for many_pages || return 1
-	sysctl -q -w "net.ipv4.tcp_wmem=$buffers" net.ipv4.tcp_mem='100 200 300'
-	ACKNOWLEDGED=1 exchange "$@"
+	wait_for many_pages && sysctl -q -w net.ipv4.tcp_mem='100 200 300' "net.ipv4.tcp_wmem=$buffers" &&
+		ACKNOWLEDGED=1 exchange "$@"
 	status=$?
-	sysctl -q -w "net.ipv4.tcp_mem=$memory"
+	sysctl -q -w "net.ipv4.tcp_mem=$memory" "net.ipv4.tcp_wmem=$buffers"
 	kill -KILL "$reader" "$writer"
 	wait "$reader" "$writer" 2>/dev/null
 	[ "$(pressures)" -gt "$before" ] || { echo "TCP was never short of memory"; return 1; }

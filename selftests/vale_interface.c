@@ -118,31 +118,36 @@ TEST_F(interface, what_was_asked_for)
 	EXPECT_EQ(0, interface_delete("v1"));
 }
 
+/* What a process without capabilities finds, which is not 1; the status of its end. */
+static int without_capabilities(int (*find)(void))
+{
+	pid_t child = fork();
+	int status = -1;
+
+	if (!child)
+		_exit(keep_capabilities(0) ? 1 : find());
+	waitpid(child, &status, 0);
+	return status;
+}
+
+static int ports_of_everybody(void)
+{
+	struct port port;
+
+	if (vale_open(&port, "vale0:own"))
+		return 2;
+	if (vale_open(&port, "vale0:p") != EPERM)
+		return 3;
+	return port_open(&port, "vale0:p{1", NR_REG_ALL_NIC, 0, 0) == EPERM ? 0 : 4;
+}
+
 /* What the host sends is in its region: a port of a switch there is not for everybody. */
 TEST_F(interface, memory_of_the_host)
 {
 	struct port shared = { .reg = { .nr_mem_id = self->made.nr_mem_id } };
-	int status = -1;
-	pid_t child;
 
 	ASSERT_EQ(0, vale_open_as(&shared, "vale0:p"));
-	child = fork();
-	ASSERT_LE(0, child);
-	if (!child) {
-		struct port port;
-
-		if (keep_capabilities(0))
-			_exit(1);
-		if (vale_open(&port, "vale0:own"))
-			_exit(2);
-		if (vale_open(&port, "vale0:p") != EPERM)
-			_exit(3);
-		if (port_open(&port, "vale0:p{1", NR_REG_ALL_NIC, 0, 0) != EPERM)
-			_exit(4);
-		_exit(0);
-	}
-	waitpid(child, &status, 0);
-	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, without_capabilities(ports_of_everybody));
 	port_close(&shared);
 }
 
@@ -311,24 +316,18 @@ TEST_F_TIMEOUT(interface, by_its_name_on_the_switch, 300)
 	port_close(&other);
 }
 
+static int interface_of_the_privileged(void)
+{
+	struct port port;
+
+	return vale_open(&port, "vale0:v0") == EPERM ? 0 : 2;
+}
+
 /* It takes the same right, too. */
 TEST_F(interface, by_its_name_without_capabilities)
 {
-	int status = -1;
-	pid_t child;
-
 	ASSERT_EQ(0, attach("vale0:v0"));
-	child = fork();
-	ASSERT_LE(0, child);
-	if (!child) {
-		struct port port;
-
-		if (keep_capabilities(0))
-			_exit(1);
-		_exit(vale_open(&port, "vale0:v0") == EPERM ? 0 : 2);
-	}
-	waitpid(child, &status, 0);
-	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, without_capabilities(interface_of_the_privileged));
 	EXPECT_EQ(0, detach("vale0:v0"));
 }
 

@@ -13,4 +13,4 @@ mod udp;
 pub use checksum::{fold, sum};
 pub use stamp::{check, stamp, Verdict, MAX_SEQUENCE, STAMPED_MIN};
 pub use tracker::{Counts, Tracker, WINDOW};
-pub use udp::{number, numbered, Mac, TooShort, Udp, HEADERS};
+pub use udp::{number, numbered, AddressFields, Mac, Moving, TooShort, Udp, HEADERS};

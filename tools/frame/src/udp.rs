@@ -120,6 +120,14 @@ fn replace(frame: &mut [u8], at: usize, new: u32) -> u64 {
     delta
 }
 
+/// Writes 2 octets; what to add to the sums that they are in.
+#[inline(always)]
+fn replace_word(frame: &mut [u8], at: usize, new: u16) -> u64 {
+    let old = u16::from_be_bytes([frame[at], frame[at + 1]]);
+    frame[at..at + 2].copy_from_slice(&new.to_be_bytes());
+    u64::from(!old) + u64::from(new)
+}
+
 /// Adds to the sum that a checksum is of; what the checksum is then.
 #[inline(always)]
 fn changed(frame: &[u8], at: usize, delta: u64) -> u16 {
@@ -274,40 +282,6 @@ impl Udp {
         Ok(frame)
     }
 
-    /// Rewrites the addresses of `frame`, which [`Udp::frame`] has made for addresses of the same family, and its checksums.
-    ///
-    /// # Panics
-    ///
-    /// If `frame` is shorter than the headers, or the addresses are of different families.
-    #[inline]
-    pub fn readdress(&self, frame: &mut [u8]) {
-        let ports = (u32::from(self.src.port()) << 16) | u32::from(self.dst.port());
-        match (self.src, self.dst) {
-            (SocketAddr::V4(src), SocketAddr::V4(dst)) => {
-                const AT: usize = Layout::IPV4.addresses().start;
-                const CHECKSUM: Range<usize> = Layout::IPV4.checksum();
-                let frame = &mut frame[..HEADERS];
-                let delta = replace(frame, AT, u32::from(*src.ip()))
-                    + replace(frame, AT + 4, u32::from(*dst.ip()));
-                let check = changed(frame, IPV4_CHECKSUM, delta);
-                frame[IPV4_CHECKSUM..IPV4_CHECKSUM + 2].copy_from_slice(&check.to_be_bytes());
-                let delta = delta + replace(frame, AT + 8, ports);
-                let check = changed(frame, CHECKSUM.start, delta);
-                frame[CHECKSUM].copy_from_slice(&on_the_wire(check));
-            }
-            (SocketAddr::V6(_), SocketAddr::V6(_)) => {
-                let (layout, (addresses, _)) = (Layout::IPV6, self.ends(Layout::IPV6));
-                let mut delta = replace(frame, layout.ports().start, ports);
-                for at in (0..addresses.len()).step_by(4) {
-                    delta += replace(frame, layout.addresses().start + at, pair(&addresses, at));
-                }
-                let check = changed(frame, layout.checksum().start, delta);
-                frame[layout.checksum()].copy_from_slice(&on_the_wire(check));
-            }
-            _ => panic!("addresses of different families"),
-        }
-    }
-
     /// Both addresses, one behind the other, and both ports.
     fn ends(&self, layout: Layout) -> ([u8; 32], [u8; 4]) {
         let mut addresses = [0; 32];
@@ -327,6 +301,75 @@ impl Udp {
     /// Octets of the headers.
     pub fn headers(&self) -> usize {
         Layout::with(self.src).payload()
+    }
+}
+
+/// What differs between frames whose addresses are of two ranges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moving {
+    /// The source address with IPv4; the group of 16 bits of it that moves with IPv6.
+    pub src: u32,
+    /// The same of the destination.
+    pub dst: u32,
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+}
+
+/// Where the addresses of a frame that [`Udp::frame`] has made are, as far as they move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressFields {
+    /// Where the groups of the source and of the destination are that move; none with IPv4.
+    groups: Option<(usize, usize)>,
+}
+
+impl AddressFields {
+    /// Those of IPv4.
+    pub const IPV4: AddressFields = AddressFields { groups: None };
+
+    /// Those of IPv6, with these groups of source and destination, of 8.
+    ///
+    /// # Panics
+    ///
+    /// If an address has no such groups.
+    pub fn ipv6(src: u8, dst: u8) -> AddressFields {
+        assert!(src < 8 && dst < 8, "an address has 8 groups");
+        let at = Layout::IPV6.addresses().start;
+        AddressFields {
+            groups: Some((at + 2 * usize::from(src), at + 16 + 2 * usize::from(dst))),
+        }
+    }
+
+    /// Rewrites them, both ports and the checksums, whatever the payload is. What was there decides of nothing but the checksums:
+    /// where a frame was right, the new one is.
+    ///
+    /// # Panics
+    ///
+    /// If `frame` is shorter than the headers.
+    #[inline]
+    pub fn write(&self, frame: &mut [u8], new: &Moving) {
+        let ports = (u32::from(new.src_port) << 16) | u32::from(new.dst_port);
+        if let Some((src, dst)) = self.groups {
+            let frame = &mut frame[..Layout::IPV6.payload()];
+            let mut delta = replace(frame, Layout::IPV6.ports().start, ports);
+            for (at, group) in [(src, new.src), (dst, new.dst)] {
+                // The lower half alone moves.
+                delta += replace_word(frame, at, group as u16);
+            }
+            let check = changed(frame, Layout::IPV6.checksum().start, delta);
+            frame[Layout::IPV6.checksum()].copy_from_slice(&on_the_wire(check));
+        } else {
+            const AT: usize = Layout::IPV4.addresses().start;
+            const CHECKSUM: Range<usize> = Layout::IPV4.checksum();
+            let frame = &mut frame[..HEADERS];
+            let delta = replace(frame, AT, new.src) + replace(frame, AT + 4, new.dst);
+            let check = changed(frame, IPV4_CHECKSUM, delta);
+            frame[IPV4_CHECKSUM..IPV4_CHECKSUM + 2].copy_from_slice(&check.to_be_bytes());
+            let delta = delta + replace(frame, AT + 8, ports);
+            let check = changed(frame, CHECKSUM.start, delta);
+            frame[CHECKSUM].copy_from_slice(&on_the_wire(check));
+        }
     }
 }
 
@@ -392,21 +435,57 @@ mod tests {
 
     #[test]
     fn checksums_verify() {
-        let pairs = [
-            ["10.0.0.1:1234", "10.1.0.1:4321", "192.168.7.9:9"],
-            ["[fd00::1]:1234", "[fd00:1::1]:4321", "[2001:db8::ffff]:9"],
-        ];
-        for [src, dst, third] in pairs.map(|pair| pair.map(|end| end.parse().unwrap())) {
+        for [src, dst] in [
+            ["10.0.0.1:1234", "10.1.0.1:4321"],
+            ["[fd00::1]:1234", "[fd00:1::1]:4321"],
+        ] {
+            let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
             let udp = Udp { src, dst, ..udp() };
             let layout = Layout::with(src);
             for len in [0, 1, 18, 19, 1472].map(|more| layout.payload() + more) {
-                let mut frame = udp.frame(len, b"netmap").unwrap();
+                let frame = udp.frame(len, b"netmap").unwrap();
                 assert_eq!(Layout::of(&frame), Some(layout));
                 assert_eq!(layout.end(&frame), Some(len));
                 assert_eq!(fold(layout.udp_sum(&frame)), 0, "length {len}");
-                let other = Udp { src: third, ..udp };
-                other.readdress(&mut frame);
-                assert_eq!(frame, other.frame(len, b"netmap").unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn moved_frames_are_as_new_ones() {
+        let ends = [
+            ("10.0.0.1:1234", "10.1.0.1:4321", AddressFields::IPV4),
+            ("192.168.7.9:9", "255.255.255.255:0", AddressFields::IPV4),
+            ("0.0.0.0:65535", "10.1.0.1:1", AddressFields::IPV4),
+            (
+                "[fd00::1]:1234",
+                "[fd00:1::1]:4321",
+                AddressFields::ipv6(7, 1),
+            ),
+            ("[fd00::ffff]:9", "[fd00:2::1]:0", AddressFields::ipv6(7, 1)),
+            ("[fd00::]:65535", "[fd00::1]:1", AddressFields::ipv6(7, 1)),
+        ];
+        let part = |end: SocketAddr, group: usize| match end {
+            SocketAddr::V4(end) => u32::from(*end.ip()),
+            SocketAddr::V6(end) => u32::from(end.ip().segments()[group]),
+        };
+        let all = ends.map(|(src, dst, fields)| {
+            let (src, dst): (SocketAddr, SocketAddr) = (src.parse().unwrap(), dst.parse().unwrap());
+            let moving = Moving {
+                src: part(src, 7),
+                dst: part(dst, 1),
+                src_port: src.port(),
+                dst_port: dst.port(),
+            };
+            (Udp { src, dst, ..udp() }, fields, moving)
+        });
+        for (from, fields, _) in all {
+            for (to, _, moving) in all.iter().filter(|(_, same, _)| *same == fields) {
+                for len in [from.headers(), from.headers() + 1, 60 + 40, 1514] {
+                    let mut frame = from.frame(len, b"netmap").unwrap();
+                    fields.write(&mut frame, moving);
+                    assert_eq!(frame, to.frame(len, b"netmap").unwrap());
+                }
             }
         }
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Ranges of addresses and ports.
+//! Ranges of addresses and ports, and the walk of a sender through them.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
 use fastrand::Rng;
+use frame::{AddressFields, Moving, Udp};
 
 /// Port where none is given.
 const DEFAULT_PORT: u16 = 1234;
@@ -36,40 +37,135 @@ impl Range {
         self.part.0 == self.part.1 && self.port.0 == self.port.1
     }
 
-    /// What follows `at`: ports first, then addresses, then the first again. The second value is true then.
-    #[inline]
-    pub fn next(&self, at: SocketAddr) -> (SocketAddr, bool) {
-        let part = part(at.ip(), self.group);
-        if at.port() < self.port.1 {
-            (SocketAddr::new(at.ip(), at.port() + 1), false)
-        } else if part < self.part.1 {
-            (self.at(part + 1, self.port.0), false)
-        } else {
-            (self.first(), true)
-        }
-    }
-
-    /// An address and port at random: with IPv6 another group, with IPv4 the whole address.
-    #[inline]
-    pub fn random(&self, rng: &mut Rng) -> SocketAddr {
-        let bits = rng.u64(..);
-        // The lower part, and another one.
-        self.at(bits as u32, (bits >> 32) as u16)
-    }
-
     /// The address that has `part` where they move.
-    #[inline]
     fn at(&self, part: u32, port: u16) -> SocketAddr {
         let address = match self.first {
             IpAddr::V4(_) => Ipv4Addr::from(part).into(),
             IpAddr::V6(first) => {
                 let mut groups = first.segments();
-                // The lower half of a random part.
+                // One that moves has no more than 16 bits.
                 groups[usize::from(self.group)] = part as u16;
                 Ipv6Addr::from(groups).into()
             }
         };
         SocketAddr::new(address, port)
+    }
+}
+
+/// The addresses and ports of one end, one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Steps {
+    range: Range,
+    part: u32,
+    port: u16,
+    /// The bits of a part that is drawn at random, if they are.
+    random: Option<u32>,
+}
+
+impl Steps {
+    fn new(range: Range, is_random: bool) -> Steps {
+        let bits = match range.first {
+            IpAddr::V4(_) => u32::MAX,
+            IpAddr::V6(_) => u32::from(u16::MAX),
+        };
+        Steps {
+            range,
+            part: range.part.0,
+            port: range.port.0,
+            random: is_random.then_some(bits),
+        }
+    }
+
+    /// Goes to what follows: ports first, then addresses, then the first again, and then returns true.
+    #[inline]
+    fn step(&mut self) -> bool {
+        if self.port < self.range.port.1 {
+            self.port += 1;
+            return false;
+        }
+        self.port = self.range.port.0;
+        let is_over = self.part >= self.range.part.1;
+        self.part = if is_over {
+            self.range.part.0
+        } else {
+            self.part + 1
+        };
+        is_over
+    }
+
+    /// Draws an address and port, if they are to be random: with IPv6 another group, with IPv4 the whole address.
+    #[inline]
+    fn draw(&mut self, rng: &mut Rng) {
+        if let Some(bits) = self.random {
+            let drawn = rng.u64(..);
+            // The lower part, and another one.
+            (self.part, self.port) = (drawn as u32 & bits, (drawn >> 32) as u16);
+        }
+    }
+
+    fn at(&self) -> SocketAddr {
+        self.range.at(self.part, self.port)
+    }
+}
+
+/// A sender's walk through the addresses of its packets.
+#[derive(Debug, Clone)]
+pub struct Walk {
+    source: Steps,
+    destination: Steps,
+    fields: AddressFields,
+    rng: Rng,
+}
+
+impl Walk {
+    /// From the first source and destination on, which are of one family; `random` says which are random after these.
+    pub fn new(ends: &(Range, Range), random: (bool, bool)) -> Walk {
+        let (source, destination) = ends;
+        let fields = match source.first {
+            IpAddr::V4(_) => AddressFields::IPV4,
+            IpAddr::V6(_) => AddressFields::ipv6(source.group, destination.group),
+        };
+        Walk {
+            source: Steps::new(*source, random.0),
+            destination: Steps::new(*destination, random.1),
+            fields,
+            rng: Rng::new(),
+        }
+    }
+
+    /// Moves the source on, and the destination whenever the source starts over.
+    #[inline]
+    pub fn step(&mut self) {
+        if self.source.step() {
+            self.destination.step();
+        }
+        self.source.draw(&mut self.rng);
+        self.destination.draw(&mut self.rng);
+    }
+
+    /// Writes the addresses into a frame that was made for others of these.
+    ///
+    /// # Panics
+    ///
+    /// If the frame is shorter than its headers.
+    #[inline]
+    pub fn write(&self, frame: &mut [u8]) {
+        let moving = Moving {
+            src: self.source.part,
+            dst: self.destination.part,
+            src_port: self.source.port,
+            dst_port: self.destination.port,
+        };
+        self.fields.write(frame, &moving);
+    }
+
+    /// The same addresses for a frame that is to be made.
+    pub fn address(&self, udp: &Udp) -> Udp {
+        Udp {
+            src: self.source.at(),
+            dst: self.destination.at(),
+            ..*udp
+        }
     }
 }
 
@@ -173,17 +269,13 @@ mod tests {
 
     fn walk(text: &str) -> Vec<String> {
         let range: Range = text.parse().unwrap();
-        let mut at = range.first();
-        let mut all = vec![at.to_string()];
-        loop {
-            let (next, wrapped) = range.next(at);
-            if wrapped {
-                assert_eq!(next, range.first());
-                return all;
-            }
-            at = next;
-            all.push(at.to_string());
+        let mut steps = Steps::new(range, false);
+        let mut all = vec![steps.at().to_string()];
+        while !steps.step() {
+            all.push(steps.at().to_string());
         }
+        assert_eq!(steps.at(), range.first());
+        all
     }
 
     #[test]
@@ -210,6 +302,32 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_takes_the_addresses_of_each_step() {
+        let first = Udp {
+            src_mac: frame::Mac([2, 0, 0, 0, 0, 1]),
+            dst_mac: frame::Mac::BROADCAST,
+            src: "10.0.0.1:1".parse().unwrap(),
+            dst: "10.0.0.1:1".parse().unwrap(),
+        };
+        for ends in [
+            ["10.0.0.254:8-10.0.1.1:9", "10.1.0.1-10.1.0.2"],
+            ["2@fd00::1:8-fd00:0:1::1:8", "fd00::1-fd00::2"],
+            ["[fd00::1]:8-[fd00::2]:9", "1@fd00:1::-fd00:2::"],
+        ] {
+            let ends = (ends[0].parse().unwrap(), ends[1].parse().unwrap());
+            for random in [(false, false), (true, false), (false, true)] {
+                let mut walk = Walk::new(&ends, random);
+                let mut frame = walk.address(&first).frame(100, b"walk").unwrap();
+                for _ in 0..20 {
+                    walk.step();
+                    walk.write(&mut frame);
+                    assert_eq!(frame, walk.address(&first).frame(100, b"walk").unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_last_address_does_not_overflow() {
         let last = "255.255.255.255:65535";
         assert_eq!(walk(last), [last]);
@@ -220,8 +338,10 @@ mod tests {
     #[test]
     fn random_addresses_of_ipv6_keep_their_network() {
         let range: Range = "fd00::1".parse().unwrap();
+        let mut steps = Steps::new(range, true);
         for _ in 0..100 {
-            let IpAddr::V6(address) = range.random(&mut Rng::new()).ip() else {
+            steps.draw(&mut Rng::new());
+            let IpAddr::V6(address) = steps.at().ip() else {
                 panic!("of another kind");
             };
             assert_eq!(address.segments()[..7], [0xfd00, 0, 0, 0, 0, 0, 0]);

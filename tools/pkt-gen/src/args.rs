@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The command line.
 
-use crate::addresses::Range as Addresses;
+use crate::addresses::{Range as Addresses, Walk};
 use clap::{Parser, ValueEnum};
 use core::ops::Range;
-use fastrand::Rng;
-use frame::{Mac, Udp};
+use frame::Mac;
 use netmap::{Options, PortSpec};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -305,21 +304,9 @@ impl Args {
             || !(source.is_single() && destination.is_single())
     }
 
-    /// Moves the source address of packets on, and the destination address whenever the source starts over.
-    #[inline]
-    pub fn next_addresses(&self, ends: &(Addresses, Addresses), udp: &mut Udp, rng: &mut Rng) {
-        let (source, destination) = ends;
-        let (src, wrapped) = source.next(udp.src);
-        udp.src = src;
-        if wrapped {
-            udp.dst = destination.next(udp.dst).0;
-        }
-        if self.random_source {
-            udp.src = source.random(rng);
-        }
-        if self.random_destination {
-            udp.dst = destination.random(rng);
-        }
+    /// A walk through these addresses.
+    pub fn walk(&self, ends: &(Addresses, Addresses)) -> Walk {
+        Walk::new(ends, (self.random_source, self.random_destination))
     }
 
     /// Whether the port is one of a switch.

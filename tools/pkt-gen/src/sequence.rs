@@ -5,7 +5,6 @@ use crate::receiver;
 use crate::report::SequenceReport;
 use crate::sender;
 use crate::worker::{Failure, Outcome, Worker};
-use fastrand::Rng;
 use netmap::abi::{NS_MOREFRAG, NS_REPORT};
 use netmap::{Interest, Port, RxSlot};
 use std::time::{Duration, Instant};
@@ -44,8 +43,7 @@ pub fn send(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
     }
     let start = Instant::now();
     let mut pace = worker.pace();
-    let mut udp = worker.udp;
-    let mut rng = Rng::new();
+    let mut walk = args.walk(&worker.ends);
     let (mut sequence, mut left) = (0u32, worker.quota);
     while left >= u64::from(fragments) && !worker.is_stopped() {
         let burst = pace.as_mut().map_or(u32::MAX, |pace| pace.wait(worker));
@@ -69,8 +67,8 @@ pub fn send(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
             // No longer than the buffer.
             slot.set(len as u16, if ends { report } else { NS_MOREFRAG });
             if ends && varies {
-                args.next_addresses(&worker.ends, &mut udp, &mut rng);
-                udp.readdress(&mut packet[worker.virtio_header..]);
+                walk.step();
+                walk.write(&mut packet[worker.virtio_header..]);
             }
         });
         if count != 0 {

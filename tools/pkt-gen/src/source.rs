@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What is sent: packets, and how they lie in slots.
 
-use crate::addresses::Range as Addresses;
+use crate::addresses::Walk;
 use crate::args::Args;
 use crate::worker::{Failure, Worker};
 use capture::Capture;
@@ -81,7 +81,7 @@ pub struct Source<'w> {
     stream: u16,
     sequence: u64,
     udp: Udp,
-    ends: &'w (Addresses, Addresses),
+    walk: Walk,
     virtio_header: usize,
     varies: bool,
     rng: Rng,
@@ -127,7 +127,7 @@ impl<'w> Source<'w> {
             stream: worker.index,
             sequence: 0,
             udp: worker.udp,
-            ends: &worker.ends,
+            walk: args.walk(&worker.ends),
             virtio_header: worker.virtio_header,
             varies: args.varies(&worker.ends.0, &worker.ends.1),
             rng: Rng::new(),
@@ -193,12 +193,6 @@ impl<'w> Source<'w> {
             most,
             blank,
         })
-    }
-
-    #[inline]
-    fn next_addresses(&mut self) {
-        self.args
-            .next_addresses(self.ends, &mut self.udp, &mut self.rng);
     }
 
     /// Fills slots with up to `limit` packets; returns how many, and the octets in them.
@@ -279,14 +273,15 @@ impl<'w> Source<'w> {
         let packet = match &mut self.content {
             Content::Same(packet) => {
                 if self.varies {
-                    self.udp.readdress(&mut packet[self.virtio_header..]);
+                    self.walk.write(&mut packet[self.virtio_header..]);
                 }
                 &packet[..]
             }
             Content::Random(lengths) => {
                 let length = self.rng.usize(lengths.clone());
                 // That it can be was checked at the start.
-                made = packet_of(&self.udp, self.virtio_header, length).unwrap_or_default();
+                made = packet_of(&self.walk.address(&self.udp), self.virtio_header, length)
+                    .unwrap_or_default();
                 &made[..]
             }
             Content::File(file, next) => {
@@ -298,7 +293,7 @@ impl<'w> Source<'w> {
         let packet_len = packet.len();
         buffer[..packet_len].copy_from_slice(packet);
         if self.varies {
-            self.next_addresses();
+            self.walk.step();
         }
         if self.args.check {
             let frame = &mut buffer[self.virtio_header..packet_len];
@@ -314,23 +309,23 @@ impl<'w> Source<'w> {
             return (0, 0);
         };
         // It is put back below: what makes the next addresses borrows all of this.
-        let mut packet = core::mem::take(packet);
-        // Its buffers keep their contents from one turn of the ring to the next: they are written once, unless
-        // every packet is another one.
-        let always = self.args.copy || self.varies;
+        let packet = core::mem::take(packet);
         let len = packet.len();
         let count = limit.min(lane.ring.space());
         let mut left = count;
         let blank = &mut lane.blank;
         lane.ring.fill(count, |slot| {
             left -= 1;
-            if self.varies {
-                self.udp.readdress(&mut packet[self.virtio_header..]);
-                self.next_addresses();
-            }
-            if always || *blank != 0 || slot.flags() & NS_BUF_CHANGED != 0 {
+            // A buffer keeps its contents from one turn of the ring to the next: the packet is written into it once, and after
+            // that what differs alone.
+            if self.args.copy || *blank != 0 || slot.flags() & NS_BUF_CHANGED != 0 {
                 *blank = blank.saturating_sub(1);
                 slot.buf_mut()[..len].copy_from_slice(&packet);
+            }
+            if self.varies {
+                self.walk
+                    .write(&mut slot.buf_mut()[self.virtio_header..len]);
+                self.walk.step();
             }
             if self.args.check {
                 let frame = &mut slot.buf_mut()[self.virtio_header..len];

@@ -195,9 +195,10 @@ impl<E: Deref<Target = [Entry]>> ForwardingTable<E> {
                     entry.word.store(wanted, Ordering::Relaxed);
                 }
                 let seen = entry.seen.load(Ordering::Relaxed);
-                if seen != now {
-                    entry.seen.store(now, Ordering::Relaxed);
+                if seen == now {
+                    return !is_known;
                 }
+                entry.seen.store(now, Ordering::Relaxed);
                 return !is_known || self.is_old(seen, now);
             }
         }
@@ -289,8 +290,9 @@ impl<'a, E: Deref<Target = [Entry]>> Route<'a, E> {
     /// Where a frame goes, and who sends it is learnt.
     #[inline(always)]
     pub fn find(&mut self, addresses: Addresses) -> Verdict {
-        match self.verdict {
-            Some(verdict) if addresses == self.last => verdict,
+        let before = self.verdict;
+        match before {
+            Some(verdict) if addresses == self.last || self.is_unmoved(addresses) => verdict,
             _ => self.look_up(addresses),
         }
     }
@@ -303,22 +305,27 @@ impl<'a, E: Deref<Target = [Entry]>> Route<'a, E> {
 
     #[inline(never)]
     fn leads_there(&mut self, addresses: Addresses) -> bool {
+        if self.is_unmoved(addresses) {
+            return true;
+        }
         let before = self.verdict;
         Some(self.look_up(addresses)) == before
     }
 
+    /// Whether another one sends to the address that the last frame was for: nothing but what is learnt from that changes where it is.
+    #[inline]
+    fn is_unmoved(&mut self, addresses: Addresses) -> bool {
+        let is_unmoved = addresses.destination() == self.last.destination()
+            && !self.table.learn_source(addresses, self.from, self.now);
+        if is_unmoved {
+            self.last = addresses;
+        }
+        is_unmoved
+    }
+
     #[inline]
     fn look_up(&mut self, addresses: Addresses) -> Verdict {
-        let verdict = match self.verdict {
-            // Another one sends to the same address: nothing but what is learnt from that changes where it is.
-            Some(verdict)
-                if addresses.destination() == self.last.destination()
-                    && !self.table.learn_source(addresses, self.from, self.now) =>
-            {
-                verdict
-            }
-            _ => self.table.decide(addresses, self.from, self.now, true),
-        };
+        let verdict = self.table.decide(addresses, self.from, self.now, true);
         self.last = addresses;
         self.verdict = Some(verdict);
         verdict

@@ -2,6 +2,7 @@
 /* Persistent ports of VALE switches, as programs bind them. */
 
 #include <net/if.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "capabilities.h"
@@ -83,6 +84,29 @@ FIXTURE_TEARDOWN(interface)
 {
 	EXPECT_EQ(0, interface_delete("v0"));
 	EXPECT_EQ(0, if_nametoindex("v0"));
+}
+
+/* A request whose answer cannot be written has done nothing. */
+TEST_F(interface, an_answer_that_cannot_be_written)
+{
+	size_t size = sysconf(_SC_PAGESIZE);
+	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct nmreq_vale_attach *attach_body = page;
+
+	ASSERT_NE(MAP_FAILED, page);
+	/* Zeros stand for the default of each field that the three bodies have here. */
+	ASSERT_EQ(0, mprotect(page, size, PROT_READ));
+	EXPECT_EQ(EFAULT, interface_new("v1", page));
+	EXPECT_EQ(0, if_nametoindex("v1"));
+	ASSERT_EQ(0, mprotect(page, size, PROT_READ | PROT_WRITE));
+	attach_body->reg.nr_mode = NR_REG_ALL_NIC;
+	ASSERT_EQ(0, mprotect(page, size, PROT_READ));
+	EXPECT_EQ(EFAULT, control(NETMAP_REQ_VALE_ATTACH, "vale0:v0", page));
+	EXPECT_EQ(ENXIO, detach("vale0:v0"));
+	ASSERT_EQ(0, attach("vale0:v0"));
+	EXPECT_EQ(EFAULT, control(NETMAP_REQ_VALE_DETACH, "vale0:v0", page));
+	EXPECT_EQ(0, detach("vale0:v0"));
+	munmap(page, size);
 }
 
 /* It has the rings and the region that were asked for. */

@@ -89,28 +89,36 @@ fn serve_switch(header: &abi::Header, request: RequestType, argument: usize) -> 
     refuse_options(header, request)?;
     let name = Text::from_field(&header.nr_name).map_err(|fault| to_error(fault.into()))?;
     let wanted = body.decode(&name).map_err(to_error)?;
-    let reply = switches::serve(&wanted)?;
-    body.answer(&reply);
-    match &body {
-        SwitchBody::Attach(body) => user::write(at, body)?,
-        SwitchBody::Detach(body) => user::write(at, body)?,
-        SwitchBody::List(body) => user::write(at, body)?,
-        SwitchBody::SetHeader(body) | SwitchBody::GetHeader(body) => user::write(at, body)?,
-        SwitchBody::NewInterface(body) => user::write(at, body)?,
-        SwitchBody::StartPolling(body) | SwitchBody::StopPolling(body) => user::write(at, body)?,
-        SwitchBody::DeleteInterface => {}
+    // It can be written to: what is done by requests that make nothing, such as a detachment, cannot be taken back.
+    write_switch(at, &body)?;
+    switches::serve(&wanted, |reply| {
+        body.answer(reply);
+        write_switch(at, &body)?;
+        if let SwitchReply::Place {
+            name: Some(name), ..
+        } = reply
+        {
+            let header = abi::Header {
+                nr_name: name.to_field(),
+                ..*header
+            };
+            user::write(argument as u64, &header)?;
+        }
+        Ok(())
+    })
+}
+
+/// Writes the body of a request about switches back; `EFAULT`.
+fn write_switch(at: u64, body: &SwitchBody) -> Result {
+    match body {
+        SwitchBody::Attach(body) => user::write(at, body),
+        SwitchBody::Detach(body) => user::write(at, body),
+        SwitchBody::List(body) => user::write(at, body),
+        SwitchBody::SetHeader(body) | SwitchBody::GetHeader(body) => user::write(at, body),
+        SwitchBody::NewInterface(body) => user::write(at, body),
+        SwitchBody::StartPolling(body) | SwitchBody::StopPolling(body) => user::write(at, body),
+        SwitchBody::DeleteInterface => Ok(()),
     }
-    if let SwitchReply::Place {
-        name: Some(name), ..
-    } = reply
-    {
-        let header = abi::Header {
-            nr_name: name.to_field(),
-            ..*header
-        };
-        user::write(argument as u64, &header)?;
-    }
-    Ok(())
 }
 
 /// The errno of a fault.

@@ -61,11 +61,14 @@ pub(super) fn info(_file: &OpenFile, argument: usize) -> Result {
 fn switch(argument: usize, body: &mut abi::LegacyRequest, wanted: &SwitchBody) -> Result {
     check_legacy_version(body).or_else(|fault| refuse(argument, body, fault))?;
     let name = Text::from_field(&body.nr_name).map_err(|fault| to_error(fault.into()))?;
-    let reply = switches::serve(&wanted.decode(&name).map_err(to_error)?)?;
-    reply
-        .to_legacy(body)
-        .map_err(|errno| Error::from_errno(-errno))?;
-    user::write(argument as u64, body)
+    // As for the current interface: it can be written to.
+    user::write(argument as u64, body)?;
+    switches::serve(&wanted.decode(&name).map_err(to_error)?, |reply| {
+        reply
+            .to_legacy(body)
+            .map_err(|errno| Error::from_errno(-errno))?;
+        user::write(argument as u64, body)
+    })
 }
 
 /// Programs try versions until one is taken, or read the right one from a refused request.

@@ -13,10 +13,27 @@ use crate::{
     sys::net_ns::NetNs, //
 };
 
-/// Does what a request wants, in the network namespace of the caller.
+/// Does what a request wants, in the network namespace of the caller, and has `tell` write the answer. What was attached, made or
+/// started is taken back if the answer does not reach the program, which would not know of it.
 ///
-/// Errors: `ENOENT` if there is no such switch, or no port from there on, in a list; `ENXIO` if there is no such port; `EOPNOTSUPP`.
-pub(crate) fn serve(request: &SwitchRequest) -> Result<SwitchReply> {
+/// Errors: `ENOENT` if there is no such switch, or no port from there on, in a list; `ENXIO` if there is no such port; `EOPNOTSUPP`;
+/// those of `tell`.
+pub(crate) fn serve(request: &SwitchRequest, tell: impl FnOnce(&SwitchReply) -> Result) -> Result {
+    let reply = act(request)?;
+    tell(&reply).inspect_err(|_| take_back(request))
+}
+
+/// Undoes what a request has just made. Where others have undone it meanwhile there is nothing to do.
+fn take_back(request: &SwitchRequest) {
+    let _ = match request {
+        SwitchRequest::Attach { name, .. } => relay::detach(name).map(drop),
+        SwitchRequest::NewInterface { name, .. } => interface::destroy(name),
+        SwitchRequest::StartPolling(name, _) => relay::stop_polling(name),
+        _ => Ok(()),
+    };
+}
+
+fn act(request: &SwitchRequest) -> Result<SwitchReply> {
     let net = NetNs::current();
     match request {
         SwitchRequest::Next { switch, port } => {

@@ -280,40 +280,96 @@ TEST_F_TIMEOUT(failures, of_ports_without_a_device, 1200)
 	EXPECT_AS_BEFORE(n);
 }
 
+static int control(int fd, uint16_t type, const char *name, void *body)
+{
+	struct nmreq_header header = { .nr_version = NETMAP_API, .nr_reqtype = type, .nr_body = (uintptr_t)body };
+
+	snprintf(header.nr_name, sizeof(header.nr_name), "%s", name);
+	return ioctl(fd, NIOCCTRL, &header) ? -errno : 0;
+}
+
+/* A request in which one thing fails; true if it did. */
+static bool control_fails(struct __test_metadata *_metadata, int fd, uint16_t type, const char *name, void *body, long n, int *err)
+{
+	bool failed;
+
+	EXPECT_EQ(0, arm(n));
+	*err = control(fd, type, name, body);
+	failed = met();
+	EXPECT_TRUE(is_of_failure(*err)) TH_LOG("request %u, failure %ld: %d", type, n, *err);
+	return failed;
+}
+
 /* An interface and its host are put on a switch, and taken off: the errno is that of the attachment. */
 TEST_F_TIMEOUT(failures, of_an_interface_on_a_switch, 1200)
 {
-	struct nmreq_vale_attach attach;
-	struct nmreq_vale_detach detach;
-	struct nmreq_header header = { .nr_version = NETMAP_API };
 	int fd = open("/dev/netmap", O_RDWR | O_CLOEXEC), err;
+	struct nmreq_vale_detach detach = { 0 };
+	char name[IFNAMSIZ + 8];
 	bool failed = true;
 	long n;
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, last(false));
-	snprintf(header.nr_name, sizeof(header.nr_name), "vale90:%s", nic_name());
+	snprintf(name, sizeof(name), "vale90:%s", nic_name());
 	for (n = 1; failed; n++) {
-		attach = (struct nmreq_vale_attach){ .reg.nr_mode = NR_REG_NIC_SW };
-		header.nr_reqtype = NETMAP_REQ_VALE_ATTACH;
-		header.nr_body = (uintptr_t)&attach;
-		ASSERT_EQ(0, arm(n));
-		err = ioctl(fd, NIOCCTRL, &header) ? -errno : 0;
-		failed = met();
-		EXPECT_TRUE(is_of_failure(err)) TH_LOG("attach, failure %ld: %d", n, err);
+		struct nmreq_vale_attach attach = { .reg.nr_mode = NR_REG_NIC_SW };
+
+		failed = control_fails(_metadata, fd, NETMAP_REQ_VALE_ATTACH, name, &attach, n, &err);
 		if (!err) {
 			/* What was attached although an allocation failed carries packets all the same. */
 			EXPECT_TRUE(carries(self->near, self->far, self->number));
 			self->number += 2;
-			header.nr_reqtype = NETMAP_REQ_VALE_DETACH;
-			header.nr_body = (uintptr_t)&detach;
-			EXPECT_EQ(0, ioctl(fd, NIOCCTRL, &header));
+			EXPECT_EQ(0, control(fd, NETMAP_REQ_VALE_DETACH, name, &detach));
 		}
 		EXPECT_AS_BEFORE(n);
 		ASSERT_GT(2000, n);
 	}
 	TH_LOG("%ld failures", n - 2);
 	EXPECT_LT(20, n);
+	close(fd);
+}
+
+/* An interface polls, and a persistent port is made: what was refused is not there, whatever of it has failed. */
+TEST_F_TIMEOUT(failures, of_polling_and_persistent_ports, 1200)
+{
+	struct nmreq_vale_attach attach = { .reg.nr_mode = NR_REG_ALL_NIC };
+	struct nmreq_vale_detach detach = { 0 };
+	int fd = open("/dev/netmap", O_RDWR | O_CLOEXEC), err;
+	char name[IFNAMSIZ + 8];
+	bool failed = true;
+	long n, attached;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, last(false));
+	for (n = 1; failed; n++) {
+		struct nmreq_vale_newif made = { .nr_tx_slots = SLOTS, .nr_rx_slots = SLOTS };
+
+		failed = control_fails(_metadata, fd, NETMAP_REQ_VALE_NEWIF, "nmfail0", &made, n, &err);
+		EXPECT_EQ(!err, if_nametoindex("nmfail0") != 0) TH_LOG("failure %ld: %d", n, err);
+		if (!err)
+			EXPECT_EQ(0, control(fd, NETMAP_REQ_VALE_DELIF, "nmfail0", NULL));
+		EXPECT_EQ(self->buffers, pool_used("buffers")) TH_LOG("after failure %ld", n);
+		add_sites(self->sites);
+		ASSERT_GT(2000, n);
+	}
+	EXPECT_LT(10, n);
+	snprintf(name, sizeof(name), "vale90:%s", nic_name());
+	ASSERT_EQ(0, control(fd, NETMAP_REQ_VALE_ATTACH, name, &attach));
+	attached = pool_used("buffers");
+	for (failed = true, n = 1; failed; n++) {
+		struct nmreq_vale_polling polling = { .nr_mode = NETMAP_POLLING_MODE_MULTI_CPU, .nr_num_polling_cpus = 1 };
+
+		failed = control_fails(_metadata, fd, NETMAP_REQ_VALE_POLLING_ENABLE, name, &polling, n, &err);
+		/* Off it can be switched only where it is on. */
+		EXPECT_EQ(err ? -EINVAL : 0, control(fd, NETMAP_REQ_VALE_POLLING_DISABLE, name, &polling));
+		EXPECT_EQ(attached, pool_used("buffers")) TH_LOG("after failure %ld", n);
+		add_sites(self->sites);
+		ASSERT_GT(2000, n);
+	}
+	EXPECT_LT(4, n);
+	EXPECT_EQ(0, control(fd, NETMAP_REQ_VALE_DETACH, name, &detach));
+	EXPECT_AS_BEFORE(1);
 	close(fd);
 }
 

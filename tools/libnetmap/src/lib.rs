@@ -15,5 +15,6 @@ mod mapping;
 mod options;
 mod parsers;
 mod port;
+mod port_buffers;
 mod port_options;
 mod request;

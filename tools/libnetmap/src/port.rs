@@ -6,19 +6,13 @@ use crate::mapping::{self, MemDesc, Memory};
 use crate::parsers::nmreq_options_decode;
 use crate::port_options;
 use crate::request::{
-    header, name_in, nmreq_header_decode, nmreq_push_option, nmreq_register_decode,
-    nmreq_remove_option, octets, refused_options, DEVICE,
+    header, name_in, nmreq_header_decode, nmreq_register_decode, nmreq_remove_option,
+    refused_options, DEVICE,
 };
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr::{addr_of, addr_of_mut, null_mut, with_exposed_provenance_mut};
-use netmap::abi::{
-    self, If, OptExtmem, OptOffsets, ReqHeader, ReqOption, ReqPoolsInfo, ReqRegister,
-};
-use std::ffi::OsStr;
-use std::fs::OpenOptions;
+use netmap::abi::{self, If, OptExtmem, OptOffsets, ReqHeader, ReqRegister};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// `struct nmport_d`.
 #[repr(C)]
@@ -54,16 +48,16 @@ pub struct PortDesc {
     /// The program's.
     pub cur_rx_ring: u16,
     /// What parsing the name has made, the last first.
-    clist: *mut Cleanup,
+    pub(crate) clist: *mut Cleanup,
 }
 
 /// `struct nmport_cleanup_d`: something that goes with the name of a port.
-struct Cleanup {
+pub(crate) struct Cleanup {
     next: *mut Cleanup,
     what: Made,
 }
 
-enum Made {
+pub(crate) enum Made {
     Extmem(*mut OptExtmem),
     Offsets(*mut OptOffsets),
     Mapping(*mut c_void, usize),
@@ -74,7 +68,7 @@ enum Made {
 /// # Safety
 ///
 /// `port` must be a port.
-unsafe fn note(port: *mut PortDesc, what: Made) -> c_int {
+pub(crate) unsafe fn note(port: *mut PortDesc, what: Made) -> c_int {
     // SAFETY: as the caller promises.
     unsafe {
         let next = (*port).clist;
@@ -92,7 +86,7 @@ unsafe fn note(port: *mut PortDesc, what: Made) -> c_int {
 /// # Safety
 ///
 /// `port` must be a port, and `until` its list as it was, or null.
-unsafe fn undo(port: *mut PortDesc, until: *mut Cleanup) {
+pub(crate) unsafe fn undo(port: *mut PortDesc, until: *mut Cleanup) {
     // SAFETY: as the caller promises; what is in the list was made and not yet undone.
     unsafe {
         let context = (*port).ctx;
@@ -123,7 +117,11 @@ unsafe fn undo(port: *mut PortDesc, until: *mut Cleanup) {
 /// # Safety
 ///
 /// `port` must be a port.
-unsafe fn refuse(port: *mut PortDesc, errno: c_int, reason: core::fmt::Arguments<'_>) -> c_int {
+pub(crate) unsafe fn refuse(
+    port: *mut PortDesc,
+    errno: c_int,
+    reason: core::fmt::Arguments<'_>,
+) -> c_int {
     // SAFETY: as the caller promises.
     unsafe {
         match name_in(addr_of!((*port).hdr)) {
@@ -527,161 +525,6 @@ pub unsafe extern "C" fn nmport_clone(port: *mut PortDesc) -> *mut PortDesc {
             (*clone).reg = (*port).reg;
         }
         clone
-    }
-}
-
-/// Has the region of a port in memory of the program's own.
-///
-/// # Safety
-///
-/// As `libnetmap.h` says.
-#[no_mangle]
-pub unsafe extern "C" fn nmport_extmem(
-    port: *mut PortDesc,
-    base: *mut c_void,
-    size: usize,
-) -> c_int {
-    let mut option = OptExtmem {
-        nro_opt: ReqOption {
-            nro_reqtype: abi::NETMAP_REQ_OPT_EXTMEM,
-            ..ReqOption::default()
-        },
-        nro_usrptr: base.expose_provenance() as u64,
-        ..OptExtmem::default()
-    };
-    option.nro_info.nr_memsize = size as u64;
-    // SAFETY: as the caller promises.
-    unsafe {
-        if (*port).register_done != 0 {
-            return refuse(port, libc::EINVAL, format_args!("it is registered already"));
-        }
-        if !(*port).extmem.is_null() {
-            return refuse(
-                port,
-                libc::EINVAL,
-                format_args!("it has external memory already"),
-            );
-        }
-        let option = place((*port).ctx, option);
-        if option.is_null() {
-            return -1;
-        }
-        if note(port, Made::Extmem(option)) < 0 {
-            nmctx_free((*port).ctx, option.cast());
-            return -1;
-        }
-        (*port).extmem = option;
-        nmreq_push_option(addr_of_mut!((*port).hdr), option.cast());
-        0
-    }
-}
-
-/// Has the region of a port in the memory of a file.
-///
-/// # Safety
-///
-/// As `libnetmap.h` says.
-#[no_mangle]
-pub unsafe extern "C" fn nmport_extmem_from_file(
-    port: *mut PortDesc,
-    path: *const c_char,
-) -> c_int {
-    // SAFETY: as the caller promises: a port and a string. A new mapping touches no existing memory.
-    unsafe {
-        let path = Path::new(OsStr::from_bytes(octets(path)));
-        let file = OpenOptions::new().read(true).write(true).open(path);
-        let opened = file.and_then(|file| Ok((file.metadata()?.len() as usize, file)));
-        let (size, file) = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                let path = path.display();
-                return refuse(port, errno, format_args!("{path}: {error}"));
-            }
-        };
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let fd = file.as_raw_fd();
-        let mem = libc::mmap(null_mut(), size, access, libc::MAP_SHARED, fd, 0);
-        if mem == libc::MAP_FAILED {
-            let (errno, error) = last_error();
-            let path = path.display();
-            return refuse(port, errno, format_args!("{path}: mmap: {error}"));
-        }
-        let before = (*port).clist;
-        if note(port, Made::Mapping(mem, size)) < 0 {
-            libc::munmap(mem, size);
-            return -1;
-        }
-        if nmport_extmem(port, mem, size) < 0 {
-            let (errno, _) = last_error();
-            undo(port, before);
-            set_errno(errno);
-            return -1;
-        }
-        0
-    }
-}
-
-/// What is in the external memory of a port; null if there is none.
-///
-/// # Safety
-///
-/// As `libnetmap.h` says.
-#[no_mangle]
-pub unsafe extern "C" fn nmport_extmem_getinfo(port: *mut PortDesc) -> *mut ReqPoolsInfo {
-    // SAFETY: as the caller promises.
-    unsafe {
-        match (*port).extmem {
-            option if option.is_null() => null_mut(),
-            option => addr_of_mut!((*option).nro_info),
-        }
-    }
-}
-
-/// Has packets start at an offset in their buffers.
-///
-/// # Safety
-///
-/// As `libnetmap.h` says.
-#[no_mangle]
-pub unsafe extern "C" fn nmport_offset(
-    port: *mut PortDesc,
-    initial: u64,
-    most: u64,
-    bits: u64,
-    gap: u64,
-) -> c_int {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if (*port).register_done != 0 {
-            return refuse(port, libc::EINVAL, format_args!("it is registered already"));
-        }
-        let Ok(bits) = u32::try_from(bits) else {
-            return refuse(port, libc::EINVAL, format_args!("offsets of {bits} bits"));
-        };
-        let option = place(
-            (*port).ctx,
-            OptOffsets {
-                nro_opt: ReqOption {
-                    nro_reqtype: abi::NETMAP_REQ_OPT_OFFSETS,
-                    ..ReqOption::default()
-                },
-                nro_max_offset: most,
-                nro_initial_offset: initial,
-                nro_offset_bits: bits,
-                nro_tx_align: 0,
-                nro_min_gap: gap,
-            },
-        );
-        if option.is_null() {
-            return -1;
-        }
-        if note(port, Made::Offsets(option)) < 0 {
-            nmctx_free((*port).ctx, option.cast());
-            return -1;
-        }
-        nmreq_push_option(addr_of_mut!((*port).hdr), option.cast());
-        0
     }
 }
 

@@ -5,7 +5,8 @@ use crate::context::{fail, set_errno};
 use crate::parsers::{
     OptKey, OptParser, ParseContext, MAXKEYS, OPTF_DISABLED, OPTK_DEFAULT, OPTK_MUSTSET,
 };
-use crate::port::{nmport_extmem_from_file, nmport_offset, PortDesc};
+use crate::port::PortDesc;
+use crate::port_buffers::{nmport_extmem_from_file, nmport_offset};
 use crate::request::{nmreq_get_mem_id, octets, shown};
 use core::ffi::{c_char, c_int, c_uint, CStr};
 use core::ptr::null;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 use super::*;
+use crate::port_buffers::{nmport_extmem, nmport_offset};
 use std::cell::RefCell;
 use std::ffi::{CStr, CString};
 

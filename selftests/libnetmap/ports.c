@@ -123,6 +123,14 @@ TEST_F(library, packets_between_two_devices)
 	}
 	ASSERT_EQ(0, send_packet(one, LONGEST, i));
 	ASSERT_EQ(1, take_packet(other, LONGEST, i));
+	/* The one that was opened first is closed first: its interface is free then, and the memory of the other is what it was. */
+	nmport_close(one);
+	EXPECT_EQ(1, other->mem->refcount);
+	one = open_port("netmap:", nic_name(), "/x");
+	ASSERT_NE(NULL, one) TH_LOG("%s", message);
+	EXPECT_EQ(one->mem, other->mem);
+	ASSERT_EQ(0, send_packet(other, LONGEST, i));
+	ASSERT_EQ(1, take_packet(one, LONGEST, i));
 	nmport_close(other);
 	EXPECT_EQ(1, one->mem->refcount);
 	nmport_close(one);

@@ -6,6 +6,11 @@ use crate::context::{
 };
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
+use std::sync::{Mutex, PoisonError};
+
+/// The files whose ports use a mapping, by its address. The first of a mapping is the one that has it: the kernel keeps that bound
+/// until the mapping is gone.
+static FILES: Mutex<Vec<(usize, c_int)>> = Mutex::new(Vec::new());
 
 /// `struct nmem_d`.
 #[repr(C)]
@@ -50,6 +55,10 @@ pub unsafe fn get(context: *mut Context, mem_id: u16, memory: Memory) -> *mut Me
         }
         if !region.is_null() {
             (*region).refcount += 1;
+            if let Memory::File(fd, _) = memory {
+                let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+                files.push(((*region).mem.addr(), fd));
+            }
         }
         nmctx_unlock(context);
         region
@@ -118,16 +127,17 @@ unsafe fn add(context: *mut Context, mem_id: u16, memory: Memory) -> *mut MemDes
     }
 }
 
-/// A region has one user less; the last one unmaps it.
+/// A region has one user less, the port of file `fd`; the last one unmaps it.
 ///
 /// # Safety
 ///
 /// `context` must be one, and `region` of `get`, once for each `put`; nothing may be in use there if this is the last.
-pub unsafe fn put(context: *mut Context, region: *mut MemDesc) {
+pub unsafe fn put(context: *mut Context, region: *mut MemDesc, fd: c_int) {
     // SAFETY: as the caller promises; what is done with the list is done under its lock.
     unsafe {
         nmctx_lock(context);
         (*region).refcount -= 1;
+        hand_over(region, fd);
         if (*region).refcount <= 0 {
             let (next, prev) = ((*region).next, (*region).prev);
             if !next.is_null() {
@@ -144,5 +154,47 @@ pub unsafe fn put(context: *mut Context, region: *mut MemDesc) {
             nmctx_free(context, region.cast());
         }
         nmctx_unlock(context);
+    }
+}
+
+/// The file `fd` of a port that uses a mapping is about to be closed.
+///
+/// # Safety
+///
+/// `context` must be one, and `region` of `get`.
+pub unsafe fn close(context: *mut Context, region: *mut MemDesc, fd: c_int) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        nmctx_lock(context);
+        hand_over(region, fd);
+        nmctx_unlock(context);
+    }
+}
+
+/// The file `fd` has no part in the mapping of a region any more. If it is the one that has the mapping, and there are others, one of
+/// these has it from now on, at the same place and of the same memory: the port's interface is given back when the file is closed.
+///
+/// # Safety
+///
+/// `region` must be whole, and its context locked.
+unsafe fn hand_over(region: *mut MemDesc, fd: c_int) {
+    let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: as the caller promises.
+    let (mem, size) = unsafe { ((*region).mem, (*region).size) };
+    let of_region = |&(at, _): &(usize, c_int)| at == mem.addr();
+    let first = files.iter().position(of_region);
+    let Some(place) = files.iter().position(|file| *file == (mem.addr(), fd)) else {
+        return;
+    };
+    files.remove(place);
+    if first != Some(place) {
+        return;
+    }
+    if let Some((_, next)) = files.iter().find(|file| of_region(file)) {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let how = libc::MAP_SHARED | libc::MAP_FIXED;
+        // SAFETY: it takes the place of a mapping of the same region, all of it, and every pointer into that leads to the same octets as
+        // before. Should it fail, the mapping that was there stays, and the file with it.
+        unsafe { libc::mmap(mem, size, access, how, *next, 0) };
     }
 }

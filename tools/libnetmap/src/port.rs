@@ -332,6 +332,9 @@ pub unsafe extern "C" fn nmport_undo_register(port: *mut PortDesc) {
     // SAFETY: as the caller promises.
     unsafe {
         if (*port).fd >= 0 {
+            if !(*port).mem.is_null() {
+                mapping::close((*port).ctx, (*port).mem, (*port).fd);
+            }
             libc::close((*port).fd);
         }
         (*port).fd = -1;
@@ -375,7 +378,7 @@ pub unsafe extern "C" fn nmport_mmap(port: *mut PortDesc) -> c_int {
         let offset = reg.nr_offset as usize;
         let len = size_of::<If>() + (tx + rx) * size_of::<i64>();
         if offset % align_of::<i64>() != 0 || offset > (*mem).size || (*mem).size - offset < len {
-            mapping::put((*port).ctx, mem);
+            mapping::put((*port).ctx, mem, (*port).fd);
             return refuse(
                 port,
                 libc::EFAULT,
@@ -419,7 +422,7 @@ pub unsafe extern "C" fn nmport_undo_mmap(port: *mut PortDesc) {
         if (*port).mem.is_null() {
             return;
         }
-        mapping::put((*port).ctx, (*port).mem);
+        mapping::put((*port).ctx, (*port).mem, (*port).fd);
         (*port).mem = null_mut();
         (*port).nifp = null_mut();
         (*port).mmap_done = 0;

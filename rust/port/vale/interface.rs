@@ -7,7 +7,7 @@
 //! what is sent is lost. It goes by request, with its network namespace, with the module, or as any device that an administrator
 //! removes.
 
-use super::{wire::Wire, Size, MOST_SLOTS};
+use super::{wire::Wire, Serial, Size, MOST_SLOTS};
 use crate::{
     atomic::{AtomicPtr, Ordering},
     bindings,
@@ -45,6 +45,7 @@ const SLOTS: u32 = 1024;
 /// `wire` is null or owns a reference. It is written with the RTNL mutex held. Who reads it without has softirqs off, and a reference
 /// that was taken out is dropped a grace period later.
 pub(crate) struct Interface {
+    serial: Serial,
     slots: (u32, u32),
     region: Arc<Region>,
     wire: AtomicPtr<Wire>,
@@ -129,11 +130,11 @@ fn slots_of(wish: u32) -> u32 {
 }
 
 /// Makes an interface of this name in the network namespace of the caller, which is up unless something of the
-/// host's forbids that. Returns what it has, and its region.
+/// host's forbids that. Returns what it has, its region, and its number.
 ///
 /// Errors: `EPERM` without `CAP_NET_ADMIN` there; `EEXIST` if there is an interface of that name; `EINVAL` for a name that none can have,
 /// or a region that is not there; `ENOMEM`.
-pub(super) fn create(name: &Text, wish: &Geometry, mem_id: u16) -> Result<(Geometry, u16)> {
+pub(super) fn create(name: &Text, wish: &Geometry, mem_id: u16) -> Result<(Geometry, u16, Serial)> {
     NetNs::check_admin()?;
     if device(name).is_ok() {
         return Err(EEXIST);
@@ -165,7 +166,9 @@ pub(super) fn create(name: &Text, wish: &Geometry, mem_id: u16) -> Result<(Geome
         region
     };
     // INVARIANT: Null.
+    let serial = Serial::next();
     let interface = Interface {
+        serial,
         slots,
         region: region.clone(),
         wire: AtomicPtr::new(null_mut()),
@@ -182,7 +185,7 @@ pub(super) fn create(name: &Text, wish: &Geometry, mem_id: u16) -> Result<(Geome
         rx_rings: counts.rx,
         ..Geometry::default()
     };
-    Ok((geometry, region.id()))
+    Ok((geometry, region.id(), serial))
 }
 
 /// Makes the device, at the other end of whose wire rings have so many slots.
@@ -215,16 +218,16 @@ fn leave(region: &Arc<Region>) {
     registry.trim();
 }
 
-/// Removes an interface that [`create`] has made.
+/// Removes an interface that [`create`] has made, `only` if it is the one of that number.
 ///
 /// Errors: `ENXIO` if there is no interface of that name in the network namespace of the caller; `EPERM` without `CAP_NET_ADMIN` there;
 /// `EINVAL` if it is another one; `EBUSY` while a program has it bound, or it is attached to a switch.
-pub(super) fn destroy(name: &Text) -> Result {
+pub(super) fn destroy(name: &Text, only: Option<Serial>) -> Result {
     let dev = device(name)?;
     let rtnl = Rtnl::lock();
     dev.check_admin(&rtnl)?;
     let interface = Interface::of(&dev).ok_or(EINVAL)?;
-    if dev.is_leaving(&rtnl) {
+    if dev.is_leaving(&rtnl) || only.is_some_and(|it| it != interface.serial) {
         return Err(ENXIO);
     }
     let is_used = registry::lock().is_used(&dev) || stack::events::has(&dev, &rtnl);

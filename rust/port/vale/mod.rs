@@ -23,6 +23,7 @@ use super::{
     requests::device, //
 };
 use crate::{
+    atomic::{AtomicU64, Ordering},
     logic::{
         name::{PortName, Text},
         pools::{round_slots, PortDemand},
@@ -86,6 +87,18 @@ struct ValePort {
     member: Arc<Member>,
     /// What is behind each transmit ring.
     transmit: KVec<Arc<TxQueue>>,
+}
+
+/// The number of an attachment, or of a persistent port, which no other one has that comes to its name later.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Serial(u64);
+
+impl Serial {
+    fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// Who has the rings of a port bound.

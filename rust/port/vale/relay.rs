@@ -20,6 +20,7 @@ use super::{
     pump::{Pump, Threads},
     switch,
     wire::{self, Wire},
+    Serial,
     User,
     MOST_RINGS, //
 };
@@ -75,6 +76,7 @@ struct Relay {
     /// The name of its port on the switch.
     name: Text,
     net: NetNs,
+    serial: Serial,
     number: u8,
     /// Of a persistent port, the end of its wire that is attached.
     wire: Option<Arc<Wire>>,
@@ -140,6 +142,11 @@ impl Relay {
     /// Whether the name in that namespace is this one's.
     fn is_of(&self, name: &PortName, net: NetNs) -> bool {
         self.net == net && self.name == name.base
+    }
+
+    /// Whether it is the attachment of that number, if one is given.
+    fn is_meant(&self, only: Option<Serial>) -> bool {
+        only.is_none_or(|it| it == self.serial)
     }
 
     fn is_over(&self) -> bool {
@@ -305,10 +312,15 @@ fn idle() -> Result<Arc<AtomicBool>> {
 }
 
 /// Attaches the interface of a name to its switch, and its host too if that is wanted, which is at the other end of a persistent port in
-/// any case, unless that is on another switch already. Returns the number of its port.
+/// any case, unless that is on another switch already. Returns the number of its port, and of the attachment.
 ///
 /// Errors: `EINVAL` if there is no such interface or region; `EBUSY` if it is attached, or bound by a program; those of binding it.
-pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16) -> Result<u32> {
+pub(super) fn attach(
+    name: &PortName,
+    interface: &Text,
+    host: bool,
+    mem_id: u16,
+) -> Result<(u32, Serial)> {
     let net = NetNs::current();
     if switch::with_member(name, net, |_| ()).is_some() {
         return Err(EBUSY);
@@ -343,10 +355,12 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
     let number = switch::with_member(name, net, |member| member.number()).ok_or(ENXIO)?;
     let reaper = REAPER.lock().clone().ok_or(ENXIO)?;
     let pump = Pump::new(links, reaper)?;
+    let serial = Serial::next();
     let relay = Arc::pin_init(
         pin_init!(Relay {
             name: name.base,
             net,
+            serial,
             number,
             wire,
             threads <- new_mutex!(None, "netmap_relay"),
@@ -360,7 +374,7 @@ pub(super) fn attach(name: &PortName, interface: &Text, host: bool, mem_id: u16)
     *relay.threads.lock() = Some(threads);
     // There is room for it.
     let _ = relays.push_within_capacity(relay);
-    Ok(number.into())
+    Ok((number.into(), serial))
 }
 
 /// Bindings that are undone when they are dropped, with no mutex held.
@@ -400,14 +414,15 @@ pub(super) fn interface_of(name: &PortName, net: NetNs) -> Option<NetDev> {
     wire.device()
 }
 
-/// Detaches an interface. Returns the number that its port had. `EBUSY` while it polls; `ENXIO` if it is not attached.
-pub(super) fn detach(name: &PortName) -> Result<u32> {
+/// Detaches an interface, `only` if it is the attachment of that number. Returns the number that its port had. `EBUSY` while it polls;
+/// `ENXIO` if it is not attached.
+pub(super) fn detach(name: &PortName, only: Option<Serial>) -> Result<u32> {
     let net = NetNs::current();
     let relay = {
         let mut relays = RELAYS.lock();
         let at = relays
             .iter()
-            .position(|it| it.is_of(name, net))
+            .position(|it| it.is_of(name, net) && it.is_meant(only))
             .ok_or(ENXIO)?;
         if relays.get(at).is_some_and(|it| it.polls()) {
             return Err(EBUSY);
@@ -418,24 +433,29 @@ pub(super) fn detach(name: &PortName) -> Result<u32> {
     Ok(relay.number.into())
 }
 
-/// Calls `f` with the threads of an attached interface. `EOPNOTSUPP` for a port of another kind, or the wire of a persistent one.
-fn with_threads<R>(name: &PortName, f: impl FnOnce(&mut Threads) -> Result<R>) -> Result<R> {
+/// Calls `f` with the threads of an attached interface, `only` if it is the attachment of that number, which is returned with what `f`
+/// does. `EOPNOTSUPP` for a port of another kind, or the wire of a persistent one.
+fn with_threads(
+    name: &PortName,
+    only: Option<Serial>,
+    f: impl FnOnce(&mut Threads) -> Result,
+) -> Result<Serial> {
     let relay = find(name, NetNs::current())
         .filter(|it| it.wire.is_none())
         .ok_or(EOPNOTSUPP)?;
     let mut threads = relay.threads.lock();
     match &mut *threads {
-        Some(threads) => f(threads),
-        None => Err(ENXIO),
+        Some(threads) if relay.is_meant(only) => f(threads).map(|()| relay.serial),
+        _ => Err(ENXIO),
     }
 }
 
-/// Has an attached interface polled. Errors as [`Threads::start_polling`]; `EOPNOTSUPP` for what is none.
-pub(super) fn start_polling(name: &PortName, pollers: Pollers) -> Result {
-    with_threads(name, |threads| threads.start_polling(pollers))
+/// Has an attached interface polled; the number of the attachment. Errors as [`Threads::start_polling`]; `EOPNOTSUPP` for what is none.
+pub(super) fn start_polling(name: &PortName, pollers: Pollers) -> Result<Serial> {
+    with_threads(name, None, |threads| threads.start_polling(pollers))
 }
 
-/// The opposite. `EINVAL` if it does not poll.
-pub(super) fn stop_polling(name: &PortName) -> Result {
-    with_threads(name, |threads| threads.stop_polling())
+/// The opposite, `only` for the attachment of that number. `EINVAL` if it does not poll.
+pub(super) fn stop_polling(name: &PortName, only: Option<Serial>) -> Result {
+    with_threads(name, only, |threads| threads.stop_polling()).map(drop)
 }

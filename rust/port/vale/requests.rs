@@ -2,7 +2,7 @@
 
 //! What requests about switches do.
 
-use super::{behind_colon, interface, relay, switch};
+use super::{behind_colon, interface, relay, switch, Serial};
 use crate::{
     logic::{
         name::{Base, PortName},
@@ -14,81 +14,94 @@ use crate::{
 };
 
 /// Does what a request wants, in the network namespace of the caller, and has `tell` write the answer. What was attached, made or
-/// started is taken back if the answer does not reach the program, which would not know of it.
+/// started is taken back if the answer does not reach the program, which would not know of it, unless others use it by then.
 ///
 /// Errors: `ENOENT` if there is no such switch, or no port from there on, in a list; `ENXIO` if there is no such port; `EOPNOTSUPP`;
 /// those of `tell`.
 pub(crate) fn serve(request: &SwitchRequest, tell: impl FnOnce(&SwitchReply) -> Result) -> Result {
-    let reply = act(request)?;
-    tell(&reply).inspect_err(|_| take_back(request))
+    let (reply, made) = act(request)?;
+    tell(&reply).inspect_err(|_| {
+        if let Some(made) = made {
+            take_back(request, made);
+        }
+    })
 }
 
-/// Undoes what a request has just made. Where others have undone it meanwhile there is nothing to do.
-fn take_back(request: &SwitchRequest) {
+/// Undoes what a request has made. While the answer was written, which takes as long as the program's memory likes, others may have
+/// undone it, and made something of the same name: that is not `made`.
+fn take_back(request: &SwitchRequest, made: Serial) {
     let _ = match request {
-        SwitchRequest::Attach { name, .. } => relay::detach(name).map(drop),
-        SwitchRequest::NewInterface { name, .. } => interface::destroy(name),
-        SwitchRequest::StartPolling(name, _) => relay::stop_polling(name),
+        SwitchRequest::Attach { name, .. } => relay::detach(name, Some(made)).map(drop),
+        SwitchRequest::NewInterface { name, .. } => interface::destroy(name, Some(made)),
+        SwitchRequest::StartPolling(name, _) => relay::stop_polling(name, Some(made)),
         _ => Ok(()),
     };
 }
 
-fn act(request: &SwitchRequest) -> Result<SwitchReply> {
+/// Does what a request wants. Returns what is to be answered, and the number of what was made.
+fn act(request: &SwitchRequest) -> Result<(SwitchReply, Option<Serial>)> {
     let net = NetNs::current();
-    match request {
+    let mut made = None;
+    let reply = match request {
         SwitchRequest::Next { switch, port } => {
             let from = (u32::from(*switch), *port);
             let ((switch, port), name) = switch::next_from(from, net).ok_or(ENOENT)?;
-            Ok(SwitchReply::Place {
+            SwitchReply::Place {
                 switch: switch as u16,
                 port,
                 name: Some(name),
-            })
+            }
         }
         SwitchRequest::Find(name) => {
             let switch_len = name.switch().ok_or(EINVAL)?.len();
             let (switch, port) = switch::find(&name.base, switch_len, net).ok_or(ENOENT)?;
-            Ok(SwitchReply::Place {
+            SwitchReply::Place {
                 switch: switch as u16,
                 port: port.unwrap_or(NO_PORT),
                 name: None,
-            })
+            }
         }
         SwitchRequest::SetHeader(name, len) => {
             switch::with_member(name, net, |member| member.set_header(*len)).ok_or(ENXIO)??;
-            Ok(SwitchReply::Header(*len))
+            SwitchReply::Header(*len)
         }
-        SwitchRequest::GetHeader(name) => header_of(name, net).map(SwitchReply::Header),
+        SwitchRequest::GetHeader(name) => SwitchReply::Header(header_of(name, net)?),
         SwitchRequest::Attach { name, host, mem_id } => {
             let interface = behind_colon(name)?;
-            relay::attach(name, &interface, *host, *mem_id).map(place)
+            let (port, serial) = relay::attach(name, &interface, *host, *mem_id)?;
+            made = Some(serial);
+            place(port)
         }
         SwitchRequest::Detach(name) => {
             check_attached(name, net)?;
-            relay::detach(name).map(place)
+            place(relay::detach(name, None)?)
         }
         SwitchRequest::StartPolling(name, pollers) => {
             check_attached(name, net)?;
             NetNs::check_host_admin()?;
-            relay::start_polling(name, *pollers).map(|()| SwitchReply::Done)
+            made = Some(relay::start_polling(name, *pollers)?);
+            SwitchReply::Done
         }
         SwitchRequest::StopPolling(name) => {
             check_attached(name, net)?;
-            relay::stop_polling(name).map(|()| SwitchReply::Done)
+            relay::stop_polling(name, None)?;
+            SwitchReply::Done
         }
         SwitchRequest::NewInterface {
             name,
             geometry,
             mem_id,
         } => {
-            let (made, region) = interface::create(name, geometry, *mem_id)?;
-            Ok(SwitchReply::Interface(made, region))
+            let (geometry, region, serial) = interface::create(name, geometry, *mem_id)?;
+            made = Some(serial);
+            SwitchReply::Interface(geometry, region)
         }
         SwitchRequest::DeleteInterface(name) => {
-            interface::destroy(name)?;
-            Ok(SwitchReply::Done)
+            interface::destroy(name, None)?;
+            SwitchReply::Done
         }
-    }
+    };
+    Ok((reply, made))
 }
 
 fn place(port: u32) -> SwitchReply {

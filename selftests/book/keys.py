@@ -7,9 +7,8 @@ import pathlib
 import re
 import sys
 
-sources = "\n".join(
-    path.read_text() for top in ("tools", "rust") for path in pathlib.Path(top).rglob("*.rs") if "target" not in path.parts
-)
+paths = [path for top in ("tools", "rust") for path in pathlib.Path(top).rglob("*.rs") if "target" not in path.parts]
+sources = "\n".join(path.read_text() for path in [*paths, pathlib.Path("scripts/kernel-metadata")])
 wrong = count = 0
 for line in pathlib.Path("Documentation/troubleshooting.md").read_text().splitlines():
     if not line.startswith("| `"):

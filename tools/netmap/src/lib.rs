@@ -86,7 +86,8 @@ pub use smoltcp_device::{DeviceRx, DeviceTx, SmoltcpDevice};
 pub use spec::{PipeEnd, PortSpec, Rings};
 pub use stack::{Connection, Event, StackPort, StackTx};
 
-/// Its program is compiled as those of this documentation are.
+/// The programs in these are compiled as those of this documentation are.
 #[cfg(doctest)]
-#[doc = include_str!("../../../Documentation/rust.md")]
-struct FromPktGen;
+#[doc = include_str!("../rust.md")]
+#[doc = include_str!("../README.md")]
+struct Pages;

@@ -5,6 +5,7 @@ use crate::group::Member;
 use crate::region::Region;
 use core::ptr::NonNull;
 use std::alloc::{alloc_zeroed, dealloc, Layout};
+use std::sync::atomic::AtomicUsize;
 use std::sync::Arc;
 
 const SLOTS: u32 = 4;
@@ -56,7 +57,7 @@ impl Memory {
     fn ring(&self, at: usize) -> RawRing {
         // SAFETY: the allocation has `LEN` octets; tests drop their rings before the memory.
         let region = unsafe { Region::fake(self.0, LEN) };
-        RawRing::new(&Member::new(&region, Arc::new(())), at).unwrap()
+        RawRing::new(&Member::new(&region, Arc::<AtomicUsize>::default()), at).unwrap()
     }
 
     /// A slot of the receive ring, and what its buffer holds at the offset.

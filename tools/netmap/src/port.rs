@@ -547,11 +547,19 @@ impl Port {
         unsafe { head.write_volatile(idx) };
     }
 
-    /// Puts what is in `extra` back to the list in shared memory, where the kernel finds it at close.
+    /// Puts what is in `extra` back to the list in shared memory, where a kernel that frees buffers by this list finds it at close.
+    ///
+    /// The program may have put extra buffers of other ports there. Those of other regions, where an index means another buffer, go
+    /// back with their own files.
     fn return_extra_bufs(&mut self) {
         let head = self.bufs_head();
-        for extra in self.extra.drain(..) {
-            // SAFETY: the buffer and the list's head are inside of the region, and the buffer is this port's.
+        let region = self.binding.region();
+        // No panic here for an index that another program had written to a slot.
+        let mine = |extra: &ExtraBuf| {
+            Arc::ptr_eq(extra.member.region(), region) && extra.idx < extra.buffers.count()
+        };
+        for extra in self.extra.drain(..).filter(mine) {
+            // SAFETY: the list's head and, by the check of `at`, the buffer are inside of the region, and the buffer is `extra`'s alone.
             unsafe {
                 let next = head.read_volatile();
                 extra
@@ -647,3 +655,7 @@ fn register(fd: &OwnedFd, spec: &PortSpec, options: &Options) -> io::Result<abi:
     // SAFETY: `reg` is initialized whatever the kernel wrote: its fields are integers.
     Ok(unsafe { body.read_volatile() })
 }
+
+#[cfg(test)]
+#[path = "port_tests.rs"]
+mod tests;

@@ -72,6 +72,7 @@ compile_error!("netmap is for 64-bit Linux");
 pub mod abi;
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod binding;
 mod control;
 #[cfg(feature = "mio")]
 mod event_source;
@@ -88,9 +89,10 @@ mod stack;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncPort;
+pub use binding::{Binding, Interest, Ready};
 pub use control::{Control, Indices, Polling, Switched};
 pub use name::SpecError;
-pub use port::{Binding, ExtraBuf, Interest, OpenError, Options, Port, PortInfo, Ready};
+pub use port::{ExtraBuf, OpenError, Options, Port, PortInfo};
 pub use ring::{RingState, RxRing, TxRing};
 pub use slot::{DifferentRegion, RxSlot, TxSlot};
 #[cfg(feature = "smoltcp")]

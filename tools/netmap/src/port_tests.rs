@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 use super::*;
+use core::ptr::NonNull;
 use std::fs::File as Null;
 
 const BUF_SIZE: u32 = 64;

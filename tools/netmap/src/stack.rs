@@ -2,8 +2,9 @@
 //! Stack ports: the payload of the kernel's own TCP connections in slots.
 
 use crate::abi;
+use crate::binding::{Interest, Ready};
 use crate::control::control;
-use crate::port::{Interest, OpenError, Options, Port, Ready};
+use crate::port::{OpenError, Options, Port};
 use crate::ring::RawRing;
 use crate::spec::PortSpec;
 use core::ptr::{addr_of, addr_of_mut};

@@ -60,32 +60,36 @@ impl Memory {
         let base = NonNull::new(self.0.as_mut_ptr()).unwrap();
         // SAFETY: the memory has `LEN` octets; tests drop their ports before it.
         let region = unsafe { Region::fake(base, LEN) };
+        let mut port = Port::fake(&region, &[RING], &[]);
+        port.collect_extra_bufs(extra);
+        port
+    }
+}
+
+impl Port {
+    /// A port with rings at these offsets, and the interface at the start of the region.
+    pub(crate) fn fake(region: &Arc<Region>, tx: &[usize], rx: &[usize]) -> Port {
         let fd: Arc<OwnedFd> = Arc::new(Null::open("/dev/null").unwrap().into());
-        let member = Member::new(&region, fd.clone());
-        let ring = RawRing::new(&member, RING).ok().unwrap();
-        let mut port = Port {
-            tx: vec![TxRing(ring)],
-            rx: Vec::new(),
+        let member = Member::new(region, fd.clone());
+        let ring = |at: &usize| RawRing::new(&member, *at).ok().unwrap();
+        let nifp = region.at(0, size_of::<abi::If>(), 8).unwrap().cast();
+        Port {
+            tx: tx.iter().map(ring).map(TxRing).collect(),
+            rx: rx.iter().map(ring).map(RxRing).collect(),
             extra: Vec::new(),
             info: PortInfo {
-                mem_size: LEN as u64,
+                mem_size: region.len() as u64,
                 mem_id: 1,
-                tx_slots: 2,
+                tx_slots: 0,
                 rx_slots: 0,
-                tx_rings: 1,
-                rx_rings: 0,
+                tx_rings: tx.len() as u16,
+                rx_rings: rx.len() as u16,
                 host_tx_rings: 0,
                 host_rx_rings: 0,
             },
-            // INVARIANT: the interface is at the start of the region.
-            binding: Arc::new(Binding {
-                fd,
-                nifp: base.cast(),
-                member,
-            }),
-        };
-        port.collect_extra_bufs(extra);
-        port
+            // INVARIANT: `at` has checked it.
+            binding: Arc::new(Binding { fd, nifp, member }),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use netmap::{Connection, Event, Options, PortSpec, StackPort, StackTx};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{Ipv6Addr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, TcpListener};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -42,9 +42,8 @@ struct Args {
 }
 
 /// A connection.
+#[derive(Default)]
 struct Client {
-    /// Closed with the connection.
-    _socket: TcpStream,
     /// The beginning of a request.
     head: Vec<u8>,
     /// Requests that are not answered.
@@ -150,21 +149,14 @@ impl Server {
             };
             // Of no matter to the port: what a program might do with the socket besides.
             socket.set_nonblocking(true)?;
-            let connection = match self.port.register(&socket) {
+            let connection = match self.port.register(socket) {
                 Ok(connection) => connection,
                 Err(error) => {
                     cli::tell(format_args!("nm-http: a connection: {error}"));
                     continue;
                 }
             };
-            let client = Client {
-                head: Vec::new(),
-                requests: 0,
-                sent: 0,
-                last: false,
-                _socket: socket,
-            };
-            self.connections.insert(connection, client);
+            self.connections.insert(connection, Client::default());
         }
     }
 
@@ -211,7 +203,7 @@ impl Server {
         self.port.sync_tx()?;
         self.unsent = self.port.tx().unsent().into_iter().collect();
         let unsent = &self.unsent;
-        let connections = &mut self.connections;
+        let (port, connections) = (&mut self.port, &mut self.connections);
         self.busy.retain(|fd| {
             let stays = connections.get(fd).is_some_and(|connection| {
                 connection.requests != 0 || (connection.last && unsent.contains(fd))
@@ -222,6 +214,7 @@ impl Server {
                     .is_some_and(|connection| connection.last)
             {
                 connections.remove(fd);
+                port.close(*fd);
             }
             stays
         });
@@ -267,7 +260,6 @@ impl Server {
                 self.port.sync_rx()?;
             }
             self.receive();
-            // Not before: what has been received may be of a descriptor that was closed and is accepted again here.
             all = self.accept()?;
             self.send()?;
         }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Ports in tokio's event loop.
 
-use crate::port::{Binding, Port};
+use crate::binding::Binding;
+use crate::port::Port;
 use crate::ring::{RxRing, TxRing};
 use std::io;
 use tokio::io::unix::AsyncFd;

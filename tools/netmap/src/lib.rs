@@ -51,8 +51,20 @@
 //!
 //! Ring indices and buffer indices are checked before they are used, so that no content of the shared memory makes
 //! this crate reach outside of the mapping. A ring is in the hands of at most one view per process
-//! ([`OpenError::RingTaken`]). Another *process* that maps the same region can still write to any buffer at any
-//! time, as with any file mapped shared; whoever can open `/dev/netmap` is trusted not to.
+//! ([`OpenError::RingTaken`]). No buffer is in two slots or [`ExtraBuf`]s of this process, whatever is dropped in whatever order, and
+//! exchanges need not be synced: files that have exchanged buffers are closed together, see [`Port`].
+//!
+//! Two things are beyond this crate, and assumed:
+//!
+//! - Another *process* that maps the same region can write to all of it at any time, slots and buffers alike, as with any file mapped
+//!   shared. That is a limit of netmap's shared memory: whoever can open `/dev/netmap` is trusted to write to his own slots and
+//!   their buffers alone.
+//! - A ring may stay in use when all of its files are closed here, if another program, or a duplicate of a [`Binding`]'s descriptor, is
+//!   bound to it as well. The kernel frees the buffers of the closed files then, but for those that it has taken in slots of that
+//!   ring. The drop of a port is a last sync of its receive rings, by which the kernel takes the slots that were passed on. Whoever
+//!   leaves other exchanged slots in such a ring (transmit slots that no sync has taken, received slots that were exchanged with
+//!   an [`ExtraBuf`] and not passed on) leaves buffers in it that are free, and it must not be bound again by this crate while it
+//!   stays in use. A port that is opened exclusively (`/x`) shares no ring.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("netmap is for 64-bit Linux");
@@ -60,6 +72,7 @@ compile_error!("netmap is for 64-bit Linux");
 pub mod abi;
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod binding;
 mod control;
 #[cfg(feature = "mio")]
 mod event_source;
@@ -76,9 +89,10 @@ mod stack;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncPort;
+pub use binding::{Binding, Interest, Ready};
 pub use control::{Control, Indices, Polling, Switched};
 pub use name::SpecError;
-pub use port::{Binding, ExtraBuf, Interest, OpenError, Options, Port, PortInfo, Ready};
+pub use port::{ExtraBuf, OpenError, Options, Port, PortInfo};
 pub use ring::{RingState, RxRing, TxRing};
 pub use slot::{DifferentRegion, RxSlot, TxSlot};
 #[cfg(feature = "smoltcp")]

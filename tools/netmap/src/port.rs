@@ -2,12 +2,13 @@
 //! Ports: open files bound to rings.
 
 use crate::abi;
+use crate::binding::{Binding, Interest, Ready};
 use crate::control::control;
-use crate::group::Member;
-use crate::region::Region;
+use crate::group::{Label, Member};
+use crate::region::{lock, Region, BINDS};
 use crate::ring::{Buffers, RawRing, RingError, RxRing, TxRing};
 use crate::spec::{PortSpec, Rings};
-use core::ptr::{addr_of, addr_of_mut, NonNull};
+use core::ptr::{addr_of, addr_of_mut};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -93,128 +94,6 @@ pub struct PortInfo {
     pub host_rx_rings: u16,
 }
 
-/// Which rings a wait is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interest {
-    /// Free slots in a transmit ring.
-    Tx,
-    /// Packets in a receive ring.
-    Rx,
-    /// Either.
-    Both,
-}
-
-/// What a wait has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ready {
-    /// A transmit ring has free slots.
-    pub tx: bool,
-    /// A receive ring has packets.
-    pub rx: bool,
-    /// The port's NIC is gone, as a sync then says too; or a ring was found in an impossible state and was set back, and
-    /// may be used at once.
-    pub error: bool,
-}
-
-/// The open file of a port: what syncs and waits go through.
-#[derive(Debug)]
-pub struct Binding {
-    // Unmapped before the file is closed: while a region is mapped here, its number means no other region.
-    region: Arc<Region>,
-    fd: OwnedFd,
-    nifp: NonNull<abi::If>,
-}
-
-// SAFETY: `nifp` leads into the region, which is shared memory; it is read and written by single accesses.
-unsafe impl Send for Binding {}
-// SAFETY: as above; the kernel allows concurrent calls on one file.
-unsafe impl Sync for Binding {}
-
-impl AsFd for Binding {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-impl AsRawFd for Binding {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
-    }
-}
-
-impl Binding {
-    #[inline]
-    fn sync(&self, request: libc::c_ulong) -> io::Result<()> {
-        // SAFETY: the two sync requests take no argument.
-        let failed = unsafe { libc::ioctl(self.fd.as_raw_fd(), request) } < 0;
-        if failed {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(())
-    }
-
-    /// Sends what is queued on the transmit rings and collects sent slots (`NIOCTXSYNC`).
-    ///
-    /// # Errors
-    ///
-    /// `ENXIO` if the port is gone; `EINTR` if the program was killed. A ring that is found in an impossible state is set
-    /// back, which is no error here: [`Self::poll`] tells it.
-    #[inline]
-    pub fn sync_tx(&self) -> io::Result<()> {
-        self.sync(abi::NIOCTXSYNC)
-    }
-
-    /// Collects received packets and gives released slots back to the NIC (`NIOCRXSYNC`).
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::sync_tx`].
-    #[inline]
-    pub fn sync_rx(&self) -> io::Result<()> {
-        self.sync(abi::NIOCRXSYNC)
-    }
-
-    /// Waits for what `interest` names, `timeout` at most, and syncs the rings on the way.
-    ///
-    /// Queued packets are sent whatever the interest, unless the port was opened with [`abi::NR_NO_TX_POLL`].
-    /// A signal or the timeout ends the wait with nothing ready.
-    ///
-    /// # Errors
-    ///
-    /// `poll`'s, such as `ENOMEM`.
-    #[inline]
-    pub fn poll(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<Ready> {
-        let mut pollfd = libc::pollfd {
-            fd: self.fd.as_raw_fd(),
-            events: match interest {
-                Interest::Tx => libc::POLLOUT,
-                Interest::Rx => libc::POLLIN,
-                Interest::Both => libc::POLLOUT | libc::POLLIN,
-            },
-            revents: 0,
-        };
-        // SAFETY: `pollfd` is one element, as stated, and lives through the call.
-        let found = unsafe { libc::poll(&mut pollfd, 1, timeout.map_or(-1, milliseconds)) };
-        if found < 0 {
-            let error = io::Error::last_os_error();
-            return match error.kind() {
-                io::ErrorKind::Interrupted => Ok(Ready::default()),
-                _ => Err(error),
-            };
-        }
-        Ok(Ready {
-            tx: pollfd.revents & libc::POLLOUT != 0,
-            rx: pollfd.revents & libc::POLLIN != 0,
-            error: pollfd.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0,
-        })
-    }
-}
-
-/// Whole milliseconds, rounded up so that a wait is never shorter than asked for.
-fn milliseconds(timeout: Duration) -> i32 {
-    i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
-}
-
 /// A buffer of the region that is in no slot.
 #[derive(Debug)]
 pub struct ExtraBuf {
@@ -230,7 +109,8 @@ impl ExtraBuf {
     /// The buffer's octets.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         let size = self.buffers.size() as usize;
-        // SAFETY: `at` checks the index; the buffer is in no slot, its file is kept open, and `self` is borrowed.
+        // SAFETY: `at` checks the index; the buffer is in no slot, and `self` is borrowed. As for a slot's, the member's group has the
+        // files open that the buffer belongs to.
         unsafe { core::slice::from_raw_parts_mut(self.buffers.at(self.idx), size) }
     }
 
@@ -238,8 +118,8 @@ impl ExtraBuf {
         self.buffers
     }
 
-    pub(crate) fn member(&self) -> &Member {
-        &self.member
+    pub(crate) fn label(&self) -> &Label {
+        self.member.label()
     }
 
     pub(crate) fn idx_mut(&mut self) -> &mut u32 {
@@ -249,9 +129,24 @@ impl ExtraBuf {
 
 /// A bound port: its file, its rings, its extra buffers.
 ///
-/// Dropping it gives the extra buffers back and closes the file, which takes the rings from the NIC. Ports whose slots or extra
-/// buffers have exchanged buffers are an exception: their files are closed together, when the last of their rings and extra
-/// buffers is dropped, for each may hold buffers of the others.
+/// Dropping it gives the extra buffers and the receive slots that were passed on back, and closes the file, which takes the rings from
+/// the NIC. What was queued and not synced is not sent.
+///
+/// # What exchanges of buffers keep open
+///
+/// After an exchange ([`TxSlot::swap`], [`TxSlot::forward`], `swap_extra`) each port may hold buffers of the other, and they stay in its
+/// rings. So these two ports, and all those that either has exchanged buffers with before, are closed together: when the last one of
+/// their rings, extra buffers and [`Binding`]s is dropped. Until then each file stays open, with its descriptor; its rings stay bound,
+/// so that the peer of a pipe sees no end and the name cannot be bound exclusively; and its buffers stay in use. Syncs change nothing in
+/// that, for nothing tells a program what the kernel has taken. Ports that have had a ring in common in this process are closed together
+/// as well.
+///
+/// A program that keeps one port and opens and drops others, such as pipes of clients beside a NIC, copies between them:
+/// `slot.write(received.packet())` exchanges nothing. So do [`TxSlot::forward`] and [`TxRing::forward`] themselves for ports in
+/// different regions.
+///
+/// [`TxSlot::swap`]: crate::TxSlot::swap
+/// [`TxSlot::forward`]: crate::TxSlot::forward
 pub struct Port {
     tx: Vec<TxRing>,
     rx: Vec<RxRing>,
@@ -267,8 +162,26 @@ impl Port {
     ///
     /// See [`OpenError`].
     pub fn open(spec: &PortSpec, options: &Options) -> Result<Port, OpenError> {
-        let port = || spec.to_string();
         let fd = device().map_err(OpenError::Device)?;
+        let (mut port, viewed) = {
+            // No group that has one of the rings ends meanwhile.
+            let _binds = lock(&BINDS);
+            let (mut port, reg) = Port::bind(fd, spec, options)?;
+            let viewed = port.view_rings(spec, spec.flags() | options.flags, &reg);
+            (port, viewed.map(|()| reg.nr_extra_bufs))
+        };
+        // Not before: the drop of a port takes the lock.
+        port.collect_extra_bufs(viewed?);
+        Ok(port)
+    }
+
+    /// A port without rings yet, and the kernel's answer.
+    fn bind(
+        fd: OwnedFd,
+        spec: &PortSpec,
+        options: &Options,
+    ) -> Result<(Port, abi::ReqRegister), OpenError> {
+        let port = || spec.to_string();
         let reg = register(&fd, spec, options).map_err(|error| OpenError::Bind {
             port: port(),
             error,
@@ -279,12 +192,10 @@ impl Port {
                 port: port(),
                 error,
             })?;
-        let offset = usize::try_from(reg.nr_offset).unwrap_or(usize::MAX);
         let nifp = region
-            .at(offset, size_of::<abi::If>(), 8)
+            .at(offset_of(&reg), size_of::<abi::If>(), 8)
             .ok_or_else(|| OpenError::Malformed { port: port() })?
             .cast();
-        let binding = Arc::new(Binding { region, fd, nifp });
         let info = PortInfo {
             mem_size: reg.nr_memsize,
             mem_id: reg.nr_mem_id,
@@ -295,17 +206,18 @@ impl Port {
             host_tx_rings: reg.nr_host_tx_rings,
             host_rx_rings: reg.nr_host_rx_rings,
         };
-        let mut opened = Port {
+        let fd = Arc::new(fd);
+        let member = Member::new(&region, fd.clone());
+        // INVARIANT: `at` has checked it.
+        let binding = Arc::new(Binding { fd, nifp, member });
+        let opened = Port {
             tx: Vec::new(),
             rx: Vec::new(),
             extra: Vec::new(),
             info,
             binding,
         };
-        let member = Member::new(&opened.binding.region, opened.binding());
-        opened.view_rings(spec, spec.flags() | options.flags, offset, &member)?;
-        opened.collect_extra_bufs(reg.nr_extra_bufs, &member);
-        Ok(opened)
+        Ok((opened, reg))
     }
 
     /// What the kernel said about the port.
@@ -366,7 +278,7 @@ impl Port {
 
     /// Whether this port and `other` can exchange buffers.
     pub fn shares_region(&self, other: &Port) -> bool {
-        Arc::ptr_eq(&self.binding.region, &other.binding.region)
+        Arc::ptr_eq(self.binding.region(), other.binding.region())
     }
 
     /// See [`Binding::sync_tx`].
@@ -404,11 +316,11 @@ impl Port {
         &mut self,
         spec: &PortSpec,
         flags: u64,
-        nifp_offset: usize,
-        member: &Arc<Member>,
+        reg: &abi::ReqRegister,
     ) -> Result<(), OpenError> {
         let port = || spec.to_string();
-        let region = Arc::clone(&self.binding.region);
+        let (member, nifp_offset) = (&self.binding.member, offset_of(reg));
+        let region = member.region();
         let nifp = self.binding.nifp.as_ptr();
         // SAFETY: the structure is inside of the region; it is read by raw pointer.
         let [tx, host_tx, rx, host_rx] = unsafe {
@@ -430,15 +342,22 @@ impl Port {
         let table = table
             .ok_or_else(|| OpenError::Malformed { port: port() })?
             .cast::<isize>();
+        // Those of rings that are not bound are 0.
+        let offsets: Vec<Option<usize>> = (0..total)
+            .map(|at| {
+                // SAFETY: `at` is below `total`, and the table of that many offsets is inside of the region.
+                let offset = unsafe { table.add(at).read_volatile() };
+                match offset {
+                    0 => Ok(None),
+                    _ => nifp_offset.checked_add_signed(offset).map(Some).ok_or(()),
+                }
+            })
+            .collect::<Result<_, ()>>()
+            .map_err(|()| OpenError::Malformed { port: port() })?;
         let view = |at: usize| -> Result<Option<RawRing>, OpenError> {
-            // SAFETY: `at` is below `total`, and the table of that many offsets is inside of the region.
-            let offset = unsafe { table.add(at).read_volatile() };
-            if offset == 0 {
+            let Some(offset) = offsets[at] else {
                 return Ok(None);
-            }
-            let offset = nifp_offset
-                .checked_add_signed(offset)
-                .ok_or_else(|| OpenError::Malformed { port: port() })?;
+            };
             match RawRing::new(member, offset) {
                 Ok(ring) => Ok(Some(ring)),
                 Err(RingError::Malformed) => Err(OpenError::Malformed { port: port() }),
@@ -460,12 +379,16 @@ impl Port {
                 rx_rings.extend(view(tx + host_tx + at)?.map(RxRing));
             }
         }
+        // All that the file is bound to, with a view or not. Not before all views are there: who is refused one joins nobody.
+        for offset in offsets.iter().flatten() {
+            member.hold(*offset);
+        }
         (self.tx, self.rx) = (tx_rings, rx_rings);
         Ok(())
     }
 
     /// Takes the list of extra buffers over from shared memory.
-    fn collect_extra_bufs(&mut self, count: u32, member: &Arc<Member>) {
+    fn collect_extra_bufs(&mut self, count: u32) {
         let Some(buffers) = self.buffers() else {
             return;
         };
@@ -479,7 +402,7 @@ impl Port {
             self.extra.push(ExtraBuf {
                 idx,
                 buffers,
-                member: Arc::clone(member),
+                member: Arc::clone(&self.binding.member),
             });
             // SAFETY: the buffer is inside of the region; its first four octets hold the next one's index.
             idx = unsafe { buffers.at(idx).cast::<u32>().read_unaligned() };
@@ -488,11 +411,19 @@ impl Port {
         unsafe { head.write_volatile(idx) };
     }
 
-    /// Puts what is in `extra` back to the list in shared memory, where the kernel finds it at close.
+    /// Puts what is in `extra` back to the list in shared memory, where a kernel that frees buffers by this list finds it at close.
+    ///
+    /// The program may have put extra buffers of other ports there. Those of other regions, where an index means another buffer, go
+    /// back with their own files.
     fn return_extra_bufs(&mut self) {
         let head = self.bufs_head();
-        for extra in self.extra.drain(..) {
-            // SAFETY: the buffer and the list's head are inside of the region, and the buffer is this port's.
+        let region = self.binding.region();
+        // No panic here for an index that another program had written to a slot.
+        let mine = |extra: &ExtraBuf| {
+            Arc::ptr_eq(extra.member.region(), region) && extra.idx < extra.buffers.count()
+        };
+        for extra in self.extra.drain(..).filter(mine) {
+            // SAFETY: the list's head and, by the check of `at`, the buffer are inside of the region, and the buffer is `extra`'s alone.
             unsafe {
                 let next = head.read_volatile();
                 extra
@@ -532,6 +463,11 @@ impl AsRawFd for Port {
     fn as_raw_fd(&self) -> RawFd {
         self.binding.as_raw_fd()
     }
+}
+
+/// Where the interface of a bound file is in its region.
+fn offset_of(reg: &abi::ReqRegister) -> usize {
+    usize::try_from(reg.nr_offset).unwrap_or(usize::MAX)
 }
 
 /// Positions, within one direction's rings, that a selection binds.
@@ -583,3 +519,7 @@ fn register(fd: &OwnedFd, spec: &PortSpec, options: &Options) -> io::Result<abi:
     // SAFETY: `reg` is initialized whatever the kernel wrote: its fields are integers.
     Ok(unsafe { body.read_volatile() })
 }
+
+#[cfg(test)]
+#[path = "port_tests.rs"]
+mod tests;

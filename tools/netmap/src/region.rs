@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The memory that rings and buffers live in.
 
-use crate::group::Member;
+use crate::group::Groups;
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -17,12 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub(crate) struct Region {
     base: NonNull<u8>,
     len: usize,
-    mem_id: u16,
     mapped: bool,
     /// Offsets of the rings that have a view.
     taken: Mutex<HashSet<usize>>,
-    /// What keeps the files open that are bound to it.
-    members: Mutex<Vec<Weak<Member>>>,
+    /// The files of this process that are bound to it.
+    groups: Mutex<Groups>,
 }
 
 // SAFETY: the region is plain memory, reached through raw pointers only; the set of views has its own lock.
@@ -30,10 +29,14 @@ unsafe impl Send for Region {}
 // SAFETY: as above.
 unsafe impl Sync for Region {}
 
-/// Regions mapped by this process.
-static REGIONS: Mutex<Vec<Weak<Region>>> = Mutex::new(Vec::new());
+/// Regions mapped by this process, with number and length.
+static REGIONS: Mutex<Vec<(u16, usize, Weak<Region>)>> = Mutex::new(Vec::new());
 
-/// A panic leaves both of the tables here whole, so that a poisoned lock means nothing.
+/// Held from before a file is bound until its group has its rings, and while the files of a group are closed. Taken before any other
+/// lock.
+pub(crate) static BINDS: Mutex<()> = Mutex::new(());
+
+/// A panic leaves what the locks here protect whole, so that a poisoned lock means nothing.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -46,20 +49,20 @@ impl Region {
     /// `mmap`'s.
     pub(crate) fn of(fd: BorrowedFd<'_>, mem_id: u16, len: usize) -> io::Result<Arc<Region>> {
         let mut regions = lock(&REGIONS);
-        regions.retain(|region| region.strong_count() > 0);
-        let known = regions.iter().filter_map(Weak::upgrade);
-        if let Some(region) = known
-            .into_iter()
-            .find(|region| region.mem_id == mem_id && region.len >= len)
-        {
+        regions.retain(|(.., region)| region.strong_count() > 0);
+        // No other one is kept by this, not even for a moment. The kernel gives the number of a region that is mapped to no other one.
+        let mut known = regions
+            .iter()
+            .filter(|(known, mapped, _)| *known == mem_id && *mapped >= len);
+        if let Some(region) = known.find_map(|(.., region)| region.upgrade()) {
             return Ok(region);
         }
-        let region = Arc::new(Region::map(fd, mem_id, len)?);
-        regions.push(Arc::downgrade(&region));
+        let region = Arc::new(Region::map(fd, len)?);
+        regions.push((mem_id, len, Arc::downgrade(&region)));
         Ok(region)
     }
 
-    fn map(fd: BorrowedFd<'_>, mem_id: u16, len: usize) -> io::Result<Region> {
+    fn map(fd: BorrowedFd<'_>, len: usize) -> io::Result<Region> {
         // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
         let base = unsafe {
             libc::mmap(
@@ -80,10 +83,9 @@ impl Region {
         Ok(Region {
             base,
             len,
-            mem_id,
             mapped: true,
             taken: Mutex::default(),
-            members: Mutex::default(),
+            groups: Mutex::default(),
         })
     }
 
@@ -98,10 +100,9 @@ impl Region {
         Arc::new(Region {
             base,
             len,
-            mem_id: 1,
             mapped: false,
             taken: Mutex::default(),
-            members: Mutex::default(),
+            groups: Mutex::default(),
         })
     }
 
@@ -120,9 +121,9 @@ impl Region {
         Some(unsafe { self.base.add(offset) })
     }
 
-    /// What keeps the files open that are bound to it; some may be gone.
-    pub(crate) fn members(&self) -> &Mutex<Vec<Weak<Member>>> {
-        &self.members
+    /// The files of this process that are bound to it.
+    pub(crate) fn groups(&self) -> &Mutex<Groups> {
+        &self.groups
     }
 
     /// Notes that the ring at `offset` has a view; false if it had one.

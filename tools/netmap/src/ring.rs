@@ -2,7 +2,7 @@
 //! Views of rings and of their slots.
 
 use crate::abi;
-use crate::group::Member;
+use crate::group::{Label, Member};
 use crate::region::Region;
 use crate::slot::{RxSlot, TxSlot};
 use core::ptr::{addr_of, addr_of_mut, NonNull};
@@ -81,7 +81,7 @@ pub(crate) struct RawRing {
     num_slots: u32,
     buffers: Buffers,
     offset: usize,
-    /// Keeps the region, the binding whose rings these are, and those that buffers were exchanged with.
+    /// Keeps the region, and open the file that is bound to the ring and those of its group.
     member: Arc<Member>,
 }
 
@@ -130,7 +130,6 @@ impl RawRing {
         if !region.take_ring(offset) {
             return Err(RingError::Taken);
         }
-        member.view(offset);
         // INVARIANT: `at` has checked the head, the slots and the first buffer; `count` is as many buffers as fit
         // between the first one and the end of the region; `take_ring` has excluded other views.
         Ok(RawRing {
@@ -230,7 +229,7 @@ impl RawRing {
 
     /// Calls `f` with up to `max` of the program's slots, in order, then passes them on to the kernel.
     #[inline(always)]
-    pub(crate) fn walk(&mut self, max: u32, mut f: impl FnMut(*mut abi::Slot, &Member)) -> u32 {
+    pub(crate) fn walk(&mut self, max: u32, mut f: impl FnMut(*mut abi::Slot, &Label)) -> u32 {
         let (head, available) = self.window();
         let count = available.min(max);
         let until_end = count.min(self.num_slots - head);
@@ -238,7 +237,7 @@ impl RawRing {
             let mut slot = self.slot(start);
             let end = self.slot(start + len);
             while slot != end {
-                f(slot, &self.member);
+                f(slot, self.member.label());
                 // SAFETY: `slot` is before `end`, which is a slot of the ring or its end.
                 slot = unsafe { slot.add(1) };
             }
@@ -328,9 +327,9 @@ impl TxRing {
     #[inline(always)]
     pub fn fill(&mut self, max: u32, mut f: impl FnMut(&mut TxSlot<'_>)) -> u32 {
         let buffers = self.0.buffers;
-        self.0.walk(max, |slot, member| {
+        self.0.walk(max, |slot, label| {
             // SAFETY: `walk` gives each slot of the ring that is the program's once, and the ring is borrowed.
-            f(&mut unsafe { TxSlot::new(slot, buffers, member) })
+            f(&mut unsafe { TxSlot::new(slot, buffers, label) })
         })
     }
 
@@ -378,7 +377,7 @@ impl RxRing {
             at - self.0.num_slots
         };
         // SAFETY: the slot is one of the program's, and the ring is borrowed as long as the value lives.
-        Some(unsafe { RxSlot::new(self.0.slot(at), self.0.buffers, &self.0.member) })
+        Some(unsafe { RxSlot::new(self.0.slot(at), self.0.buffers, self.0.member.label()) })
     }
 
     /// In how many slots the first packet is, if all of it has been received.
@@ -398,9 +397,9 @@ impl RxRing {
     #[inline(always)]
     pub fn drain(&mut self, max: u32, mut f: impl FnMut(&mut RxSlot<'_>)) -> u32 {
         let buffers = self.0.buffers;
-        self.0.walk(max, |slot, member| {
+        self.0.walk(max, |slot, label| {
             // SAFETY: `walk` gives each slot of the ring that is the program's once, and the ring is borrowed.
-            f(&mut unsafe { RxSlot::new(slot, buffers, member) })
+            f(&mut unsafe { RxSlot::new(slot, buffers, label) })
         })
     }
 }

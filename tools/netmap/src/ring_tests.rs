@@ -4,6 +4,7 @@ use super::*;
 use crate::DifferentRegion;
 use proptest::prelude::*;
 use std::alloc::{alloc_zeroed, dealloc, Layout};
+use std::sync::atomic::AtomicUsize;
 
 const SLOTS: u32 = 8;
 const BUF_SIZE: u32 = 128;
@@ -88,7 +89,7 @@ impl Drop for Memory {
 }
 
 fn raw(region: &Arc<Region>, at: usize) -> Result<RawRing, RingError> {
-    RawRing::new(&Member::new(region, Arc::new(())), at)
+    RawRing::new(&Member::new(region, Arc::<AtomicUsize>::default()), at)
 }
 
 fn tx(region: &Arc<Region>) -> TxRing {
@@ -387,7 +388,7 @@ fn a_ring_keeps_the_files_open_whose_buffers_it_may_hold() {
     memory.set_indices(0, 0, 7);
     memory.set_indices(SECOND, 0, 3);
     let region = memory.region();
-    let (file, other) = (Arc::new(1), Arc::new(2));
+    let [file, other] = [(); 2].map(|()| Arc::<AtomicUsize>::default());
     let (open, other_open) = (Arc::downgrade(&file), Arc::downgrade(&other));
     let mut to = TxRing(RawRing::new(&Member::new(&region, file), 0).ok().unwrap());
     let mut from = RxRing(
@@ -395,12 +396,13 @@ fn a_ring_keeps_the_files_open_whose_buffers_it_may_hold() {
             .ok()
             .unwrap(),
     );
+    let are_open = || [&open, &other_open].map(|file| file.strong_count() != 0);
     to.fill(1, |slot| slot.write(b"copied"));
     from.drain(1, |slot| assert_eq!(slot.packet(), b""));
-    assert_eq!((open.strong_count(), other_open.strong_count()), (1, 1));
+    assert_eq!(are_open(), [true, true]);
     to.forward(&mut from, 1);
     drop(from);
-    assert_eq!((open.strong_count(), other_open.strong_count()), (1, 1));
+    assert_eq!(are_open(), [true, true]);
     drop(to);
-    assert_eq!((open.strong_count(), other_open.strong_count()), (0, 0));
+    assert_eq!(are_open(), [false, false]);
 }

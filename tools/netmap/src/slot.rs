@@ -2,7 +2,7 @@
 //! Slots that the program owns.
 
 use crate::abi;
-use crate::group::Member;
+use crate::group::Label;
 use crate::ring::Buffers;
 use crate::ExtraBuf;
 use core::ptr::{addr_of, addr_of_mut};
@@ -20,7 +20,7 @@ pub struct DifferentRegion;
 struct SlotView<'r> {
     slot: *mut abi::Slot,
     buffers: Buffers,
-    member: &'r Member,
+    label: &'r Label,
 }
 
 impl<'r> SlotView<'r> {
@@ -28,12 +28,12 @@ impl<'r> SlotView<'r> {
     ///
     /// The invariant of the type, for as long as `'r` lasts.
     #[inline(always)]
-    unsafe fn new(slot: *mut abi::Slot, buffers: Buffers, member: &'r Member) -> Self {
+    unsafe fn new(slot: *mut abi::Slot, buffers: Buffers, label: &'r Label) -> Self {
         // INVARIANT: the caller's promise.
         SlotView {
             slot,
             buffers,
-            member,
+            label,
         }
     }
 
@@ -97,7 +97,7 @@ impl<'r> SlotView<'r> {
         if !self.buffers.same_as(other.buffers) {
             return Err(DifferentRegion);
         }
-        self.member.meet(other.member);
+        self.label.meet(other.label);
         let (mine, theirs) = (self.buf_idx(), other.buf_idx());
         self.set_buf_idx(theirs);
         other.set_buf_idx(mine);
@@ -109,7 +109,7 @@ impl<'r> SlotView<'r> {
         if !self.buffers.same_as(extra.buffers()) {
             return Err(DifferentRegion);
         }
-        self.member.meet(extra.member());
+        self.label.meet(extra.label());
         let idx = extra.idx_mut();
         let mine = self.buf_idx();
         self.set_buf_idx(*idx);
@@ -162,9 +162,11 @@ macro_rules! slot_methods {
             #[inline(always)]
             pub fn buf_mut(&mut self) -> &mut [u8] {
                 let size = self.0.buffers.size() as usize;
-                // SAFETY: `buf_ptr` is valid for `size` octets. The slot is the program's, its buffer is in no
-                // other slot of this process: indices only ever move by exchange, and the kernel gives it to no other
-                // ring, for the view's member keeps the buffer's file open. And `self` is borrowed.
+                // SAFETY: `buf_ptr` is valid for `size` octets. The slot is the program's, and its buffer is in no
+                // other slot of this process: indices only ever move by exchange, and the kernel gives the buffer to no
+                // other ring, for the group of the view's member has the files open that it belongs to. What the crate's
+                // documentation assumes of other programs is that they have put no other index here, and that the ring, if
+                // they had it in use before it was bound here, was left to them in order. And `self` is borrowed.
                 unsafe { core::slice::from_raw_parts_mut(self.0.buf_ptr(), size) }
             }
 
@@ -192,12 +194,12 @@ slot_methods!(RxSlot);
 impl<'r> TxSlot<'r> {
     /// # Safety
     ///
-    /// `slot` must be a slot of a ring with these buffers and of this member which the program owns, and which nothing else
-    /// refers to while the value lives.
+    /// `slot` must be a slot of a ring with these buffers, of a member with this label, which the program owns, and which nothing
+    /// else refers to while the value lives.
     #[inline(always)]
-    pub(crate) unsafe fn new(slot: *mut abi::Slot, buffers: Buffers, member: &'r Member) -> Self {
+    pub(crate) unsafe fn new(slot: *mut abi::Slot, buffers: Buffers, label: &'r Label) -> Self {
         // SAFETY: as the caller promises.
-        TxSlot(unsafe { SlotView::new(slot, buffers, member) })
+        TxSlot(unsafe { SlotView::new(slot, buffers, label) })
     }
 }
 
@@ -275,9 +277,9 @@ impl<'r> RxSlot<'r> {
     ///
     /// As for [`TxSlot::new`].
     #[inline(always)]
-    pub(crate) unsafe fn new(slot: *mut abi::Slot, buffers: Buffers, member: &'r Member) -> Self {
+    pub(crate) unsafe fn new(slot: *mut abi::Slot, buffers: Buffers, label: &'r Label) -> Self {
         // SAFETY: as the caller promises.
-        RxSlot(unsafe { SlotView::new(slot, buffers, member) })
+        RxSlot(unsafe { SlotView::new(slot, buffers, label) })
     }
 }
 

@@ -2,32 +2,29 @@
 //! Stack ports: the payload of the kernel's own TCP connections in slots.
 
 use crate::abi;
+use crate::binding::{Interest, Ready};
 use crate::control::control;
-use crate::port::{Interest, OpenError, Options, Port, Ready};
+use crate::port::{OpenError, Options, Port};
 use crate::ring::RawRing;
 use crate::spec::PortSpec;
 use core::ptr::{addr_of, addr_of_mut};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Where a descriptor, an offset and an error are in the `ptr` of a slot.
 const OFFSET_SHIFT: u32 = 32;
 const ERROR_SHIFT: u32 = 48;
 
-/// A connection of a stack port: what [`StackPort::register`] has said of a socket, or [`StackPort::receive`] of what has come.
+/// A connection of a stack port: what [`StackPort::register`] has said of a socket.
 ///
-/// It stands for the socket's descriptor, in this process, and keeps nothing open. The kernel looks that up when a slot is handed
-/// over: a program closes the socket when no slot of it is unsent ([`StackTx::unsent`]), and forgets the connection then, as the
-/// number may be another socket's afterwards.
+/// The port has the socket. No connection is equal to one that was closed, although its descriptor may have the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Connection(RawFd);
-
-impl Connection {
-    /// Whether it is that of a socket.
-    pub fn is(self, socket: &impl AsFd) -> bool {
-        self.0 == socket.as_fd().as_raw_fd()
-    }
+pub struct Connection {
+    fd: RawFd,
+    /// Never used again.
+    number: u64,
 }
 
 /// What a receive slot says of its connection.
@@ -52,7 +49,7 @@ pub enum Event<'r> {
 ///
 /// let mut port = StackPort::open(&"stack:eth0".parse()?, &Options::default())?;
 /// let (socket, _) = TcpListener::bind("0.0.0.0:7")?.accept()?;
-/// let echoed = port.register(&socket)?;
+/// let echoed = port.register(socket)?;
 /// let mut open = true;
 /// while open {
 ///     port.poll(Interest::Rx, None)?;
@@ -69,7 +66,11 @@ pub enum Event<'r> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct StackPort {
+    // Closed before the sockets.
     port: Port,
+    sockets: Sockets,
+    /// The connection of each transmit slot that was queued, by position.
+    queued: Vec<Option<Connection>>,
 }
 
 impl StackPort {
@@ -90,33 +91,69 @@ impl StackPort {
                 port: spec.to_string(),
             });
         }
-        Ok(StackPort { port })
+        let slots = port.tx_mut()[0].num_slots() as usize;
+        Ok(StackPort {
+            port,
+            sockets: Sockets::default(),
+            queued: vec![None; slots],
+        })
     }
 
-    /// Has the data of a connection go through this port from now on: its descriptor stands for it until it is closed.
-    ///
-    /// The first slot with a descriptor does the same; this tells an error at once.
+    /// Has the data of a connection go through this port from now on, and takes its socket.
     ///
     /// # Errors
     ///
-    /// `ENOTSOCK`, `EPROTOTYPE`, `ENOTCONN`, `EBUSY`, `EXDEV` and others, see `stackmap(4)`.
-    pub fn register(&self, connection: &impl AsFd) -> io::Result<Connection> {
-        self.connection(abi::NETMAP_REQ_PST_FD_REG, connection)?;
-        Ok(Connection(connection.as_fd().as_raw_fd()))
+    /// `ENOTSOCK`, `EPROTOTYPE`, `ENOTCONN`, `EBUSY`, `EXDEV` and others, see `stackmap(4)`. The socket is closed then.
+    pub fn register(&mut self, socket: impl Into<OwnedFd>) -> io::Result<Connection> {
+        let socket = socket.into();
+        self.request(abi::NETMAP_REQ_PST_FD_REG, socket.as_fd())?;
+        Ok(self.adopt(socket))
+    }
+
+    fn adopt(&mut self, socket: OwnedFd) -> Connection {
+        // What these slots tell of this descriptor is of one that was closed.
+        let (_, before) = self.port.rx_mut()[0].0.window();
+        self.sockets.insert(socket, before)
     }
 
     /// Makes a connection an ordinary socket again.
     ///
     /// # Errors
     ///
-    /// `ENOENT` if it is not registered here.
-    pub fn unregister(&self, connection: &impl AsFd) -> io::Result<()> {
-        self.connection(abi::NETMAP_REQ_PST_FD_UNREG, connection)
+    /// `ENOENT` if it has ended. The port keeps the socket then.
+    ///
+    /// # Panics
+    ///
+    /// If the connection is not one of this port, or not any more.
+    pub fn unregister(&mut self, connection: Connection) -> io::Result<OwnedFd> {
+        let socket = self.sockets.get(connection);
+        self.request(abi::NETMAP_REQ_PST_FD_UNREG, socket)?;
+        Ok(self.sockets.remove(connection))
     }
 
-    fn connection(&self, request: u16, connection: &impl AsFd) -> io::Result<()> {
+    /// Closes a connection. What is in slots of it that TCP has not accepted is lost: [`StackTx::unsent`] tells.
+    ///
+    /// What has come of it and was not received yet is not told any more.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::unregister`].
+    pub fn close(&mut self, connection: Connection) {
+        drop(self.sockets.remove(connection));
+    }
+
+    /// The socket of a connection, for its options and addresses.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::unregister`].
+    pub fn socket(&self, connection: Connection) -> BorrowedFd<'_> {
+        self.sockets.get(connection)
+    }
+
+    fn request(&self, request: u16, socket: BorrowedFd<'_>) -> io::Result<()> {
         let mut body = abi::ReqPstFdReg {
-            fd: connection.as_fd().as_raw_fd(),
+            fd: socket.as_raw_fd(),
         };
         // SAFETY: this is the body of both requests.
         unsafe { control(self.port.as_fd(), request, "", addr_of_mut!(body).cast())? };
@@ -126,21 +163,23 @@ impl StackPort {
     /// The side that sends.
     #[inline]
     pub fn tx(&mut self) -> StackTx<'_> {
-        StackTx::new(&mut self.port.tx_mut()[0].0)
+        StackTx::new(
+            &mut self.port.tx_mut()[0].0,
+            &self.sockets,
+            &mut self.queued,
+        )
     }
 
     /// Calls `f` with each slot that was received, by connection and in the order of its stream, and then releases them;
     /// returns how many.
     ///
-    /// `f` may send. What it sends leaves at the next sync or poll.
-    ///
-    /// A program calls this before it accepts connections: a slot may be of a descriptor that it has closed, whose number
-    /// `accept()` returns again.
+    /// `f` may send. What it sends leaves at the next sync or poll. Slots of connections that were closed are released without.
     #[inline]
     pub fn receive(&mut self, mut f: impl FnMut(Connection, Event<'_>, &mut StackTx<'_>)) -> u32 {
         let (_, tx, rx) = self.port.split();
         let ring = &mut rx[0].0;
-        let mut tx = StackTx::new(&mut tx[0].0);
+        let sockets = &self.sockets;
+        let mut tx = StackTx::new(&mut tx[0].0, sockets, &mut self.queued);
         let (head, available) = ring.window();
         if available == 0 {
             return 0;
@@ -163,12 +202,21 @@ impl StackPort {
                     .read_volatile()
             };
             for i in 0..run.count.min(slots) {
-                let at = (u64::from(run.first) + u64::from(i)) % u64::from(slots);
                 // Below the number of slots.
-                f(Connection(run.fd), event(ring, at as u32), &mut tx);
+                let at = ((u64::from(run.first) + u64::from(i)) % u64::from(slots)) as u32;
+                let ahead = (at + slots - head) % slots;
+                let Some(connection) = sockets.find(run.fd, ahead) else {
+                    continue;
+                };
+                match event(ring, at) {
+                    // Of a socket that was closed, whose number this one has now.
+                    Event::Error(error) if error.raw_os_error() == Some(libc::ESTALE) => {}
+                    event => f(connection, event, &mut tx),
+                }
             }
         }
         ring.advance(head, available);
+        self.sockets.turn += 1;
         available
     }
 
@@ -209,19 +257,113 @@ impl AsFd for StackPort {
     }
 }
 
+/// Connections are numbered across ports.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// A socket that is registered.
+struct Socket {
+    fd: OwnedFd,
+    number: u64,
+    /// The turn in which it was registered, and how many received slots, then, are not of it.
+    turn: u64,
+    before: u32,
+}
+
+/// The sockets of a port, by their descriptors. As the port has them, no other file has one of these numbers.
+#[derive(Default)]
+struct Sockets {
+    by_fd: Vec<Option<Socket>>,
+    /// How often slots were received.
+    turn: u64,
+}
+
+impl Sockets {
+    /// A socket, when as many slots have been received that are not of it.
+    fn insert(&mut self, fd: OwnedFd, before: u32) -> Connection {
+        let connection = Connection {
+            fd: fd.as_raw_fd(),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+        };
+        // Descriptors are not negative.
+        let at = connection.fd as usize;
+        if self.by_fd.len() <= at {
+            self.by_fd.resize_with(at + 1, || None);
+        }
+        self.by_fd[at] = Some(Socket {
+            fd,
+            number: connection.number,
+            turn: self.turn,
+            before,
+        });
+        connection
+    }
+
+    /// The connection that a descriptor stands for, as a received slot with so many before it says.
+    #[inline]
+    fn find(&self, fd: RawFd, ahead: u32) -> Option<Connection> {
+        let at = usize::try_from(fd).ok()?;
+        let socket = self.by_fd.get(at)?.as_ref()?;
+        if socket.turn == self.turn && ahead < socket.before {
+            return None;
+        }
+        Some(Connection {
+            fd,
+            number: socket.number,
+        })
+    }
+
+    /// # Panics
+    ///
+    /// If there is no such connection.
+    #[inline]
+    fn get(&self, connection: Connection) -> BorrowedFd<'_> {
+        let socket = self.by_fd.get(connection.fd as usize);
+        match socket.and_then(Option::as_ref) {
+            Some(socket) if socket.number == connection.number => socket.fd.as_fd(),
+            _ => no_such_connection(),
+        }
+    }
+
+    /// # Panics
+    ///
+    /// If there is no such connection.
+    fn remove(&mut self, connection: Connection) -> OwnedFd {
+        self.get(connection);
+        match self.by_fd[connection.fd as usize].take() {
+            Some(socket) => socket.fd,
+            None => no_such_connection(),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn no_such_connection() -> ! {
+    panic!("the connection is closed, or another port's")
+}
+
 /// The side of a stack port that sends.
 pub struct StackTx<'p> {
     ring: &'p mut RawRing,
+    sockets: &'p Sockets,
+    /// One for each slot.
+    queued: &'p mut [Option<Connection>],
     /// Octets of a buffer that are not for payload, no more than it has.
     room: u32,
 }
 
 impl<'p> StackTx<'p> {
     #[inline]
-    fn new(ring: &'p mut RawRing) -> StackTx<'p> {
+    fn new(
+        ring: &'p mut RawRing,
+        sockets: &'p Sockets,
+        queued: &'p mut [Option<Connection>],
+    ) -> StackTx<'p> {
         StackTx {
             room: room(ring),
             ring,
+            sockets,
+            queued,
         }
     }
 
@@ -238,19 +380,13 @@ impl<'p> StackTx<'p> {
     }
 
     /// The connections of slots that TCP has not accepted, as of the last sync: one for each such slot, in the order of the
-    /// ring. Who closes one of these loses what is in its slots.
+    /// ring, connections that were closed included. Who closes one of these loses what is in its slots.
     pub fn unsent(&self) -> Vec<Connection> {
         let (head, available) = self.ring.window();
         let slots = self.ring.num_slots();
         let count = slots - 1 - available;
         (0..count)
-            .map(|i| {
-                let at = (head + slots - count + i) % slots;
-                // SAFETY: one of the ring's slots.
-                let ptr = unsafe { addr_of!((*self.ring.slot(at)).ptr).read_volatile() };
-                // The lowest 32 bits.
-                Connection(ptr as RawFd)
-            })
+            .filter_map(|i| self.queued[((head + slots - count + i) % slots) as usize])
             .collect()
     }
 
@@ -258,13 +394,14 @@ impl<'p> StackTx<'p> {
     ///
     /// # Panics
     ///
-    /// If `fill` returns more than the room's length.
+    /// If `fill` returns more than the room's length; if the connection is not one of this port, or not any more.
     #[inline]
     pub fn send_with(
         &mut self,
         connection: Connection,
         fill: impl FnOnce(&mut [u8]) -> usize,
     ) -> bool {
+        let fd = self.sockets.get(connection).as_raw_fd();
         let (head, available) = self.ring.window();
         if available == 0 {
             return false;
@@ -287,9 +424,10 @@ impl<'p> StackTx<'p> {
             // A buffer is no longer than 16 bits count.
             addr_of_mut!((*slot).len).write_volatile(len as u16);
             addr_of_mut!((*slot).flags).write_volatile(0);
-            let ptr = u64::from(connection.0 as u32) | (u64::from(skip) << OFFSET_SHIFT);
+            let ptr = u64::from(fd as u32) | (u64::from(skip) << OFFSET_SHIFT);
             addr_of_mut!((*slot).ptr).write_volatile(ptr);
         }
+        self.queued[head as usize] = Some(connection);
         self.ring.advance(head, 1);
         true
     }
@@ -298,6 +436,10 @@ impl<'p> StackTx<'p> {
     ///
     /// Slots are taken also for a connection that has some which TCP has not accepted ([`Self::unsent`]): a program that
     /// goes on to send to a peer that does not read fills the ring.
+    ///
+    /// # Panics
+    ///
+    /// If the connection is not one of this port, or not any more, unless there are no octets.
     #[inline]
     pub fn send(&mut self, connection: Connection, octets: &[u8]) -> usize {
         let most = self.slot_len();

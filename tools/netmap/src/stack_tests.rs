@@ -5,6 +5,8 @@ use crate::group::Member;
 use crate::region::Region;
 use core::ptr::NonNull;
 use std::alloc::{alloc_zeroed, dealloc, Layout};
+use std::fs::File;
+use std::sync::atomic::AtomicUsize;
 use std::sync::Arc;
 
 const SLOTS: u32 = 4;
@@ -56,7 +58,7 @@ impl Memory {
     fn ring(&self, at: usize) -> RawRing {
         // SAFETY: the allocation has `LEN` octets; tests drop their rings before the memory.
         let region = unsafe { Region::fake(self.0, LEN) };
-        RawRing::new(&Member::new(&region, Arc::new(())), at).unwrap()
+        RawRing::new(&Member::new(&region, Arc::<AtomicUsize>::default()), at).unwrap()
     }
 
     /// A slot of the receive ring, and what its buffer holds at the offset.
@@ -79,29 +81,122 @@ impl Drop for Memory {
     }
 }
 
+/// Stands for a socket.
+fn null() -> OwnedFd {
+    File::open("/dev/null").unwrap().into()
+}
+
+/// A port, whose memory must outlive it.
+fn port(memory: &Memory) -> StackPort {
+    // SAFETY: the allocation has `LEN` octets.
+    let region = unsafe { Region::fake(memory.0, LEN) };
+    StackPort {
+        port: Port::fake(&region, &[0], &[RX]),
+        sockets: Sockets::default(),
+        queued: vec![None; SLOTS as usize],
+    }
+}
+
+/// What the kernel puts into the receive ring: slots of one connection each, up to `tail`.
+fn sync(memory: &Memory, first: u32, tail: u32, fd: RawFd) {
+    memory.put(RX + 28, tail);
+    memory.put(RUNS, 1_u32);
+    memory.put(RUNS + 4, SLOTS);
+    memory.put(RUNS + 8, fd);
+    memory.put(RUNS + 12, first);
+    memory.put(RUNS + 16, tail - first);
+    for slot in first..tail {
+        memory.received(slot, fd, &[slot as u8]);
+    }
+}
+
+fn heard(port: &mut StackPort) -> Vec<(Connection, u8)> {
+    let mut heard = Vec::new();
+    port.receive(|connection, event, _| {
+        let Event::Data(octets) = event else { panic!() };
+        heard.push((connection, octets[0]));
+    });
+    heard
+}
+
+#[test]
+fn a_number_that_is_used_again_is_another_connection() {
+    let memory = Memory::new();
+    let mut port = port(&memory);
+    let former = port.adopt(null());
+    sync(&memory, 0, 1, former.fd);
+    assert_eq!(heard(&mut port), [(former, 0)]);
+    // Slots of a connection that is closed with these in the ring, whose number the next one has.
+    sync(&memory, 1, 2, former.fd);
+    let fd = port.sockets.remove(former);
+    let next = port.adopt(fd);
+    assert_eq!(next.fd, former.fd);
+    assert_ne!(next, former);
+    // A sync before these are released adds to them.
+    sync(&memory, 1, 3, next.fd);
+    assert_eq!(heard(&mut port), [(next, 2)]);
+    assert_eq!(memory.get::<u32>(RX + 20), 3);
+    port.close(next);
+    assert!(port.sockets.find(next.fd, 0).is_none());
+}
+
+#[test]
+fn what_is_told_of_nobody_is_released() {
+    let memory = Memory::new();
+    let mut port = port(&memory);
+    for fd in [-1, 3, i32::MAX] {
+        memory.put(RX + 20, [0_u32; 3]);
+        sync(&memory, 0, 2, fd);
+        assert_eq!(heard(&mut port), []);
+        assert_eq!(memory.get::<u32>(RX + 20), 2);
+    }
+    // What was dropped of a former connection, after its number was registered again.
+    let next = port.adopt(null());
+    memory.put(RX + 20, [0_u32; 3]);
+    sync(&memory, 0, 1, next.fd);
+    memory.put(RX + 256 + 6, abi::NS_STACK_ERROR);
+    memory.put(RX + 256 + 14, libc::ESTALE as u16);
+    assert_eq!(heard(&mut port), []);
+}
+
+#[test]
+#[should_panic(expected = "the connection is closed")]
+fn nothing_is_sent_on_a_connection_that_was_closed() {
+    let memory = Memory::new();
+    memory.put(28, SLOTS - 1);
+    let mut port = port(&memory);
+    let former = port.adopt(null());
+    let fd = port.sockets.remove(former);
+    port.adopt(fd);
+    port.tx().send(former, b"for another");
+}
+
 #[test]
 fn what_is_sent_lies_behind_the_room_for_headers() {
     let memory = Memory::new();
     memory.put(28, SLOTS - 1);
     let mut ring = memory.ring(0);
-    let mut tx = StackTx::new(&mut ring);
+    let mut sockets = Sockets::default();
+    let [one, other] = [(); 2].map(|()| sockets.insert(null(), 0));
+    let mut queued = [None; SLOTS as usize];
+    let mut tx = StackTx::new(&mut ring, &sockets, &mut queued);
     assert_eq!((tx.space(), tx.slot_len()), (3, 48));
     let octets: Vec<u8> = (0..200).collect();
-    assert_eq!(tx.send(Connection(7), &octets[..50]), 50);
+    assert_eq!(tx.send(one, &octets[..50]), 50);
     assert_eq!(memory.get::<u32>(20), 2);
     for (slot, len) in [(0, 48_u16), (1, 2)] {
         let at = 256 + slot * 16;
         assert_eq!(memory.get::<u16>(at + 4), len);
-        assert_eq!(memory.get::<u64>(at + 8), 7 | (u64::from(ROOM) << 32));
+        let ptr = one.fd as u64 | (u64::from(ROOM) << 32);
+        assert_eq!(memory.get::<u64>(at + 8), ptr);
         let buffer = BUFS + ((2 + slot as u32) * BUF_SIZE + ROOM) as usize;
         for i in 0..usize::from(len) {
             assert_eq!(memory.get::<u8>(buffer + i), octets[48 * slot + i]);
         }
     }
-    let other = Connection(8);
     assert_eq!(tx.send(other, &octets), 48);
     assert_eq!((tx.send(other, &octets), tx.space()), (0, 0));
-    assert_eq!(tx.unsent(), [Connection(7), Connection(7), other]);
+    assert_eq!(tx.unsent(), [one, one, other]);
 }
 
 #[test]

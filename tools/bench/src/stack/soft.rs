@@ -22,8 +22,6 @@ struct Response {
 /// The server.
 pub struct Soft {
     port: StackPort,
-    /// Open as long as the server.
-    _sockets: Vec<TcpStream>,
     page: Vec<u8>,
     /// What has found no slot yet.
     waiting: VecDeque<Response>,
@@ -44,13 +42,12 @@ impl Soft {
             rx_slots: SLOTS,
             ..Options::default()
         };
-        let port = StackPort::open(&spec, &options).map_err(io::Error::other)?;
-        for socket in &sockets {
+        let mut port = StackPort::open(&spec, &options).map_err(io::Error::other)?;
+        for socket in sockets {
             port.register(socket)?;
         }
         Ok(Soft {
             port,
-            _sockets: sockets,
             page: page(response),
             waiting: VecDeque::new(),
         })

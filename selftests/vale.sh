@@ -90,6 +90,8 @@ programs() {
 	./switch attach-host "$nic" || return 1
 	nm-echo vale0:echo "$echo_address/24" 7 >/tmp/echo 2>&1 &
 	echoing=$!
+	# A NIC takes packets for other addresses than its own only if it is told to.
+	ip link set "$TEST_IF" promisc on
 	# A look-up fails if it takes seconds, as it may on a slow machine.
 	ip neigh replace "$echo_address" lladdr 02:00:00:00:00:07 dev "$TEST_IF"
 	in_peer ip neigh replace "$echo_address" lladdr 02:00:00:00:00:07 dev "$TEST_PEER"
@@ -104,6 +106,7 @@ programs() {
 	kill "$other" "$echoing"
 	wait "$other" "$echoing" 2>/dev/null
 	ip neigh del "$echo_address" dev "$TEST_IF"
+	ip link set "$TEST_IF" promisc off
 	./switch detach "$nic" && [ "$status" = 0 ]
 }
 check_that "a program's own TCP on the switch echoes to the host and to the peer what they send" programs

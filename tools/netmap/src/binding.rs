@@ -33,10 +33,31 @@ pub struct Ready {
     pub error: bool,
 }
 
-impl File for OwnedFd {
+/// A file that is bound to a region.
+#[derive(Debug)]
+pub(crate) struct PortFile {
+    fd: OwnedFd,
+    region: Arc<Region>,
+}
+
+impl PortFile {
+    /// Of a file for which [`Region::of`] has found the region.
+    pub(crate) fn new(fd: OwnedFd, region: &Arc<Region>) -> PortFile {
+        let region = Arc::clone(region);
+        PortFile { fd, region }
+    }
+}
+
+impl Drop for PortFile {
+    fn drop(&mut self) {
+        self.region.leave(self.fd.as_raw_fd());
+    }
+}
+
+impl File for PortFile {
     fn release(&self) {
         // The port may be gone; then nobody has its rings.
-        sync(self.as_raw_fd(), abi::NIOCRXSYNC).ok();
+        sync(self.fd.as_raw_fd(), abi::NIOCRXSYNC).ok();
     }
 }
 
@@ -58,7 +79,7 @@ fn sync(fd: RawFd, request: libc::c_ulong) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Binding {
     // Before the member, with the last of which the file is closed.
-    pub(crate) fd: Arc<OwnedFd>,
+    pub(crate) file: Arc<PortFile>,
     pub(crate) nifp: NonNull<abi::If>,
     pub(crate) member: Arc<Member>,
 }
@@ -70,13 +91,13 @@ unsafe impl Sync for Binding {}
 
 impl AsFd for Binding {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.file.fd.as_fd()
     }
 }
 
 impl AsRawFd for Binding {
     fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+        self.file.fd.as_raw_fd()
     }
 }
 
@@ -117,7 +138,7 @@ impl Binding {
     #[inline]
     pub fn poll(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<Ready> {
         let mut pollfd = libc::pollfd {
-            fd: self.fd.as_raw_fd(),
+            fd: self.as_raw_fd(),
             events: match interest {
                 Interest::Tx => libc::POLLOUT,
                 Interest::Rx => libc::POLLIN,

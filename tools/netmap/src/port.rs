@@ -2,7 +2,7 @@
 //! Ports: open files bound to rings.
 
 use crate::abi;
-use crate::binding::{Binding, Interest, Ready};
+use crate::binding::{Binding, Interest, PortFile, Ready};
 use crate::control::control;
 use crate::group::{Label, Member};
 use crate::region::{lock, Region, BINDS};
@@ -192,6 +192,7 @@ impl Port {
                 port: port(),
                 error,
             })?;
+        let file = Arc::new(PortFile::new(fd, &region));
         let nifp = region
             .at(offset_of(&reg), size_of::<abi::If>(), 8)
             .ok_or_else(|| OpenError::Malformed { port: port() })?
@@ -206,10 +207,9 @@ impl Port {
             host_tx_rings: reg.nr_host_tx_rings,
             host_rx_rings: reg.nr_host_rx_rings,
         };
-        let fd = Arc::new(fd);
-        let member = Member::new(&region, fd.clone());
+        let member = Member::new(&region, file.clone());
         // INVARIANT: `at` has checked it.
-        let binding = Arc::new(Binding { fd, nifp, member });
+        let binding = Arc::new(Binding { file, nifp, member });
         let opened = Port {
             tx: Vec::new(),
             rx: Vec::new(),

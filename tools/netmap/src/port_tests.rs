@@ -69,8 +69,9 @@ impl Memory {
 impl Port {
     /// A port with rings at these offsets, and the interface at the start of the region.
     pub(crate) fn fake(region: &Arc<Region>, tx: &[usize], rx: &[usize]) -> Port {
-        let fd: Arc<OwnedFd> = Arc::new(Null::open("/dev/null").unwrap().into());
-        let member = Member::new(region, fd.clone());
+        let file = PortFile::new(Null::open("/dev/null").unwrap().into(), region);
+        let file = Arc::new(file);
+        let member = Member::new(region, file.clone());
         let ring = |at: &usize| RawRing::new(&member, *at).ok().unwrap();
         let nifp = region.at(0, size_of::<abi::If>(), 8).unwrap().cast();
         Port {
@@ -88,7 +89,7 @@ impl Port {
                 host_rx_rings: 0,
             },
             // INVARIANT: `at` has checked it.
-            binding: Arc::new(Binding { fd, nifp, member }),
+            binding: Arc::new(Binding { file, nifp, member }),
         }
     }
 }

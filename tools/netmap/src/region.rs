@@ -4,7 +4,7 @@
 use crate::group::Groups;
 use std::collections::HashSet;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -22,6 +22,8 @@ pub(crate) struct Region {
     taken: Mutex<HashSet<usize>>,
     /// The files of this process that are bound to it.
     groups: Mutex<Groups>,
+    /// The same, in the order in which they came. The first one has the mapping: the kernel keeps it bound until that is gone.
+    files: Mutex<Vec<RawFd>>,
 }
 
 // SAFETY: the region is plain memory, reached through raw pointers only; the set of views has its own lock.
@@ -42,7 +44,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Region {
-    /// The region `mem_id`, which `fd` is bound to: the mapping that another port made, or a new one.
+    /// The region `mem_id`, which `fd` is bound to: the mapping that another port made, or a new one. [`Self::leave`] is to be called
+    /// before the file is closed.
     ///
     /// # Errors
     ///
@@ -55,9 +58,11 @@ impl Region {
             .iter()
             .filter(|(known, mapped, _)| *known == mem_id && *mapped >= len);
         if let Some(region) = known.find_map(|(.., region)| region.upgrade()) {
+            lock(&region.files).push(fd.as_raw_fd());
             return Ok(region);
         }
         let region = Arc::new(Region::map(fd, len)?);
+        lock(&region.files).push(fd.as_raw_fd());
         regions.push((mem_id, len, Arc::downgrade(&region)));
         Ok(region)
     }
@@ -86,7 +91,33 @@ impl Region {
             mapped: true,
             taken: Mutex::default(),
             groups: Mutex::default(),
+            files: Mutex::default(),
         })
+    }
+
+    /// The file `fd` is about to be closed. If it has the mapping, and there are others, one of these has it from now on, at the same
+    /// place and of the same memory.
+    pub(crate) fn leave(&self, fd: RawFd) {
+        let mut files = lock(&self.files);
+        let Some(place) = files.iter().position(|file| *file == fd) else {
+            return;
+        };
+        files.remove(place);
+        let Some(next) = files.first().filter(|_| place == 0 && self.mapped) else {
+            return;
+        };
+        // SAFETY: it takes the place of a mapping of the same region, all of it, and whatever points into that leads to the same octets as
+        // before. `next` is open, as it is taken out of the list first. Should it fail, the mapping that was there stays, and the file with it.
+        unsafe {
+            libc::mmap(
+                self.base.as_ptr().cast(),
+                self.len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_FIXED,
+                *next,
+                0,
+            )
+        };
     }
 
     /// A region in memory of the test's own.
@@ -103,6 +134,7 @@ impl Region {
             mapped: false,
             taken: Mutex::default(),
             groups: Mutex::default(),
+            files: Mutex::default(),
         })
     }
 
@@ -143,5 +175,45 @@ impl Drop for Region {
             // SAFETY: `map` made this mapping; nothing points into it any more, for whoever does holds the region.
             unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+    const LEN: usize = 4096;
+
+    /// A file of memory that begins with this octet.
+    fn file(first: u8) -> OwnedFd {
+        // SAFETY: the name is a string, and the number is a file that nobody else has.
+        let fd = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"region".as_ptr(), 0)) };
+        let file = std::fs::File::from(fd);
+        let mut octets = vec![0; LEN];
+        octets[0] = first;
+        std::os::unix::fs::FileExt::write_all_at(&file, &octets, 0).unwrap();
+        file.into()
+    }
+
+    /// Here the files have memory of their own each, so that it can be seen whose the mapping is.
+    #[test]
+    fn the_mapping_passes_to_a_file_that_stays() {
+        const ID: u16 = 60_000;
+        let files = [1, 2, 3].map(file);
+        let regions = files
+            .each_ref()
+            .map(|file| Region::of(file.as_fd(), ID, LEN).unwrap());
+        let region = &regions[0];
+        assert!(regions.iter().all(|other| Arc::ptr_eq(other, region)));
+        // SAFETY: the octet is in the mapping, which nobody writes to.
+        let first = || unsafe { region.base.as_ptr().read_volatile() };
+        assert_eq!(first(), 1);
+        region.leave(files[1].as_raw_fd());
+        assert_eq!(first(), 1);
+        region.leave(files[0].as_raw_fd());
+        assert_eq!(first(), 3);
+        region.leave(files[2].as_raw_fd());
+        assert_eq!(first(), 3);
     }
 }

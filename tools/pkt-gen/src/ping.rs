@@ -53,7 +53,8 @@ pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
             last -= 1;
             let buffer = &mut slot.buf_mut()[..length];
             buffer.copy_from_slice(&template);
-            frame::stamp(&mut buffer[worker.virtio_header..], STREAM, sequence);
+            let frame = &mut buffer[worker.virtio_header..];
+            worker.udp.stamp(frame, STREAM, sequence);
             times.sent(sequence);
             sequence += 1;
             // The buffer, and with it the length, is below 64 KiB.
@@ -229,19 +230,23 @@ fn next_packet(ring: &mut RxRing) -> Option<u32> {
 /// Queues a slot, for which there is room: the first of a packet with its addresses exchanged.
 fn answer(tx: &mut TxRing, received: &mut RxSlot<'_>, worker: &Worker, is_first: bool) {
     let more = received.flags() & NS_MOREFRAG;
-    let length = received.packet().len();
     tx.fill(1, |slot| {
-        if worker.args.copy || slot.swap(received).is_err() {
-            let room = length.min(slot.buf_mut().len());
-            slot.write(&received.packet()[..room]);
-        }
-        let room = length.min(slot.buf_mut().len());
-        let frame = slot.buf_mut()[..room].get_mut(worker.virtio_header..);
+        let length = if worker.args.copy || slot.swap(received).is_err() {
+            // Its length is read once: another program may write to the slot meanwhile.
+            let packet = received.packet();
+            let packet = &packet[..packet.len().min(slot.buf_mut().len())];
+            slot.write(packet);
+            packet.len()
+        } else {
+            usize::from(slot.len()).min(slot.buf_mut().len())
+        };
+        let frame = slot.buf_mut()[..length].get_mut(worker.virtio_header..);
         if let Some(frame) = frame.filter(|_| is_first) {
             exchange_addresses(frame);
         }
-        let (length, flags) = (slot.len(), slot.flags());
-        slot.set(length, flags | more | NS_REPORT);
+        let flags = slot.flags();
+        // No longer than the buffer, whose length 16 bits hold as far as a slot can tell.
+        slot.set(length as u16, flags | more | NS_REPORT);
     });
 }
 
@@ -274,8 +279,8 @@ mod tests {
             src: "10.0.0.1:1".parse().unwrap(),
             dst: "10.1.0.1:1".parse().unwrap(),
         };
-        let mut frame = udp.frame(60, b"").unwrap();
-        frame::stamp(&mut frame, STREAM, 9);
+        let mut frame = [0; 60];
+        udp.stamp(&mut frame, STREAM, 9);
         exchange_addresses(&mut frame);
         assert_eq!(frame[..12], [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
         assert_eq!(frame[26..34], [10, 1, 0, 1, 10, 0, 0, 1]);
@@ -296,8 +301,8 @@ mod tests {
             src: "[fd00::1]:1".parse().unwrap(),
             dst: "[fd00::2]:2".parse().unwrap(),
         };
-        let mut frame = udp.frame(80, b"").unwrap();
-        frame::stamp(&mut frame, STREAM, 9);
+        let mut frame = [0; 80];
+        udp.stamp(&mut frame, STREAM, 9);
         exchange_addresses(&mut frame);
         assert_eq!((frame[37], frame[53]), (2, 1));
         let whole = Verdict::Whole {

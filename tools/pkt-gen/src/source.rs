@@ -270,6 +270,7 @@ impl<'w> Source<'w> {
     /// Writes the next packet into a buffer that is long enough; how many octets.
     fn put_next(&mut self, buffer: &mut [u8]) -> usize {
         let made;
+        let udp = self.walk.address(&self.udp);
         let packet = match &mut self.content {
             Content::Same(packet) => {
                 if self.varies {
@@ -280,8 +281,7 @@ impl<'w> Source<'w> {
             Content::Random(lengths) => {
                 let length = self.rng.usize(lengths.clone());
                 // That it can be was checked at the start.
-                made = packet_of(&self.walk.address(&self.udp), self.virtio_header, length)
-                    .unwrap_or_default();
+                made = packet_of(&udp, self.virtio_header, length).unwrap_or_default();
                 &made[..]
             }
             Content::File(file, next) => {
@@ -297,7 +297,7 @@ impl<'w> Source<'w> {
         }
         if self.args.check {
             let frame = &mut buffer[self.virtio_header..packet_len];
-            frame::stamp(frame, self.stream, self.sequence);
+            udp.stamp(frame, self.stream, self.sequence);
             self.sequence += 1;
         }
         packet_len
@@ -322,15 +322,16 @@ impl<'w> Source<'w> {
                 *blank = blank.saturating_sub(1);
                 slot.buf_mut()[..len].copy_from_slice(&packet);
             }
-            if self.varies {
-                self.walk
-                    .write(&mut slot.buf_mut()[self.virtio_header..len]);
-                self.walk.step();
-            }
+            let frame = &mut slot.buf_mut()[self.virtio_header..len];
             if self.args.check {
-                let frame = &mut slot.buf_mut()[self.virtio_header..len];
-                frame::stamp(frame, self.stream, self.sequence);
+                let udp = self.walk.address(&self.udp);
+                udp.stamp(frame, self.stream, self.sequence);
                 self.sequence += 1;
+            } else if self.varies {
+                self.walk.write(frame);
+            }
+            if self.varies {
+                self.walk.step();
             }
             if self.args.dump {
                 crate::dump::print(&slot.buf_mut()[..len], self.stop);

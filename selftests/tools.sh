@@ -525,8 +525,8 @@ gone() {
 if [ "$TEST_NIC" = veth ]; then
 	check_that "an interface that goes ends nm-dump" gone 'the interface is gone' '0 packets of' nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file
 	check_that "and nm-bridge" gone 'the interface is gone' '0 slots forth' nm-bridge "netmap:$TEST_IF" vale0:b
-	check_that "and nm-pkt-gen" gone 'port lost' 'Received nothing' nm-pkt-gen -i "netmap:$TEST_IF" -f rx
-	check_that "which sends, too" gone 'port lost' '^Sent [1-9]|Sent nothing' nm-pkt-gen -i "netmap:$TEST_IF" -f tx -R 1000
+	check_that "and nm-pkt-gen" gone 'the interface is gone' 'Received nothing' nm-pkt-gen -i "netmap:$TEST_IF" -f rx
+	check_that "which sends, too" gone 'the interface is gone' '^Sent [1-9]|Sent nothing' nm-pkt-gen -i "netmap:$TEST_IF" -f tx -R 1000
 	check_that "and nm-replay" gone 'the interface is gone' '^Sent [0-9]+ packets' nm-replay --loop -R 100 -i "netmap:$TEST_IF" -f /tmp/tools/many
 	check_that "and nm-lb" gone 'the interface is gone' '^0 packets forwarded.  0 packets dropped' nm-lb -w 0 -i "netmap:$TEST_IF"
 fi

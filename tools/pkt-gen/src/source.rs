@@ -3,8 +3,10 @@
 
 use crate::addresses::Walk;
 use crate::args::Args;
+use crate::sender::Sent;
 use crate::worker::{Failure, Worker};
 use capture::Capture;
+use cli::Queued;
 use core::ops::Range;
 use core::sync::atomic::AtomicBool;
 use fastrand::Rng;
@@ -32,14 +34,45 @@ fn packet_of(udp: &Udp, virtio_header: usize, length: usize) -> Result<Vec<u8>, 
     Ok(packet)
 }
 
-/// A ring, how packets lie in its slots, and how many of its buffers have never been written.
+/// A ring, how packets lie in its slots, and which of its buffers have never been written.
 pub struct Lane<'r> {
-    /// The ring.
-    pub ring: &'r mut TxRing,
+    ring: &'r mut TxRing,
+    queued: Queued,
     cut: Cut,
     /// Slots of the longest packet.
     most: u32,
-    blank: u32,
+    blank: Blank,
+}
+
+impl Lane<'_> {
+    /// The ring, and what was queued in it.
+    pub fn sent(&self) -> Sent<'_> {
+        (self.ring, &self.queued)
+    }
+}
+
+/// The slots whose buffers have never been written.
+struct Blank {
+    is_blank: Vec<bool>,
+    count: u32,
+}
+
+impl Blank {
+    /// All of so many.
+    fn new(num_slots: u32) -> Self {
+        Blank {
+            is_blank: vec![true; num_slots as usize],
+            count: num_slots,
+        }
+    }
+
+    /// Whether a slot was one of them, which it is no more.
+    fn take(&mut self, slot: usize) -> bool {
+        // A slot that the ring has not is none: another program has written to the ring's indices.
+        let is_blank = self.is_blank.get_mut(slot).is_some_and(core::mem::take);
+        self.count -= u32::from(is_blank);
+        is_blank
+    }
 }
 
 /// How a packet is cut into the slots that it is sent in.
@@ -186,12 +219,13 @@ impl<'w> Source<'w> {
                 cut.room
             )));
         }
-        let blank = ring.num_slots();
+        let num_slots = ring.num_slots();
         Ok(Lane {
             ring,
+            queued: Queued::new(num_slots),
             cut,
             most,
-            blank,
+            blank: Blank::new(num_slots),
         })
     }
 
@@ -211,6 +245,7 @@ impl<'w> Source<'w> {
     fn fill_others(&mut self, lane: &mut Lane<'_>, limit: u32) -> (u32, u64) {
         let count = limit.min(lane.ring.space());
         let (mut left, mut octets) = (count, 0);
+        let queued = &mut lane.queued;
         lane.ring.fill(count, |slot| {
             left -= 1;
             let len = self.put_next(slot.buf_mut());
@@ -218,6 +253,7 @@ impl<'w> Source<'w> {
                 crate::dump::print(&slot.buf_mut()[..len], self.stop);
             }
             octets += len as u64;
+            queued.push(1, 1, len as u64);
             // As in `fill_same`.
             slot.set(len as u16, if left == 0 { NS_REPORT } else { 0 });
         });
@@ -243,6 +279,7 @@ impl<'w> Source<'w> {
             let (each, slots) = lane.cut.of(len);
             packets += 1;
             octets += len as u64;
+            lane.queued.push(1, slots as u32, len as u64);
             let is_last = packets == limit || lane.ring.space() < slots as u32 + lane.most;
             let mut rest = &whole[..len];
             let mut left = slots;
@@ -314,12 +351,17 @@ impl<'w> Source<'w> {
         let count = limit.min(lane.ring.space());
         let mut left = count;
         let blank = &mut lane.blank;
+        let mut at = lane.ring.state().head as usize;
         lane.ring.fill(count, |slot| {
             left -= 1;
             // A buffer keeps its contents from one turn of the ring to the next: the packet is written into it once, and after
             // that what differs alone.
-            if self.args.copy || *blank != 0 || slot.flags() & NS_BUF_CHANGED != 0 {
-                *blank = blank.saturating_sub(1);
+            let is_blank = blank.count != 0 && blank.take(at);
+            at += 1;
+            if at == blank.is_blank.len() {
+                at = 0;
+            }
+            if self.args.copy || is_blank || slot.flags() & NS_BUF_CHANGED != 0 {
                 slot.buf_mut()[..len].copy_from_slice(&packet);
             }
             let frame = &mut slot.buf_mut()[self.virtio_header..len];
@@ -341,6 +383,7 @@ impl<'w> Source<'w> {
             slot.set(len as u16, if left == 0 { NS_REPORT } else { 0 });
         });
         self.content = Content::Same(packet);
+        lane.queued.push(count, 1, len as u64);
         (count, u64::from(count) * len as u64)
     }
 }
@@ -362,6 +405,7 @@ fn fill_unwritten(lane: &mut Lane<'_>, limit: u32, packet: &[u8], is_indirect: b
             slot.set(len, flags);
         }
     });
+    lane.queued.push(count, 1, u64::from(len));
     (count, u64::from(count) * u64::from(len))
 }
 
@@ -380,6 +424,15 @@ mod tests {
         assert_eq!(cut(8, 64, 600), (64, 10));
         assert_eq!(cut(63, 2048, 42), (1, 42));
         assert_eq!(cut(3, 2048, 6145), (2048, 4));
+    }
+
+    #[test]
+    fn a_slot_is_blank_once() {
+        let mut blank = Blank::new(3);
+        // The ring was set back in its first turn.
+        let taken: Vec<bool> = [0, 1, 0, 1, 2, 3].map(|slot| blank.take(slot)).into();
+        assert_eq!(taken, [true, true, false, false, true, false]);
+        assert_eq!(blank.count, 0);
     }
 
     proptest! {

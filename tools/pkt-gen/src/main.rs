@@ -5,6 +5,7 @@
 
 mod addresses;
 mod args;
+mod contradictions;
 mod dump;
 mod ping;
 mod receiver;

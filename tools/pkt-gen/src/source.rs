@@ -177,11 +177,10 @@ impl<'w> Source<'w> {
         match &self.content {
             Content::Same(packet) => packet.len(),
             Content::Random(lengths) => self.virtio_header + lengths.end - 1,
-            Content::File(file, _) => file
-                .frames()
-                .map(|frame| frame.octets.len())
-                .max()
-                .unwrap_or(0),
+            Content::File(file, _) => {
+                let lengths = file.frames().map(|frame| frame.octets.len());
+                self.virtio_header + lengths.max().unwrap_or(0)
+            }
         }
     }
 
@@ -324,7 +323,12 @@ impl<'w> Source<'w> {
             Content::File(file, next) => {
                 let frame = file.frame(*next);
                 *next = (*next + 1) % file.len();
-                frame.map_or(&[][..], |frame| frame.octets)
+                let octets = frame.map_or(&[][..], |frame| frame.octets);
+                let len = self.virtio_header + octets.len();
+                let (header, rest) = buffer[..len].split_at_mut(self.virtio_header);
+                header.fill(0);
+                rest.copy_from_slice(octets);
+                return len;
             }
         };
         let packet_len = packet.len();

@@ -30,10 +30,14 @@ const STREAM: u16 = 0xffff;
 pub fn ping(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     let (binding, tx, rx) = port.split();
     let Some(tx) = tx.first_mut() else {
-        return Err(Failure::Unfit("the port has no transmit ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no transmit ring; leave out /R".to_owned(),
+        ));
     };
     if rx.is_empty() {
-        return Err(Failure::Unfit("the port has no receive ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no receive ring; leave out /T".to_owned(),
+        ));
     }
     let template =
         crate::source::packet(worker, worker.args.length().max(worker.udp.stamped_min()))?;
@@ -208,10 +212,14 @@ impl Times {
 pub fn pong(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     let (binding, tx, rx) = port.split();
     let Some(tx) = tx.first_mut() else {
-        return Err(Failure::Unfit("the port has no transmit ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no transmit ring; leave out /R".to_owned(),
+        ));
     };
     if rx.is_empty() {
-        return Err(Failure::Unfit("the port has no receive ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no receive ring; leave out /T".to_owned(),
+        ));
     }
     let mut queued = Queued::new(tx.num_slots());
     let result = answer_all(binding, (tx, rx), worker, &mut queued);

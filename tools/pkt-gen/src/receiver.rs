@@ -72,7 +72,9 @@ pub fn receive(
 ) -> Result<(), Failure> {
     let (binding, _, rings) = port.split();
     if rings.is_empty() {
-        return Err(Failure::Unfit("the port has no receive ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no receive ring; leave out /T".to_owned(),
+        ));
     }
     let result = receive_all(binding, rings, worker, take);
     // The slots that were read last are given back: the sender of a pipe waits for that, and who opens its end next would get them

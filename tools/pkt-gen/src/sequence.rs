@@ -24,7 +24,9 @@ const LINES: u32 = 2;
 pub fn send(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     let (binding, tx, _) = port.split();
     let Some(ring) = tx.first_mut() else {
-        return Err(Failure::Unfit("the port has no transmit ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no transmit ring; leave out /R".to_owned(),
+        ));
     };
     let args = &worker.args;
     let packet = crate::source::packet(worker, args.length())?;

@@ -55,7 +55,7 @@ impl<'p> Sender<'p> {
         let (binding, rings, _) = port.split();
         let ring = rings
             .first_mut()
-            .ok_or_else(|| format!("{name}: the port has no transmit ring"))?;
+            .ok_or_else(|| format!("{name}: the port has no transmit ring; leave out /R"))?;
         let most = NETMAP_MAX_FRAGS.min(ring.num_slots() - 1) as usize * ring.buf_size() as usize;
         if let Some((number, frame)) = (1..)
             .zip(capture.frames())

@@ -83,8 +83,8 @@ frames() {
 	done
 }
 
-kind=native shown="native ($TEST_NIC)" planned=72
-[ "$TEST_NIC" != veth ] || kind=emulated shown='emulated (skb)' planned=79
+kind=native shown="native ($TEST_NIC)" planned=90
+[ "$TEST_NIC" != veth ] || kind=emulated shown='emulated (skb)' planned=98
 plan $planned
 
 # What there is.
@@ -316,6 +316,18 @@ check_that "packets of IPv6, from a range of addresses, through a device" ipv6
 check_that "which are whole" generated --check -6 -l 100
 check_that "packets of several slots" generated --check -l 900 -F 3
 check_that "of no more octets in a slot than it is told" generated --check -l 1000 -l 600 -M 100
+# cut_into SLOTS FLAG...: packets have so many slots, by who counts these.
+cut_into() {
+	local slots=$1
+	shift
+	start receiver vale0:r nm-pkt-gen -i vale0:r -f rxseq --json -n $((count * slots)) || return 1
+	nm-pkt-gen -i vale0:p -f tx -n "$count" "$@" >/dev/null 2>/tmp/tools/errors && wait "$started" &&
+		grep -q "\"cut_otherwise\":0,\"slots_per_packet\":$slots}" /tmp/tools/receiver.out && return
+	cat /tmp/tools/errors /tmp/tools/receiver.out
+	return 1
+}
+check_that "of which there are as many as -F says" cut_into 3 -l 900 -F 3
+check_that "or as -M needs" cut_into 10 -l 1000 -M 100
 check_that "and of more octets than a buffer" generated --check -l 5000
 check_that "with a virtio-net header, which the other port does not have" generated --check -H 12
 has_header() {
@@ -331,6 +343,29 @@ both_headers() {
 	return 1
 }
 check_that "and with another one there" both_headers
+# turned PORT PORT FLAG...: what goes from the one to the other in several turns of its ring has all addresses of two ranges in their order
+# (which several receive rings may change), and right checksums.
+turned() {
+	local from=$1 to=$2
+	shift 2
+	start dump "${to#netmap:}" nm-dump -i "$to" -w /tmp/tools/file -c 3000 --idle-exit 10000 || return 1
+	{ nm-pkt-gen -i "$from" -f tx -n 3000 -R 2000 -s 10.0.0.1:5-10.0.0.7:6 -d 10.1.0.1-10.1.0.3 "$@" >/dev/null 2>/tmp/tools/errors &&
+		wait "$started"; } || { cat /tmp/tools/errors /tmp/tools/dump.err; return 1; }
+	tcpdump -Z root -n -t -vv -r /tmp/tools/file 2>/dev/null | sed -n 's/^ *\(10\.0\..*\), length.*/\1/p' | sort >/tmp/tools/out
+	awk 'BEGIN {
+		for (i = 0; i < 3000; i++)
+			printf "10.0.0.%d.%d > 10.1.0.%d.1234: [udp sum ok] UDP\n", int(i / 2) % 7 + 1, i % 2 + 5, int(i / 14) % 3 + 1
+	}' | sort | diff - /tmp/tools/out >/tmp/tools/differences && return
+	head /tmp/tools/differences
+	return 1
+}
+check_that "two ranges of addresses, in several turns of a ring of a switch" turned vale0:p vale0:r
+check_that "where packets are numbered, too" turned vale0:p vale0:r --check
+check_that "and through a device" turned "netmap:$TEST_PEER/T" "netmap:$TEST_IF"
+check_that "which are numbered, too" turned "netmap:$TEST_PEER/T" "netmap:$TEST_IF" --check
+check_that "and through a pipe" turned 'netmap:tools{1' 'netmap:tools}1'
+check_that "which are numbered, too" turned 'netmap:tools{1' 'netmap:tools}1' --check
+wait_for is_free "$TEST_IF"
 # sent FLAG...: the packets that a port of the switch gets.
 sent() {
 	start dump vale0:d nm-dump -i vale0:d -w /tmp/tools/file -c 5 || return 1
@@ -342,22 +377,41 @@ indirect() {
 	[ -s /tmp/tools/direct ] && cmp /tmp/tools/direct /tmp/tools/indirect && cmp /tmp/tools/direct /tmp/tools/option
 }
 check_that "from the program's memory" indirect
-# A switch would not know where to send it, and a card takes what is for others if it is told to.
+has_come() {
+	[ "$(tcpdump -Z root -n -r /tmp/tools/file 2>/dev/null | wc -l)" -ge "$1" ]
+}
+# came ADDRESS: how many packets from there.
+came() {
+	tcpdump -Z root -n -r /tmp/tools/file "src $1" 2>/dev/null | wc -l
+}
+# send FLAG...: by all slots of a port that another program keeps.
+send() {
+	nm-pkt-gen -i vale0:s -f tx -l 100 -n 100 "$@" >/dev/null 2>/tmp/tools/errors || { cat /tmp/tools/errors; return 1; }
+}
+# What is in buffers that stay shows what was written into them.
 rubbish() {
-	ip link set "$TEST_IF" promisc on
-	start receiver "$TEST_IF" nm-pkt-gen -i "netmap:$TEST_IF" -f rx --json -n "$count" || return 1
-	nm-pkt-gen -i "netmap:$TEST_PEER/T" -f tx -r -n "$count" >/dev/null 2>/tmp/tools/errors && wait "$started" &&
-		[ "$(field /tmp/tools/receiver.out bytes)" = $((count * 60)) ] && return
-	cat /tmp/tools/errors /tmp/tools/receiver.err
+	local dump holder
+	start dump vale0:d nm-dump -i vale0:d -w /tmp/tools/file || return 1
+	dump=$started
+	start holder vale0:s nm-pkt-gen -i vale0:s -f rx -C 64 || return 1
+	holder=$started
+	send -s 10.9.0.1 && send -r && wait_for has_come 200 && send -s 10.9.0.2 -I && send -r && wait_for has_come 400
+	ends_at INT "$dump"
+	ends_at INT "$holder"
+	say "$(came 10.9.0.1) and $(came 10.9.0.2)"
+	# Those that were written, and what is in the buffers twice; those that were in the program's memory, and nowhere else.
+	[ "$(came 10.9.0.1)" = 300 ] && [ "$(came 10.9.0.2)" = 100 ] && return
+	packets_of /tmp/tools/file | head -n 20
 	return 1
 }
-check_that "what the buffers have in them" rubbish
-ip link set "$TEST_IF" promisc off
+check_that "what the buffers have in them, which is nothing that was in the program's memory" rubbish
 options() {
-	[ "$(nm-pkt-gen -i vale0:s -f tx -n 2 -o 64 -o 4096 | grep -c '^60 octets')" = 2 ] &&
+	nm-pkt-gen -i vale0:s -f tx -n 2 -o 64 -o 512 >/tmp/tools/out 2>/dev/null && [ "$(grep -c '^60 octets' /tmp/tools/out)" = 2 ] &&
+		[ "$(grep '^   16: ' /tmp/tools/out | sort -u | wc -l)" = 2 ] &&
 		nm-pkt-gen -i vale0:s -f tx -R 1000 -n 500 -T 100 -A 2>&1 | grep -q 'pps \[avg/std [0-9.]* K*/[0-9.]* K*pps\]('
 }
-check_that "options by number, and means of rates" options
+check_that "options by number, one of them random addresses, and means of rates" options
+check_that "options that contradict each other" fails_with 2 '^nm-pkt-gen: -P and -z contradict each other' nm-pkt-gen -i vale0:s -f tx -P x -o 512
 # numbered SLOTS PORT PORT FLAG...: numbered slots get from the one to the other.
 numbered() {
 	local slots=$1 from=$2 to=$3
@@ -408,7 +462,7 @@ in_the_middle() {
 	receiver=$started
 	start sender 'tools{1' "$@" || return 1
 	sender=$started
-	wait_for has_said "$pattern" /tmp/tools/sender.err || cat /tmp/tools/sender.err
+	wait_for has_said "$pattern" /tmp/tools/sender.err || { kill "$sender" "$receiver"; cat /tmp/tools/sender.err; return 1; }
 	ends_at INT "$sender" || { cat /tmp/tools/sender.err; return 1; }
 	wait "$receiver"
 	[ "$(field /tmp/tools/sender.out packets)" -gt 0 ] &&
@@ -420,16 +474,57 @@ check_that "nm-replay ends in the middle of a file, and has sent what it says" i
 	nm-replay -v --json --loop -R 2000 -i 'netmap:tools{1' -f /tmp/tools/many
 check_that "and so does nm-pkt-gen" in_the_middle 'pps' nm-pkt-gen --json -T 200 -R 2000 -i 'netmap:tools{1' -f tx
 # No one takes what is sent.
+# stuck OCTETS COMMAND...: packets of as many octets.
 stuck() {
-	local status=0 sent unsent
-	nm-replay -t --loop --json -i 'netmap:tools{1' -f /tmp/tools/many >/tmp/tools/out 2>/tmp/tools/errors || status=$?
+	local status=0 sent unsent octets=$1
+	shift
+	"$@" --json -i 'netmap:tools{1' >/tmp/tools/out 2>/tmp/tools/errors || status=$?
 	sent=$(field /tmp/tools/out packets) unsent=$(field /tmp/tools/out unsent)
 	[ "$status" = 1 ] && grep -q 'packets do not leave the ring: is the link up' /tmp/tools/errors && [ "$unsent" -gt 0 ] &&
-		[ "$(field /tmp/tools/out bytes)" = $((sent * 64)) ] && return
+		[ "$(field /tmp/tools/out bytes)" = $((sent * octets)) ] && return
 	cat /tmp/tools/out /tmp/tools/errors
 	return 1
 }
-check_that "packets that nobody takes are an error, and not sent" stuck
+check_that "packets that nobody takes are an error, and not sent" stuck 64 nm-replay -t --loop -f /tmp/tools/many
+check_that "of nm-pkt-gen, too" stuck 60 nm-pkt-gen -f tx
+check_that "where each has several slots" stuck 900 nm-pkt-gen -f tx -l 900 -F 3
+check_that "and where all are in the ring" stuck 60 nm-pkt-gen -f tx -n 20
+check_that "and of numbered slots" stuck 60 nm-pkt-gen -f txseq
+# The ring is full: nothing has been sent since the last report.
+told_when_stuck() {
+	start sender 'tools{1' nm-pkt-gen --json -T 100 -i 'netmap:tools{1' -f tx || return 1
+	wait_for has_said '^0.000 pps' /tmp/tools/sender.err
+	ends_at INT "$started" && [ "$(field /tmp/tools/sender.out unsent)" -gt 0 ] && return
+	cat /tmp/tools/sender.out /tmp/tools/sender.err
+	return 1
+}
+check_that "which is none where the program was told to end" told_when_stuck
+
+# goes_on FIELDS COMMAND...: a program that takes what comes by a pipe is told to end in the middle, and who opens the pipe's end next gets
+# what follows on that; FIELDS of its report are all that it has taken.
+goes_on() {
+	local fields=$1 program sender name taken=0
+	shift
+	start program 'tools}1' "$@" --json || return 1
+	program=$started
+	start sender 'tools{1' nm-pkt-gen --json -T 100 -i 'netmap:tools{1' -f tx --check || return 1
+	sender=$started
+	wait_for has_said '^[1-9].* pps' /tmp/tools/sender.err
+	ends_at INT "$program"
+	nm-pkt-gen -i 'netmap:tools}1' -f rx --check --json -n 100 >/tmp/tools/receiver.out 2>/tmp/tools/receiver.err
+	ends_at INT "$sender"
+	for name in $fields; do
+		taken=$((taken + $(field /tmp/tools/program.out "$name")))
+	done
+	[ "$taken" -gt 0 ] && [ "$(field /tmp/tools/receiver.out first)" = "$taken" ] &&
+		grep -q '"check":{"ok":100,"lost":0,"duplicate":0,"reordered":0,"corrupt":0,"foreign":0,' /tmp/tools/receiver.out && return
+	cat /tmp/tools/program.* /tmp/tools/sender.out /tmp/tools/receiver.*
+	return 1
+}
+check_that "what nm-pkt-gen has received last nobody gets again" goes_on packets nm-pkt-gen -i 'netmap:tools}1' -f rx
+check_that "nor what it has answered" goes_on 'packets drops unsent' nm-pkt-gen -i 'netmap:tools}1' -f pong
+check_that "nor what nm-bridge has carried" goes_on slots_forth nm-bridge 'netmap:tools}1' vale0:b
+check_that "nor what nm-lb has" goes_on total nm-lb -i 'netmap:tools}1' -p 1 -w 0
 # The wait for the link is no reason not to hear.
 waiting() {
 	start waiting vale0:w "$@" && ends_at INT "$started" && return
@@ -526,8 +621,9 @@ gone() {
 if [ "$TEST_NIC" = veth ]; then
 	check_that "an interface that goes ends nm-dump" gone 'the interface is gone' '0 packets of' nm-dump -i "netmap:$TEST_IF" -w /tmp/tools/file
 	check_that "and nm-bridge" gone 'the interface is gone' '0 slots forth' nm-bridge "netmap:$TEST_IF" vale0:b
-	check_that "and nm-pkt-gen" gone 'port lost' 'Received nothing' nm-pkt-gen -i "netmap:$TEST_IF" -f rx
-	check_that "which sends, too" gone 'port lost' '^Sent [1-9]|Sent nothing' nm-pkt-gen -i "netmap:$TEST_IF" -f tx -R 1000
+	check_that "and nm-pkt-gen" gone 'the interface is gone' 'Received nothing' nm-pkt-gen -i "netmap:$TEST_IF" -f rx
+	check_that "which sends, too" gone 'the interface is gone' '^Sent [1-9]|Sent nothing' nm-pkt-gen -i "netmap:$TEST_IF" -f tx -R 1000
+	check_that "and pings" gone 'the interface is gone' '^Replies: [0-9]+, lost: ' nm-pkt-gen -i "netmap:$TEST_IF" -f ping
 	check_that "and nm-replay" gone 'the interface is gone' '^Sent [0-9]+ packets' nm-replay --loop -R 100 -i "netmap:$TEST_IF" -f /tmp/tools/many
 	check_that "and nm-lb" gone 'the interface is gone' '^0 packets forwarded.  0 packets dropped' nm-lb -w 0 -i "netmap:$TEST_IF"
 fi

@@ -88,7 +88,7 @@ impl Rings {
 }
 
 fn lost() -> io::Error {
-    io::Error::other("port lost")
+    io::Error::other("the interface is gone")
 }
 
 /// Queues up to `count` frames; the caller has checked that the ring's buffers hold one.

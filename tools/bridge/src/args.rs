@@ -12,7 +12,7 @@ const CLASSIC_WAIT: Duration = Duration::from_secs(4);
 ///
 /// Ports that share a memory region exchange buffers, and no frame is copied. With one port alone, the other is its host: what comes
 /// goes to the host, and what the host sends leaves. The exit status is 0 if all went well, 1 if a port could not be opened or was
-/// lost, and 2 if the command line is wrong.
+/// lost, if its frames do not fit the other, or if the result could not be written, and 2 if the command line is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "nm-bridge", version, max_term_width = 100)]
 pub struct Args {

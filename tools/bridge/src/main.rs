@@ -87,6 +87,8 @@ struct Bridge {
     carried: [u64; 2],
     /// Slots of frames that have more than frames have, or than the ring that they are for.
     dropped: u64,
+    /// The receive rings of each port, by number, at whose head is the rest of a frame that was dropped.
+    in_dropped: [Vec<bool>; 2],
 }
 
 impl Bridge {
@@ -112,10 +114,26 @@ impl Bridge {
             verbose: args.verbose > 0,
             carried: [0; 2],
             dropped: 0,
+            in_dropped: Default::default(),
         })
     }
 
+    /// Carries frames until the program is to stop, and gives back what it has.
     fn run(&mut self, stop: &AtomicBool) -> Result<(), String> {
+        let result = self.carry_until(stop);
+        // What was handed over last leaves with the first. The slots that were read last are given back by the second, for who opens
+        // the end of a pipe next would get them again; of a port that is gone there is nothing to give back.
+        let sent = self.ports.iter().map(|(name, port)| {
+            let sent = port.sync_tx().map_err(|error| lost(name, &error));
+            let _ = port.sync_rx();
+            sent
+        });
+        // All of them, also where one fails.
+        let sent: Vec<_> = sent.collect();
+        result.and(sent.into_iter().collect())
+    }
+
+    fn carry_until(&mut self, stop: &AtomicBool) -> Result<(), String> {
         let (mut before, mut due) = (self.carried, Instant::now() + REPORT);
         while !stop.load(Ordering::Relaxed) {
             self.wait()?;
@@ -133,10 +151,6 @@ impl Bridge {
                 ));
                 (before, due) = (self.carried, Instant::now() + REPORT);
             }
-        }
-        // What was handed over last leaves with this.
-        for (name, port) in &self.ports {
-            port.sync_tx().map_err(|error| lost(name, &error))?;
         }
         Ok(())
     }
@@ -180,14 +194,15 @@ impl Bridge {
     /// Carries what there is room for, both ways; whether that was anything.
     fn carry(&mut self) -> bool {
         let (burst, copy) = (self.burst, self.copy);
+        let [forth, back] = &mut self.in_dropped;
         let moved = match &mut self.ports[..] {
             [(_, one), (_, other)] => [
-                carry(one.rx_mut(), other.tx_mut(), burst, copy),
-                carry(other.rx_mut(), one.tx_mut(), burst, copy),
+                carry(one.rx_mut(), other.tx_mut(), forth, burst, copy),
+                carry(other.rx_mut(), one.tx_mut(), back, burst, copy),
             ],
             [(_, port)] => {
                 let (_, outputs, inputs) = port.split();
-                [carry(inputs, outputs, burst, copy), Moved::default()]
+                [carry(inputs, outputs, forth, burst, copy), Moved::default()]
             }
             // There are no more.
             _ => return false,
@@ -229,11 +244,20 @@ struct Moved {
 ///
 /// All frames of a receive ring go into the same transmit ring, so that they stay in order. One in several slots goes when there is
 /// room for all of it, for the ring may be that of other receive rings too, whose frames are not to come between.
-fn carry(inputs: &mut [RxRing], outputs: &mut [TxRing], burst: u32, copy: bool) -> Moved {
+///
+/// `in_dropped` says of each receive ring whether the next slot goes on with a frame the beginning of which was dropped; the rest is, too.
+fn carry(
+    inputs: &mut [RxRing],
+    outputs: &mut [TxRing],
+    in_dropped: &mut Vec<bool>,
+    burst: u32,
+    copy: bool,
+) -> Moved {
     let mut moved = Moved::default();
     if outputs.is_empty() {
         return moved;
     }
+    in_dropped.resize(inputs.len(), false);
     for (number, input) in inputs.iter_mut().enumerate() {
         let output = &mut outputs[number % outputs.len()];
         let flags = |input: &mut RxRing, ahead| input.slot(ahead).map_or(0, |slot| slot.flags());
@@ -244,14 +268,24 @@ fn carry(inputs: &mut [RxRing], outputs: &mut [TxRing], burst: u32, copy: bool) 
             room: output.space(),
             capacity: output.num_slots() - 1,
         };
-        match available.next(burst, |ahead| flags(input, ahead) & NS_MOREFRAG != 0) {
+        let mut goes_on = |ahead| flags(input, ahead) & NS_MOREFRAG != 0;
+        let next = match in_dropped[number] {
+            true => Next::Drop(available.rest(&mut goes_on)),
+            false => available.next(burst, &mut goes_on),
+        };
+        match next {
             Next::Carry(count) => {
                 moved.carried += u64::from(match copy {
                     true => copy_slots(input, output, count),
                     false => output.forward(input, count),
                 });
             }
-            Next::Drop(count) => moved.dropped += u64::from(input.drain(count, |_| {})),
+            Next::Drop(count) => {
+                let goes_on = &mut in_dropped[number];
+                moved.dropped += u64::from(
+                    input.drain(count, |slot| *goes_on = slot.flags() & NS_MOREFRAG != 0),
+                );
+            }
         }
     }
     moved
@@ -299,6 +333,12 @@ impl Available {
             None => Next::Carry(0),
         }
     }
+
+    /// Slots of the rest of a frame, as far as they have come.
+    fn rest(self, mut goes_on: impl FnMut(u32) -> bool) -> u32 {
+        let last = (0..self.slots).find(|ahead| !goes_on(*ahead));
+        last.map_or(self.slots, |last| last + 1)
+    }
 }
 
 /// As [`TxRing::forward`], but the buffers stay where they are.
@@ -318,8 +358,8 @@ fn copy_slots(input: &mut RxRing, output: &mut TxRing, burst: u32) -> u32 {
 mod tests {
     use super::*;
 
-    /// What is next of frames of so many slots each, the last of which has not come to its end.
-    fn next(frames: &[u32], rest: u32, burst: u32, room: u32) -> Next {
+    /// Frames of so many slots each, the last of which has not come to its end.
+    fn available(frames: &[u32], rest: u32, room: u32) -> (Available, impl Fn(u32) -> bool) {
         let mut more = Vec::new();
         for slots in frames {
             more.extend((1..=*slots).map(|slot| slot != *slots));
@@ -331,7 +371,25 @@ mod tests {
             room,
             capacity: 4,
         };
-        available.next(burst, |ahead| more[ahead as usize])
+        (available, move |ahead| more[ahead as usize])
+    }
+
+    /// What is next of them.
+    fn next(frames: &[u32], rest: u32, burst: u32, room: u32) -> Next {
+        let (available, goes_on) = available(frames, rest, room);
+        available.next(burst, goes_on)
+    }
+
+    #[test]
+    fn the_rest_of_a_frame_has_an_end() {
+        let rest = |frames: &[u32], rest| {
+            let (available, goes_on) = available(frames, rest, 4);
+            available.rest(goes_on)
+        };
+        assert_eq!(rest(&[3, 1], 0), 3);
+        assert_eq!(rest(&[1, 3], 0), 1);
+        assert_eq!(rest(&[], 7), 7);
+        assert_eq!(rest(&[], 0), 0);
     }
 
     #[test]

@@ -3,10 +3,12 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod departure;
 mod output;
 mod refusal;
 mod signals;
 
+pub use departure::{drain, stuck, unsent, Amount, Queued, Watch};
 pub use output::{print, print_to_reader, tell};
 pub use refusal::{lost, open_failure};
 pub use signals::{stop_on_signals, wait_for_link};

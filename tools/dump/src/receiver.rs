@@ -60,7 +60,9 @@ fn receive<W: Write>(
 ) -> Result<(), Failure> {
     let (binding, _, rings) = port.split();
     if rings.is_empty() {
-        return Err(Failure::Port("the port has no receive ring".to_owned()));
+        return Err(Failure::Port(
+            "the port has no receive ring; leave out /T".to_owned(),
+        ));
     }
     let most = if args.count == 0 {
         u64::MAX

@@ -12,13 +12,19 @@ use smoltcp::wire::{EthernetAddress, IpCidr};
 use std::error::Error;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Octets on their way in each direction.
 const WINDOW: usize = 65536;
 /// Octets of the longest IP packet.
 const MTU: usize = 1500;
+/// How long a wait lasts at most: a signal may come just before it.
+const LOOK: Duration = Duration::from_millis(200);
 
-/// Is a host on PORT, and sends back what comes over a TCP connection, one after the other.
+/// Is a host on PORT, and sends back what comes over a TCP connection, one after the other, until SIGINT or SIGTERM.
+///
+/// The exit status is 0 if all went well, 1 if the port could not be opened or was lost, and 2 if the command line is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "nm-echo", version)]
 struct Args {
@@ -40,19 +46,33 @@ fn parse<T: FromStr>(text: &str) -> Result<T, &'static str> {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    match run(&cli::parse::<Args>()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            cli::tell(format_args!("nm-echo: {error}"));
+        Err(reason) => {
+            cli::tell(format_args!("nm-echo: {reason}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    let port = Port::open(&args.port, &Options::default())?;
+/// Sends back until a signal comes, and gives back what it has.
+fn run(args: &Args) -> Result<(), String> {
+    let stop = cli::stop_on_signals()?;
+    let port =
+        Port::open(&args.port, &Options::default()).map_err(|error| cli::open_failure(&error))?;
     let mut device = SmoltcpDevice::new(port, MTU);
-    let mut interface = Interface::new(Config::new(args.mac.into()), &mut device, Instant::now());
+    let served = serve(args, &mut device, &stop);
+    // What was queued last leaves, and the slots that were read last are given back; a port that is gone has told so.
+    let _ = device.port().sync_tx();
+    let _ = device.port().sync_rx();
+    served.map_err(|error| match error.downcast::<std::io::Error>() {
+        Ok(error) => format!("{}: {}", args.port, cli::lost(&error)),
+        Err(error) => error.to_string(),
+    })
+}
+
+fn serve(args: &Args, device: &mut SmoltcpDevice, stop: &AtomicBool) -> Result<(), Box<dyn Error>> {
+    let mut interface = Interface::new(Config::new(args.mac.into()), device, Instant::now());
     interface.update_ip_addrs(|addresses| {
         // There is room for one.
         let _ = addresses.push(args.address);
@@ -61,8 +81,8 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut sockets = SocketSet::new(vec![]);
     let handle = sockets.add(tcp::Socket::new(buffer(), buffer()));
     cli::print(&format!("{} port {}\n", args.address, args.number))?;
-    loop {
-        interface.poll(Instant::now(), &mut device, &mut sockets);
+    while !stop.load(Ordering::Relaxed) {
+        interface.poll(Instant::now(), device, &mut sockets);
         let socket = sockets.get_mut::<tcp::Socket<'_>>(handle);
         if !socket.is_open() {
             socket.listen(args.number)?;
@@ -72,9 +92,15 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
             continue;
         }
         let delay = interface.poll_delay(Instant::now(), &sockets);
+        let delay = delay.map_or(LOOK, |delay| LOOK.min(delay.into()));
         // Sends what was queued, too.
-        device.port().poll(Interest::Rx, delay.map(Into::into))?;
+        let ready = device.port().poll(Interest::Rx, Some(delay))?;
+        if ready.error {
+            // That the interface is gone a sync says; a ring that was set back may go on.
+            device.port().sync_rx()?;
+        }
     }
+    Ok(())
 }
 
 /// Has what has come be sent, as far as there is room for it; whether there was something. Ends what the other end has ended.

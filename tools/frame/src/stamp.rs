@@ -16,13 +16,6 @@ const NUMBERED: usize = MAGIC.len() + 8;
 /// Shortest frame that can be stamped, in octets, with IPv4.
 pub const STAMPED_MIN: usize = HEADERS + NUMBERED;
 
-impl Udp {
-    /// Shortest frame of these addresses that can be stamped, in octets.
-    pub fn stamped_min(&self) -> usize {
-        self.headers() + NUMBERED
-    }
-}
-
 /// Largest sequence number.
 pub const MAX_SEQUENCE: u64 = (1 << 48) - 1;
 
@@ -42,22 +35,31 @@ pub enum Verdict {
     },
 }
 
-/// Writes numbers and pattern over the payload of a frame made by [`Udp::frame`], and its UDP checksum.
-///
-/// # Panics
-///
-/// If the frame is shorter than [`Udp::stamped_min`].
-pub fn stamp(frame: &mut [u8], stream: u16, sequence: u64) {
-    let layout = Layout::of(frame).expect("a UDP frame");
-    let numbers = (u64::from(stream) << 48) | (sequence & MAX_SEQUENCE);
-    let (head, rest) = frame[layout.payload()..].split_at_mut(NUMBERED);
-    head[..MAGIC.len()].copy_from_slice(&MAGIC);
-    head[MAGIC.len()..].copy_from_slice(&numbers.to_be_bytes());
-    let mut pattern = Pattern(numbers);
-    for piece in rest.chunks_mut(8) {
-        piece.copy_from_slice(&pattern.next()[..piece.len()]);
+impl Udp {
+    /// Shortest frame of these addresses that can be stamped, in octets.
+    pub fn stamped_min(&self) -> usize {
+        self.headers() + NUMBERED
     }
-    layout.seal(frame);
+
+    /// Makes the whole of `frame` one of these addresses with numbers and pattern. What was there before does not matter: a buffer
+    /// may have been written to by another program that shares its region.
+    ///
+    /// # Panics
+    ///
+    /// If the frame is shorter than [`Self::stamped_min`], or longer than 65535 octets.
+    pub fn stamp(&self, frame: &mut [u8], stream: u16, sequence: u64) {
+        let layout = self.layout();
+        self.write_headers(frame);
+        let numbers = (u64::from(stream) << 48) | (sequence & MAX_SEQUENCE);
+        let (head, rest) = frame[layout.payload()..].split_at_mut(NUMBERED);
+        head[..MAGIC.len()].copy_from_slice(&MAGIC);
+        head[MAGIC.len()..].copy_from_slice(&numbers.to_be_bytes());
+        let mut pattern = Pattern(numbers);
+        for piece in rest.chunks_mut(8) {
+            piece.copy_from_slice(&pattern.next()[..piece.len()]);
+        }
+        layout.seal(frame);
+    }
 }
 
 /// Verifies a received frame. Octets after the IP packet, as short frames are padded with, do not matter.
@@ -130,8 +132,9 @@ mod tests {
     }
 
     fn stamped_by(udp: &Udp, len: usize, stream: u16, sequence: u64) -> Vec<u8> {
-        let mut frame = udp.frame(len, b"").unwrap();
-        stamp(&mut frame, stream, sequence);
+        // Whatever is there.
+        let mut frame = vec![0xa5; len];
+        udp.stamp(&mut frame, stream, sequence);
         frame
     }
 

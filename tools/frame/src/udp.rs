@@ -238,31 +238,12 @@ impl Udp {
     ///
     /// If the addresses are of different families.
     pub fn frame(&self, len: usize, payload: &[u8]) -> Result<Vec<u8>, TooShort> {
-        let layout = Layout::with(self.src);
+        let layout = self.layout();
         if len < layout.payload() || len > usize::from(u16::MAX) {
             return Err(TooShort);
         }
-        // The check above bounds both.
-        let ip_len = (len - ETHERNET) as u16;
-        let udp_len = (len - layout.udp) as u16;
         let mut frame = Vec::with_capacity(len);
-        frame.extend_from_slice(&self.dst_mac.0);
-        frame.extend_from_slice(&self.src_mac.0);
-        frame.extend_from_slice(&layout.ethertype);
-        if layout == Layout::IPV4 {
-            // Version 4, five words; low delay; no identification; do not fragment; 64 hops.
-            frame.extend_from_slice(&[0x45, 0x10]);
-            frame.extend_from_slice(&ip_len.to_be_bytes());
-            frame.extend_from_slice(&[0, 0, 0x40, 0, 64, PROTOCOL_UDP, 0, 0]);
-        } else {
-            // Version 6, no class, no flow; 64 hops.
-            frame.extend_from_slice(&[0x60, 0, 0, 0]);
-            frame.extend_from_slice(&udp_len.to_be_bytes());
-            frame.extend_from_slice(&[PROTOCOL_UDP, 64]);
-        }
-        frame.resize(layout.udp + 4, 0);
-        frame.extend_from_slice(&udp_len.to_be_bytes());
-        frame.extend_from_slice(&[0, 0]);
+        frame.resize(layout.payload(), 0);
         frame.extend(
             payload
                 .iter()
@@ -271,15 +252,47 @@ impl Udp {
                 .cycle()
                 .take(len - layout.payload()),
         );
+        self.write_headers(&mut frame);
+        layout.seal(&mut frame);
+        Ok(frame)
+    }
+
+    /// Writes all headers, whatever was there before, but for the UDP checksum.
+    ///
+    /// # Panics
+    ///
+    /// If the frame is shorter than they are, or longer than 65535 octets.
+    pub(crate) fn write_headers(&self, frame: &mut [u8]) {
+        let layout = self.layout();
+        assert!(frame.len() <= usize::from(u16::MAX), "a frame's length");
+        // The assertion bounds both.
+        let ip_len = ((frame.len() - ETHERNET) as u16).to_be_bytes();
+        let udp_len = ((frame.len() - layout.udp) as u16).to_be_bytes();
+        frame[..6].copy_from_slice(&self.dst_mac.0);
+        frame[6..12].copy_from_slice(&self.src_mac.0);
+        frame[12..ETHERNET].copy_from_slice(&layout.ethertype);
         let (addresses, ports) = self.ends(layout);
         frame[layout.addresses()].copy_from_slice(&addresses[..2 * layout.address]);
         frame[layout.ports()].copy_from_slice(&ports);
+        frame[layout.udp + 4..layout.udp + 6].copy_from_slice(&udp_len);
+        let ip = &mut frame[ETHERNET..layout.udp];
         if layout == Layout::IPV4 {
-            let check = fold(sum(&frame[ETHERNET..layout.udp], 0));
-            frame[IPV4_CHECKSUM..IPV4_CHECKSUM + 2].copy_from_slice(&check.to_be_bytes());
+            // Version 4, five words; low delay; no identification; do not fragment; 64 hops.
+            ip[..2].copy_from_slice(&[0x45, 0x10]);
+            ip[2..4].copy_from_slice(&ip_len);
+            ip[4..12].copy_from_slice(&[0, 0, 0x40, 0, 64, PROTOCOL_UDP, 0, 0]);
+            let check = fold(sum(ip, 0));
+            ip[10..12].copy_from_slice(&check.to_be_bytes());
+        } else {
+            // Version 6, no class, no flow; 64 hops.
+            ip[..4].copy_from_slice(&[0x60, 0, 0, 0]);
+            ip[4..6].copy_from_slice(&udp_len);
+            ip[6..8].copy_from_slice(&[PROTOCOL_UDP, 64]);
         }
-        layout.seal(&mut frame);
-        Ok(frame)
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        Layout::with(self.src)
     }
 
     /// Both addresses, one behind the other, and both ports.
@@ -300,7 +313,7 @@ impl Udp {
 
     /// Octets of the headers.
     pub fn headers(&self) -> usize {
-        Layout::with(self.src).payload()
+        self.layout().payload()
     }
 }
 

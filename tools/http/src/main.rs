@@ -29,7 +29,9 @@ const LOOK: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
-/// Answers each GET with LENGTH octets, through the stack port of INTERFACE, until SIGINT or SIGTERM.
+/// Answers each GET with LENGTH octets, through the stack port of INTERFACE, until SIGINT or SIGTERM, and says how many there were.
+///
+/// The exit status is 0 if all went well, 1 if the port could not be opened or was lost, and 2 if the command line is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "nm-http", version)]
 struct Args {
@@ -39,6 +41,9 @@ struct Args {
     port: u16,
     /// Octets of the page.
     length: usize,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// A connection.
@@ -283,9 +288,11 @@ fn run(args: &Args) -> Result<(), String> {
     let stop = cli::stop_on_signals()?;
     let mut server = Server::open(args)?;
     let served = server.serve(&stop);
-    cli::tell(format_args!(
-        "nm-http: {} requests answered",
-        server.answered
-    ));
-    served.map_err(|error| format!("{}: {}", args.interface, cli::lost(&error)))
+    let answered = server.answered;
+    let printed = cli::print(&match args.json {
+        true => format!("{{\"answered\":{answered}}}\n"),
+        false => format!("{answered} requests answered\n"),
+    });
+    served.map_err(|error| format!("{}: {}", args.interface, cli::lost(&error)))?;
+    printed
 }

@@ -19,6 +19,8 @@ pub struct Balancer {
     overflow: Overflow<ExtraBuf>,
     batch: u32,
     counts: Counts,
+    /// The receive rings, by number, at whose head is the rest of a packet without an end.
+    in_endless: Vec<bool>,
 }
 
 struct Pipe {
@@ -45,6 +47,7 @@ impl Balancer {
         }
         Balancer {
             overflow: Overflow::new(extra, pipes.len()),
+            in_endless: vec![false; input.rx_mut().len()],
             input,
             pipes,
             groups: ranges,
@@ -129,6 +132,10 @@ impl Balancer {
         self.overflow
             .clear(|gone| pipes[gone.queue].counts.drop(gone.octets));
         let counts = self.counts();
+        // What was received last is given back, for who opens the port next, if it is the end of a pipe, would get it again. Of a port
+        // that is gone there is nothing to give back, and nothing to send by a pipe that is.
+        let _ = self.flush();
+        let _ = self.input.sync_rx();
         self.input
             .extra_bufs_mut()
             .extend(self.overflow.into_buffers());
@@ -173,8 +180,15 @@ impl Balancer {
     /// Takes a packet from a receive ring and gives it to each group; false if there is none.
     fn carry_packet(&mut self, number: usize) -> bool {
         let ring = &mut self.input.rx_mut()[number];
+        let in_endless = &mut self.in_endless[number];
+        if *in_endless {
+            *in_endless = drop_rest(ring);
+        }
         let Some(fragments) = ring.first_packet() else {
-            self.counts.endless += u64::from(drop_endless(ring));
+            if !*in_endless && drop_endless(ring) {
+                self.counts.endless += 1;
+                *in_endless = true;
+            }
             return false;
         };
         let mut octets = 0;
@@ -271,8 +285,7 @@ fn keep(from: &mut RxRing, ahead: u32, mut buffer: ExtraBuf, moves: bool) -> Fra
     Fragment { buffer, len, flags }
 }
 
-/// Drops the start of a packet that has more slots than packets have, or fills the ring; whether there was one. The rest of
-/// other packets comes later.
+/// Drops the start of a packet that has more slots than packets have, or fills the ring; whether there was one.
 fn drop_endless(ring: &mut RxRing) -> bool {
     let most = NETMAP_MAX_FRAGS.min(ring.num_slots() - 1).max(1);
     let endless = ring.space() >= most;
@@ -280,4 +293,13 @@ fn drop_endless(ring: &mut RxRing) -> bool {
         ring.drain(most, |_| {});
     }
     endless
+}
+
+/// Drops the rest of such a packet, as far as it has come; whether there is more of it.
+fn drop_rest(ring: &mut RxRing) -> bool {
+    let mut goes_on = true;
+    while goes_on && !ring.is_empty() {
+        ring.drain(1, |slot| goes_on = slot.flags() & NS_MOREFRAG != 0);
+    }
+    goes_on
 }

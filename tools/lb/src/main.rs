@@ -122,7 +122,10 @@ fn open(args: &Args) -> Result<(Balancer, Names), String> {
     };
     let mut input = open(&args.interface, &options)?;
     if input.rx_mut().is_empty() {
-        return Err(format!("{}: it has no receive ring", args.interface));
+        return Err(format!(
+            "{}: the port has no receive ring; leave out /T",
+            args.interface
+        ));
     }
     let granted = input.extra_bufs_mut().len();
     if granted < args.extra_bufs as usize {

@@ -58,8 +58,8 @@ pub enum SpecError {
     /// An `@` at the end.
     #[error("nothing after '@'")]
     NoRegion,
-    /// An option of the C library, which only that reads.
-    #[error("{0:?}: libnetmap alone has options")]
+    /// An option of the C library, which only that reads: here slots and rings are fields of [`crate::Options`].
+    #[error("{0:?}: options in a name are for libnetmap alone; programs that can ask for slots and rings do so by -C")]
     Option(String),
 }
 

@@ -54,6 +54,9 @@ pub enum PipeEnd {
 ///   (received packets), `t` (sent packets), `z` (zero copy);
 /// - `ID` is the number of the memory region to use.
 ///
+/// Options such as `@conf:rings=2`, which libnetmap takes from a name, are none here ([`SpecError::Option`]): slots and rings are fields
+/// of [`crate::Options`].
+///
 /// `stack:NAME` is the stack port of an interface, and so is `stack:N+NAME` with any number.
 ///
 /// A dash that something else than a number follows belongs to the name, so that `br-lan` needs no quoting. An interface whose name

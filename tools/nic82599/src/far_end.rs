@@ -84,7 +84,7 @@ impl FarEnd {
         match command {
             Generate::Start(plan) => {
                 self.silent_until = 0;
-                self.generator = Some(Generator::new(plan, station, now)?);
+                self.generator = Some(Generator::new(plan, station, now));
                 Ok(String::new())
             }
             Generate::Stop => {

@@ -133,10 +133,10 @@ impl Walk {
         }
     }
 
-    /// Moves the source on, and the destination whenever the source starts over.
+    /// Moves the source on, and the destination whenever the source starts over, or always if the source is drawn.
     #[inline]
     pub fn step(&mut self) {
-        if self.source.step() {
+        if self.source.random.is_some() || self.source.step() {
             self.destination.step();
         }
         self.source.draw(&mut self.rng);
@@ -325,6 +325,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn with_a_random_source_the_destination_moves_each_time() {
+        let ends = ["10.0.0.1", "10.1.0.1-10.1.0.3"].map(|text| text.parse().unwrap());
+        let mut walk = Walk::new(&ends.into(), (true, false));
+        let destinations = [(); 5].map(|()| {
+            walk.step();
+            walk.destination.at().to_string()
+        });
+        let expected = [2, 3, 1, 2, 3].map(|last| format!("10.1.0.{last}:1234"));
+        assert_eq!(destinations, expected);
     }
 
     #[test]

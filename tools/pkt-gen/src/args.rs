@@ -2,6 +2,7 @@
 //! The command line.
 
 use crate::addresses::{Range as Addresses, Walk};
+use crate::contradictions;
 use clap::{Parser, ValueEnum};
 use core::ops::Range;
 use frame::Mac;
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 /// How long pkt-gen waits for the link of an interface, if it is not told.
 const CLASSIC_WAIT: Duration = Duration::from_secs(2);
+
+/// Octets per packet, where nothing is said.
+pub const DEFAULT_LENGTH: usize = 60;
 
 /// What to do with the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,8 +50,9 @@ impl Function {
 /// Sends, receives and echoes packets through netmap ports.
 ///
 /// Rates go to standard error once in a report interval, a summary to standard output at the end. The exit status
-/// is 0 if all went well, 1 if the port could not be opened or was lost, 2 if the command line is wrong, 3 if
-/// --check found a corrupt or a repeated packet.
+/// is 0 if all went well; 1 if not: the port could not be opened or was lost, packets do not fit it or do not leave it, a file could
+/// not be read, or what there is to print could not be written; 2 if the command line is wrong; 3 if --check found a corrupt or a
+/// repeated packet.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "nm-pkt-gen", version, max_term_width = 100)]
 pub struct Args {
@@ -65,7 +70,7 @@ pub struct Args {
 
     /// Octets per packet, the frame check sequence (4) not counted. Given twice: at random, less than the first and no less than the
     /// second (tx).
-    #[arg(short, long, value_name = "OCTETS", default_value = "60")]
+    #[arg(short, long, value_name = "OCTETS", default_values_t = [DEFAULT_LENGTH])]
     pub length: Vec<usize>,
 
     /// Packets sent or received between two system calls, at most [default: 512, ping: 1].
@@ -81,7 +86,7 @@ pub struct Args {
     #[arg(short, long, value_name = "IP[:PORT][-IP[:PORT]]")]
     pub source: Option<Addresses>,
 
-    /// Destination address, or a range to walk through whenever the source starts over [default: 10.1.0.1, fd00:1::1].
+    /// Destination address, or a range to walk through whenever the source starts over, with -z each time [default: 10.1.0.1, fd00:1::1].
     #[arg(short, long, value_name = "IP[:PORT][-IP[:PORT]]")]
     pub destination: Option<Addresses>,
 
@@ -114,7 +119,7 @@ pub struct Args {
     pub wait_link: Option<Duration>,
 
     /// tx: send the packets of this capture file (pcap or pcapng) in turn, whatever their times; nm-replay keeps these.
-    #[arg(short = 'P', long, value_name = "FILE", conflicts_with_all = ["check", "random_source", "random_destination"])]
+    #[arg(short = 'P', long, value_name = "FILE")]
     pub packet_file: Option<PathBuf>,
 
     /// Random source addresses and ports.
@@ -147,11 +152,11 @@ pub struct Args {
     pub virtio_header: Option<u32>,
 
     /// Packets lie in the program's memory, from where the switch takes them (tx, switch ports).
-    #[arg(short = 'I', long, conflicts_with_all = ["check", "packet_file", "copy", "random_source", "random_destination"])]
+    #[arg(short = 'I', long)]
     pub indirect: bool,
 
     /// Send whatever the buffers have in them (tx).
-    #[arg(short = 'r', long, conflicts_with_all = ["check", "packet_file", "copy", "indirect"])]
+    #[arg(short = 'r', long)]
     pub rubbish: bool,
 
     /// Tell the mean of the last 15 rates, too, and their standard deviation.
@@ -176,7 +181,7 @@ pub struct Args {
     pub idle_exit: Option<Duration>,
 
     /// End when nothing has arrived for a second: --idle-exit 1000.
-    #[arg(short = 'W', conflicts_with = "idle_exit")]
+    #[arg(short = 'W')]
     pub exit_when_idle: bool,
 
     /// tx: number every packet and derive its payload from the number; rx: verify that. Packets of 54 octets or more.
@@ -223,39 +228,8 @@ impl Args {
         if options & 128 != 0 {
             return Err("-o: there is no option 128".to_owned());
         }
-        let name = self.function.name();
-        if self.function != Function::Tx {
-            for (given, flag) in [
-                (self.packet_file.is_some(), "-P"),
-                (self.indirect, "-I"),
-                (self.rubbish, "-r"),
-                (self.fragment_size.is_some(), "-M"),
-            ] {
-                if given {
-                    return Err(format!("{flag} is for -f tx, not for {name}"));
-                }
-            }
-        }
-        if self.check && !matches!(self.function, Function::Tx | Function::Rx) {
-            return Err(format!("--check is for -f tx and rx, not for {name}"));
-        }
-        if self.threads > 1
-            && !matches!(self.function, Function::Tx | Function::Rx | Function::Rxseq)
-        {
-            return Err(format!("{name} runs in one thread"));
-        }
-        let (source, destination) = self.ends()?;
-        if self.indirect {
-            if !self.is_switched() {
-                return Err("-I is for ports of switches".to_owned());
-            }
-            if self.varies(&source, &destination) || self.copy || self.check {
-                return Err("-I sends the same packet each time".to_owned());
-            }
-        }
-        if self.rubbish && (self.indirect || self.copy || self.check) {
-            return Err("-r sends what is there".to_owned());
-        }
+        self.ends()?;
+        contradictions::find(&self)?;
         self.random_lengths()?;
         Ok(self)
     }
@@ -310,7 +284,7 @@ impl Args {
     }
 
     /// Whether the port is one of a switch.
-    fn is_switched(&self) -> bool {
+    pub fn is_switched(&self) -> bool {
         self.interface.name().starts_with("vale")
     }
 
@@ -481,25 +455,9 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_together_is_refused() {
-        for line in [
-            "-i eth0 -f rx -P x",
-            "-i eth0 -f txseq -P x",
-            "-i eth0 -f rx -I",
-            "-i eth0 -f tx -I",
-            "-i vale0:a -f tx -I -s 10.0.0.1-10.0.0.2",
-            "-i vale0:a -f tx -I -o 4",
-            "-i eth0 -f rx -r",
-            "-i eth0 -f tx -r -o 4",
-            "-i eth0 -f txseq -M 100",
-            "-i eth0 -f txseq --check",
-            "-i eth0 -f txseq -p 2",
-            "-i eth0 -f ping -p 2",
-            "-i eth0 -f tx -o 128",
-            "-i eth0 -f tx -l 60 -l 1500",
-        ] {
-            assert!(complete(line).is_err(), "{line}");
-        }
+    fn lengths_from_more_to_less_are_refused() {
+        assert!(complete("-i eth0 -f tx -l 60 -l 1500").is_err());
+        assert!(complete("-i eth0 -f tx -o 128").is_err());
     }
 
     #[test]
@@ -541,18 +499,11 @@ mod tests {
             "-i eth0 -C 1,2,70000",
             "-i eth0 -d 10.0.0",
             "-i eth0 -D 1:2:3",
-            "-i eth0 -W --idle-exit 5",
-            "-i eth0 -f tx -P x --check",
-            "-i eth0 -f tx -P x -z",
             "-i eth0 -F 0",
             "-i eth0 -F 64",
             "-i eth0 -M 0",
             "-i eth0 -H 11",
             "-i eth0 -o 8192",
-            "-i vale0:a -f tx -I --check",
-            "-i vale0:a -f tx -I -z",
-            "-i vale0:a -f tx -I -r",
-            "-i eth0 -f tx -r --check",
             "-i eth0 -s fd00::1-fe00::2",
         ] {
             assert!(parse(line).is_err(), "{line}");

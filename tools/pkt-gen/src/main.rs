@@ -5,6 +5,7 @@
 
 mod addresses;
 mod args;
+mod contradictions;
 mod dump;
 mod ping;
 mod receiver;
@@ -16,6 +17,7 @@ mod worker;
 
 use args::{Args, Function};
 use capture::Capture;
+use cli::Amount;
 use core::sync::atomic::AtomicBool;
 use frame::{Mac, Udp};
 use netmap::{abi, Control, Port, PortSpec, Rings};
@@ -179,17 +181,30 @@ fn quota(args: &Args, index: u16) -> u64 {
     }
 }
 
-fn work(mut port: Port, worker: &Worker) -> Result<Outcome, Failure> {
-    if let Some(first) = worker.args.affinity {
-        pin(first, usize::from(worker.index), worker.args.cpus)?;
-    }
-    match worker.args.function {
-        Function::Tx => sender::run(&mut port, worker),
-        Function::Rx => receiver::run(&mut port, worker),
-        Function::Ping => ping::ping(&mut port, worker),
-        Function::Pong => ping::pong(&mut port, worker),
-        Function::Txseq => sequence::send(&mut port, worker),
-        Function::Rxseq => sequence::receive(&mut port, worker),
+/// Does a worker's share; what came of it, and why it ended if that was too early.
+fn work(mut port: Port, worker: &Worker) -> (Outcome, Result<(), Failure>) {
+    let mut outcome = Outcome::default();
+    let result = pin_worker(worker).and_then(|()| {
+        let run = match worker.args.function {
+            Function::Tx => sender::run,
+            Function::Rx => receiver::run,
+            Function::Ping => ping::ping,
+            Function::Pong => ping::pong,
+            Function::Txseq => sequence::send,
+            Function::Rxseq => sequence::receive,
+        };
+        run(&mut port, worker, &mut outcome)
+    });
+    // Where it failed, that is until the last packet.
+    outcome.span = outcome.span.or(worker.counters.span());
+    (outcome, result)
+}
+
+/// Binds a worker to its CPU, if it has one.
+fn pin_worker(worker: &Worker) -> Result<(), Failure> {
+    match worker.args.affinity {
+        Some(first) => pin(first, usize::from(worker.index), worker.args.cpus),
+        None => Ok(()),
     }
 }
 
@@ -211,7 +226,7 @@ fn pin(first: usize, index: usize, cpus: usize) -> Result<(), Failure> {
         .map_err(|error| Failure::Unfit(format!("cannot run on CPU {cpu}: {error}")))
 }
 
-type Ending = (u16, Result<Outcome, Failure>);
+type Ending = (u16, (Outcome, Result<(), Failure>));
 
 /// Prints rates until every worker has ended; a worker that fails ends the others.
 fn report_until_done(
@@ -226,7 +241,7 @@ fn report_until_done(
     loop {
         match endings.recv_timeout(due.saturating_duration_since(Instant::now())) {
             Ok(ending) => {
-                if let (index, Err(failure)) = &ending {
+                if let (index, (_, Err(failure))) = &ending {
                     cli::tell(format_args!("nm-pkt-gen: thread {index}: {failure}"));
                     stop.store(true, core::sync::atomic::Ordering::Relaxed);
                 }
@@ -251,20 +266,23 @@ fn summarize(
     check: &Check,
 ) -> Summary {
     let totals = Totals::of(counters.iter().map(Arc::as_ref));
-    let errors = endings.iter().filter(|(_, result)| result.is_err()).count() as u64;
+    let errors = endings
+        .iter()
+        .filter(|(_, (_, result))| result.is_err())
+        .count() as u64;
     // A worker that is gone without a word has panicked.
     let errors = errors + (counters.len() - endings.len()) as u64;
     let outcomes: Vec<Outcome> = endings
         .into_iter()
-        .filter_map(|(index, result)| match result {
-            Ok(outcome) => Some(outcome),
-            // What it had done until then is known all the same.
-            Err(_) => Some(Outcome {
-                span: counters.get(usize::from(index))?.span(),
-                ..Outcome::default()
-            }),
-        })
+        .map(|(_, (outcome, _))| outcome)
         .collect();
+    let unsent = |amount: fn(&Amount) -> u64| -> u64 {
+        outcomes.iter().map(|outcome| amount(&outcome.unsent)).sum()
+    };
+    // They are no more than what was counted as sent.
+    let unsent_packets = unsent(|amount| amount.packets);
+    let packets = totals.packets.saturating_sub(unsent_packets);
+    let bytes = totals.octets.saturating_sub(unsent(|amount| amount.octets));
     let spans = outcomes.iter().filter_map(|outcome| outcome.span);
     let span = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
     let seconds = span.map_or(0.0, |(first, last)| (last - first).as_secs_f64());
@@ -272,14 +290,15 @@ fn summarize(
         function: args.function.name(),
         port: args.interface.to_string(),
         threads: args.threads,
-        packets: totals.packets,
-        bytes: totals.octets,
+        packets,
+        bytes,
         batches: totals.batches,
+        unsent: unsent_packets,
         drops: counters.iter().map(|counters| counters.drops()).sum(),
         errors,
         seconds,
         pps: if seconds > 0.0 {
-            totals.packets as f64 / seconds
+            packets as f64 / seconds
         } else {
             0.0
         },

@@ -2,11 +2,13 @@
 //! Round trips: the side that measures and the side that answers.
 
 use crate::report::{PingReport, RttReport};
+use crate::sender;
 use crate::worker::{Failure, Outcome, Worker};
+use cli::{Queued, Watch};
 use frame::Verdict;
 use hdrhistogram::Histogram;
 use netmap::abi::{NETMAP_MAX_FRAGS, NS_MOREFRAG, NS_REPORT};
-use netmap::{Interest, Port, RxRing, RxSlot, TxRing};
+use netmap::{Binding, Interest, Port, RxRing, RxSlot, TxRing};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -23,14 +25,19 @@ const STREAM: u16 = 0xffff;
 ///
 /// # Errors
 ///
-/// [`Failure::Unfit`] if the port lacks a ring of either direction, [`Failure::Lost`].
-pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
+/// [`Failure::Unfit`] if the port lacks a ring of either direction, [`Failure::Stuck`] if packets do not leave,
+/// [`Failure::Lost`].
+pub fn ping(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     let (binding, tx, rx) = port.split();
     let Some(tx) = tx.first_mut() else {
-        return Err(Failure::Unfit("the port has no transmit ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no transmit ring; leave out /R".to_owned(),
+        ));
     };
     if rx.is_empty() {
-        return Err(Failure::Unfit("the port has no receive ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no receive ring; leave out /T".to_owned(),
+        ));
     }
     let template =
         crate::source::packet(worker, worker.args.length().max(worker.udp.stamped_min()))?;
@@ -41,8 +48,42 @@ pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
         )));
     }
     let start = Instant::now();
-    let mut pace = worker.pace();
     let mut times = Times::default();
+    let mut queued = Queued::new(tx.num_slots());
+    let result = round_trips(
+        binding,
+        (tx, rx),
+        &template,
+        worker,
+        &mut times,
+        &mut queued,
+    );
+    // What was found until then is known, whatever has ended it.
+    outcome.ping = Some(times.report());
+    let result = sender::finish(binding, &[(tx, &queued)], worker, result, outcome);
+    give_back(binding);
+    result?;
+    outcome.span = Some((start, Instant::now()));
+    Ok(())
+}
+
+/// The slots that were read last are given back, for who opens the end of a pipe next would get them again. Of a port that is gone by
+/// now there is nothing to give back.
+fn give_back(binding: &Binding) {
+    let _ = binding.sync_rx();
+}
+
+fn round_trips(
+    binding: &Binding,
+    (tx, rx): (&mut TxRing, &mut [RxRing]),
+    template: &[u8],
+    worker: &Worker,
+    times: &mut Times,
+    queued: &mut Queued,
+) -> Result<(), Failure> {
+    let length = template.len();
+    let mut pace = worker.pace();
+    let mut watch = Watch::default();
     let mut sequence = 0;
     let mut left = worker.quota;
     while left != 0 && !worker.is_stopped() {
@@ -52,8 +93,9 @@ pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
         let sent = tx.fill(limit, |slot| {
             last -= 1;
             let buffer = &mut slot.buf_mut()[..length];
-            buffer.copy_from_slice(&template);
-            frame::stamp(&mut buffer[worker.virtio_header..], STREAM, sequence);
+            buffer.copy_from_slice(template);
+            let frame = &mut buffer[worker.virtio_header..];
+            worker.udp.stamp(frame, STREAM, sequence);
             times.sent(sequence);
             sequence += 1;
             // The buffer, and with it the length, is below 64 KiB.
@@ -61,8 +103,11 @@ pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
         });
         if sent == 0 {
             worker.wait(binding, Interest::Tx, None)?;
+            sender::no_room(&[(tx, queued)], &mut watch)?;
             continue;
         }
+        watch.reset();
+        queued.push(sent, 1, length as u64);
         worker
             .counters
             .add(u64::from(sent), u64::from(sent) * length as u64);
@@ -84,13 +129,12 @@ pub fn ping(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
                 });
             }
         }
-        times.give_up();
+        // What is under way when the program is told to end is neither back nor lost.
+        if Instant::now() >= deadline {
+            times.give_up();
+        }
     }
-    Ok(Outcome {
-        span: Some((start, Instant::now())),
-        ping: Some(times.report()),
-        ..Outcome::default()
-    })
+    Ok(())
 }
 
 /// What is behind the virtio-net header of a packet.
@@ -165,14 +209,31 @@ impl Times {
 /// # Errors
 ///
 /// As [`ping`].
-pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
+pub fn pong(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     let (binding, tx, rx) = port.split();
     let Some(tx) = tx.first_mut() else {
-        return Err(Failure::Unfit("the port has no transmit ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no transmit ring; leave out /R".to_owned(),
+        ));
     };
     if rx.is_empty() {
-        return Err(Failure::Unfit("the port has no receive ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no receive ring; leave out /T".to_owned(),
+        ));
     }
+    let mut queued = Queued::new(tx.num_slots());
+    let result = answer_all(binding, (tx, rx), worker, &mut queued);
+    let result = sender::finish(binding, &[(tx, &queued)], worker, result, outcome);
+    give_back(binding);
+    result
+}
+
+fn answer_all(
+    binding: &Binding,
+    (tx, rx): (&mut TxRing, &mut [RxRing]),
+    worker: &Worker,
+    queued: &mut Queued,
+) -> Result<(), Failure> {
     let idle = worker.args.idle();
     let mut left = worker.quota;
     while left != 0 && !worker.is_stopped() {
@@ -193,17 +254,20 @@ pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
             // Whole packets: their addresses are in the first slot, and what is behind it is to follow it.
             while let Some(count) = next_packet(ring).filter(|_| slots < limit) {
                 let fits = tx.space() >= count;
-                let mut is_first = true;
+                let (mut is_first, mut length) = (true, 0);
                 ring.drain(count, |slot| {
-                    octets += u64::from(slot.len()) * u64::from(fits);
                     if fits {
-                        answer(tx, slot, worker, is_first);
+                        length += answer(tx, slot, worker, is_first);
                     }
                     is_first = false;
                 });
                 taken += 1;
-                sent += u64::from(fits);
                 slots += count;
+                if fits {
+                    sent += 1;
+                    octets += length;
+                    queued.push(1, count, length);
+                }
             }
             if taken != 0 {
                 worker.counters.add_drops(taken - sent);
@@ -212,11 +276,7 @@ pub fn pong(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
             }
         }
     }
-    crate::sender::drain(binding, &[tx])?;
-    Ok(Outcome {
-        span: worker.counters.span(),
-        ..Outcome::default()
-    })
+    Ok(())
 }
 
 /// In how many slots the first packet is. One that has more than packets have, or than the ring, ends there.
@@ -226,23 +286,30 @@ fn next_packet(ring: &mut RxRing) -> Option<u32> {
         .or_else(|| (ring.space() >= most).then_some(most))
 }
 
-/// Queues a slot, for which there is room: the first of a packet with its addresses exchanged.
-fn answer(tx: &mut TxRing, received: &mut RxSlot<'_>, worker: &Worker, is_first: bool) {
+/// Queues a slot, for which there is room: the first of a packet with its addresses exchanged. How many octets it has.
+fn answer(tx: &mut TxRing, received: &mut RxSlot<'_>, worker: &Worker, is_first: bool) -> u64 {
     let more = received.flags() & NS_MOREFRAG;
-    let length = received.packet().len();
+    let mut octets = 0;
     tx.fill(1, |slot| {
-        if worker.args.copy || slot.swap(received).is_err() {
-            let room = length.min(slot.buf_mut().len());
-            slot.write(&received.packet()[..room]);
-        }
-        let room = length.min(slot.buf_mut().len());
-        let frame = slot.buf_mut()[..room].get_mut(worker.virtio_header..);
+        let length = if worker.args.copy || slot.swap(received).is_err() {
+            // Its length is read once: another program may write to the slot meanwhile.
+            let packet = received.packet();
+            let packet = &packet[..packet.len().min(slot.buf_mut().len())];
+            slot.write(packet);
+            packet.len()
+        } else {
+            usize::from(slot.len()).min(slot.buf_mut().len())
+        };
+        let frame = slot.buf_mut()[..length].get_mut(worker.virtio_header..);
         if let Some(frame) = frame.filter(|_| is_first) {
             exchange_addresses(frame);
         }
-        let (length, flags) = (slot.len(), slot.flags());
-        slot.set(length, flags | more | NS_REPORT);
+        let flags = slot.flags();
+        // No longer than the buffer, whose length 16 bits hold as far as a slot can tell.
+        slot.set(length as u16, flags | more | NS_REPORT);
+        octets = length as u64;
     });
+    octets
 }
 
 /// Exchanges source and destination, on the link and, for IP, on the network: no checksum changes by that.
@@ -274,8 +341,8 @@ mod tests {
             src: "10.0.0.1:1".parse().unwrap(),
             dst: "10.1.0.1:1".parse().unwrap(),
         };
-        let mut frame = udp.frame(60, b"").unwrap();
-        frame::stamp(&mut frame, STREAM, 9);
+        let mut frame = [0; 60];
+        udp.stamp(&mut frame, STREAM, 9);
         exchange_addresses(&mut frame);
         assert_eq!(frame[..12], [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
         assert_eq!(frame[26..34], [10, 1, 0, 1, 10, 0, 0, 1]);
@@ -296,8 +363,8 @@ mod tests {
             src: "[fd00::1]:1".parse().unwrap(),
             dst: "[fd00::2]:2".parse().unwrap(),
         };
-        let mut frame = udp.frame(80, b"").unwrap();
-        frame::stamp(&mut frame, STREAM, 9);
+        let mut frame = [0; 80];
+        udp.stamp(&mut frame, STREAM, 9);
         exchange_addresses(&mut frame);
         assert_eq!((frame[37], frame[53]), (2, 1));
         let whole = Verdict::Whole {

@@ -5,7 +5,7 @@ use crate::report::CheckReport;
 use crate::worker::{Failure, Outcome, Worker};
 use frame::{Tracker, Verdict};
 use netmap::abi::NS_MOREFRAG;
-use netmap::{Interest, Port, RxRing};
+use netmap::{Binding, Interest, Port, RxRing};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
@@ -49,10 +49,10 @@ impl Check {
 /// # Errors
 ///
 /// [`Failure::Unfit`] if the port has no receive ring, [`Failure::Lost`].
-pub fn run(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
+pub fn run(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     // The packet of each ring whose fragments are arriving.
     let mut partial: Vec<Vec<u8>> = Vec::new();
-    receive(port, worker, |at, ring, limit| {
+    receive(port, worker, outcome, |at, ring, limit| {
         partial.resize_with(partial.len().max(at + 1), Vec::new);
         take(ring, &mut partial[at], worker, limit)
     })
@@ -67,12 +67,29 @@ pub fn run(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
 pub fn receive(
     port: &mut Port,
     worker: &Worker,
-    mut take: impl FnMut(usize, &mut RxRing, u32) -> (u64, u64),
-) -> Result<Outcome, Failure> {
+    outcome: &mut Outcome,
+    take: impl FnMut(usize, &mut RxRing, u32) -> (u64, u64),
+) -> Result<(), Failure> {
     let (binding, _, rings) = port.split();
     if rings.is_empty() {
-        return Err(Failure::Unfit("the port has no receive ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no receive ring; leave out /T".to_owned(),
+        ));
     }
+    let result = receive_all(binding, rings, worker, take);
+    // The slots that were read last are given back: the sender of a pipe waits for that, and who opens its end next would get them
+    // again. Of a port that is gone by now there is nothing to give back.
+    let _ = binding.sync_rx();
+    outcome.span = worker.counters.span();
+    result
+}
+
+fn receive_all(
+    binding: &Binding,
+    rings: &mut [RxRing],
+    worker: &Worker,
+    mut take: impl FnMut(usize, &mut RxRing, u32) -> (u64, u64),
+) -> Result<(), Failure> {
     let idle = worker.args.idle();
     let batch = worker.args.batch();
     let mut left = worker.quota;
@@ -91,19 +108,14 @@ pub fn receive(
         for (at, ring) in rings.iter_mut().enumerate() {
             let limit = u64::from(batch).min(left) as u32;
             let (packets, octets) = take(at, ring, limit);
-            if packets != 0 {
+            // The octets of slots in which no packet ends count, too.
+            if packets != 0 || octets != 0 {
                 worker.counters.add(packets, octets);
                 left = left.saturating_sub(packets);
             }
         }
     }
-    // The slots that were read last are given back: the sender of a pipe waits for that, and who opens its end next would get them
-    // again. Of a port that is gone by now there is nothing to give back.
-    let _ = binding.sync_rx();
-    Ok(Outcome {
-        span: worker.counters.span(),
-        ..Outcome::default()
-    })
+    Ok(())
 }
 
 /// Takes up to `limit` slots; returns the packets that ended in them, and the octets.

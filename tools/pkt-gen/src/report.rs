@@ -38,7 +38,7 @@ impl Counters {
         *self.span.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds one batch.
+    /// Adds one batch; octets alone are of a packet that has not ended.
     pub fn add(&self, packets: u64, octets: u64) {
         let now = Instant::now();
         let mut span = self.span.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +50,7 @@ impl Counters {
         };
         add(&self.packets, packets);
         add(&self.octets, octets);
-        add(&self.batches, 1);
+        add(&self.batches, u64::from(packets != 0));
     }
 
     fn read(&self) -> Totals {
@@ -363,6 +363,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Batches that held at least one packet.
     pub batches: u64,
+    /// Packets that were still in the ring at the end, and are not counted as sent.
+    pub unsent: u64,
     /// Packets that could not be sent on (pong: no free slot).
     pub drops: u64,
     /// Threads that ended with an error.
@@ -412,6 +414,9 @@ impl Summary {
                 scaled(wire as f64 * 8.0 / self.seconds, plain),
                 self.packets as f64 / self.batches.max(1) as f64,
             ));
+        }
+        if self.unsent != 0 {
+            lines.push(format!("{} packets did not leave.", self.unsent));
         }
         if self.drops != 0 {
             lines.push(format!(
@@ -476,6 +481,14 @@ mod tests {
         assert_eq!(first, last);
         counters.add(1, 60);
         counters.add_drops(3);
+        // A piece of a packet that has not ended.
+        counters.add(0, 30);
+        let totals = Totals {
+            packets: 2,
+            octets: 150,
+            batches: 2,
+        };
+        assert_eq!(counters.read(), totals);
         assert!(counters.span().unwrap().1 >= last && counters.span().unwrap().0 == first);
         assert_eq!(counters.drops(), 3);
     }
@@ -501,6 +514,7 @@ mod tests {
             packets: 1000,
             bytes: 60_000,
             batches: 10,
+            unsent: 0,
             drops: 0,
             errors: 0,
             seconds: 2.0,
@@ -525,6 +539,16 @@ mod tests {
             ..summary()
         };
         assert_eq!(nothing.text(false), "Received nothing.");
+        let stuck = Summary {
+            packets: 0,
+            unsent: 1000,
+            seconds: 0.0,
+            ..summary()
+        };
+        assert_eq!(
+            stuck.text(false),
+            "Sent nothing.\n1000 packets did not leave."
+        );
     }
 
     #[test]

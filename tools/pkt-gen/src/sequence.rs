@@ -5,8 +5,9 @@ use crate::receiver;
 use crate::report::SequenceReport;
 use crate::sender;
 use crate::worker::{Failure, Outcome, Worker};
+use cli::{Queued, Watch};
 use netmap::abi::{NS_MOREFRAG, NS_REPORT};
-use netmap::{Interest, Port, RxSlot};
+use netmap::{Binding, Interest, Port, RxSlot, TxRing};
 use std::time::{Duration, Instant};
 
 /// Octets of a number.
@@ -20,20 +21,21 @@ const LINES: u32 = 2;
 /// # Errors
 ///
 /// As for [`sender::run`].
-pub fn send(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
+pub fn send(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     let (binding, tx, _) = port.split();
     let Some(ring) = tx.first_mut() else {
-        return Err(Failure::Unfit("the port has no transmit ring".to_owned()));
+        return Err(Failure::Unfit(
+            "the port has no transmit ring; leave out /R".to_owned(),
+        ));
     };
     let args = &worker.args;
-    let mut packet = crate::source::packet(worker, args.length())?;
+    let packet = crate::source::packet(worker, args.length())?;
     let (len, buffer) = (packet.len(), ring.buf_size() as usize);
     if args.length() < worker.udp.headers() + NUMBER || len > buffer {
         return Err(Failure::Unfit(format!(
             "packets of {len} octets have no room for a number, or do not fit buffers of {buffer}"
         )));
     }
-    let varies = args.varies(&worker.ends.0, &worker.ends.1);
     let fragments = u32::from(args.fragments);
     if fragments >= ring.num_slots() {
         return Err(Failure::Unfit(format!(
@@ -42,8 +44,27 @@ pub fn send(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
         )));
     }
     let start = Instant::now();
+    let mut queued = Queued::new(ring.num_slots());
+    let result = send_slots(binding, ring, packet, worker, &mut queued);
+    sender::finish(binding, &[(ring, &queued)], worker, result, outcome)?;
+    outcome.span = Some((start, Instant::now()));
+    Ok(())
+}
+
+/// Sends `packet` in each slot, with numbers and addresses that move.
+fn send_slots(
+    binding: &Binding,
+    ring: &mut TxRing,
+    mut packet: Vec<u8>,
+    worker: &Worker,
+    queued: &mut Queued,
+) -> Result<(), Failure> {
+    let args = &worker.args;
+    let (len, fragments) = (packet.len(), u32::from(args.fragments));
+    let varies = args.varies(&worker.ends.0, &worker.ends.1);
     let mut pace = worker.pace();
     let mut walk = args.walk(&worker.ends);
+    let mut watch = Watch::default();
     let (mut sequence, mut left) = (0u32, worker.quota);
     while left >= u64::from(fragments) && !worker.is_stopped() {
         let burst = pace.as_mut().map_or(u32::MAX, |pace| pace.wait(worker));
@@ -71,17 +92,17 @@ pub fn send(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
                 walk.write(&mut packet[worker.virtio_header..]);
             }
         });
-        if count != 0 {
-            let octets = u64::from(count) * len as u64;
-            worker.counters.add(u64::from(count), octets);
-            left -= u64::from(count);
+        if count == 0 {
+            sender::no_room(&[(ring, queued)], &mut watch)?;
+            continue;
         }
+        watch.reset();
+        queued.push(count, 1, len as u64);
+        let octets = u64::from(count) * len as u64;
+        worker.counters.add(u64::from(count), octets);
+        left -= u64::from(count);
     }
-    sender::drain(binding, &[ring])?;
-    Ok(Outcome {
-        span: Some((start, Instant::now())),
-        ..Outcome::default()
-    })
+    Ok(())
 }
 
 /// Receives what [`send`] sends, and tells on standard error what is not as it was sent.
@@ -89,11 +110,11 @@ pub fn send(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
 /// # Errors
 ///
 /// As for [`receiver::run`].
-pub fn receive(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
+pub fn receive(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     let mut rings: Vec<Numbers> = Vec::new();
     let mut lines = Lines::new();
     let mut found = SequenceReport::default();
-    let outcome = receiver::receive(port, worker, |at, ring, limit| {
+    let result = receiver::receive(port, worker, outcome, |at, ring, limit| {
         rings.resize_with(rings.len().max(at + 1), Numbers::default);
         let numbers = &mut rings[at];
         let mut octets = 0;
@@ -107,16 +128,14 @@ pub fn receive(port: &mut Port, worker: &Worker) -> Result<Outcome, Failure> {
             }
         });
         (u64::from(slots), octets)
-    })?;
+    });
     found.slots_per_packet = rings
         .iter()
         .filter_map(|numbers| numbers.slots_per_packet)
         .max()
         .unwrap_or(0);
-    Ok(Outcome {
-        sequence: Some(found),
-        ..outcome
-    })
+    outcome.sequence = Some(found);
+    result
 }
 
 /// What is expected of a ring.

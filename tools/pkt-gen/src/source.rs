@@ -3,8 +3,10 @@
 
 use crate::addresses::Walk;
 use crate::args::Args;
+use crate::sender::Sent;
 use crate::worker::{Failure, Worker};
 use capture::Capture;
+use cli::Queued;
 use core::ops::Range;
 use core::sync::atomic::AtomicBool;
 use fastrand::Rng;
@@ -32,14 +34,45 @@ fn packet_of(udp: &Udp, virtio_header: usize, length: usize) -> Result<Vec<u8>, 
     Ok(packet)
 }
 
-/// A ring, how packets lie in its slots, and how many of its buffers have never been written.
+/// A ring, how packets lie in its slots, and which of its buffers have never been written.
 pub struct Lane<'r> {
-    /// The ring.
-    pub ring: &'r mut TxRing,
+    ring: &'r mut TxRing,
+    queued: Queued,
     cut: Cut,
     /// Slots of the longest packet.
     most: u32,
-    blank: u32,
+    blank: Blank,
+}
+
+impl Lane<'_> {
+    /// The ring, and what was queued in it.
+    pub fn sent(&self) -> Sent<'_> {
+        (self.ring, &self.queued)
+    }
+}
+
+/// The slots whose buffers have never been written.
+struct Blank {
+    is_blank: Vec<bool>,
+    count: u32,
+}
+
+impl Blank {
+    /// All of so many.
+    fn new(num_slots: u32) -> Self {
+        Blank {
+            is_blank: vec![true; num_slots as usize],
+            count: num_slots,
+        }
+    }
+
+    /// Whether a slot was one of them, which it is no more.
+    fn take(&mut self, slot: usize) -> bool {
+        // A slot that the ring has not is none: another program has written to the ring's indices.
+        let is_blank = self.is_blank.get_mut(slot).is_some_and(core::mem::take);
+        self.count -= u32::from(is_blank);
+        is_blank
+    }
 }
 
 /// How a packet is cut into the slots that it is sent in.
@@ -144,11 +177,10 @@ impl<'w> Source<'w> {
         match &self.content {
             Content::Same(packet) => packet.len(),
             Content::Random(lengths) => self.virtio_header + lengths.end - 1,
-            Content::File(file, _) => file
-                .frames()
-                .map(|frame| frame.octets.len())
-                .max()
-                .unwrap_or(0),
+            Content::File(file, _) => {
+                let lengths = file.frames().map(|frame| frame.octets.len());
+                self.virtio_header + lengths.max().unwrap_or(0)
+            }
         }
     }
 
@@ -186,12 +218,13 @@ impl<'w> Source<'w> {
                 cut.room
             )));
         }
-        let blank = ring.num_slots();
+        let num_slots = ring.num_slots();
         Ok(Lane {
             ring,
+            queued: Queued::new(num_slots),
             cut,
             most,
-            blank,
+            blank: Blank::new(num_slots),
         })
     }
 
@@ -211,6 +244,7 @@ impl<'w> Source<'w> {
     fn fill_others(&mut self, lane: &mut Lane<'_>, limit: u32) -> (u32, u64) {
         let count = limit.min(lane.ring.space());
         let (mut left, mut octets) = (count, 0);
+        let queued = &mut lane.queued;
         lane.ring.fill(count, |slot| {
             left -= 1;
             let len = self.put_next(slot.buf_mut());
@@ -218,6 +252,7 @@ impl<'w> Source<'w> {
                 crate::dump::print(&slot.buf_mut()[..len], self.stop);
             }
             octets += len as u64;
+            queued.push(1, 1, len as u64);
             // As in `fill_same`.
             slot.set(len as u16, if left == 0 { NS_REPORT } else { 0 });
         });
@@ -243,6 +278,7 @@ impl<'w> Source<'w> {
             let (each, slots) = lane.cut.of(len);
             packets += 1;
             octets += len as u64;
+            lane.queued.push(1, slots as u32, len as u64);
             let is_last = packets == limit || lane.ring.space() < slots as u32 + lane.most;
             let mut rest = &whole[..len];
             let mut left = slots;
@@ -270,6 +306,7 @@ impl<'w> Source<'w> {
     /// Writes the next packet into a buffer that is long enough; how many octets.
     fn put_next(&mut self, buffer: &mut [u8]) -> usize {
         let made;
+        let udp = self.walk.address(&self.udp);
         let packet = match &mut self.content {
             Content::Same(packet) => {
                 if self.varies {
@@ -280,14 +317,18 @@ impl<'w> Source<'w> {
             Content::Random(lengths) => {
                 let length = self.rng.usize(lengths.clone());
                 // That it can be was checked at the start.
-                made = packet_of(&self.walk.address(&self.udp), self.virtio_header, length)
-                    .unwrap_or_default();
+                made = packet_of(&udp, self.virtio_header, length).unwrap_or_default();
                 &made[..]
             }
             Content::File(file, next) => {
                 let frame = file.frame(*next);
                 *next = (*next + 1) % file.len();
-                frame.map_or(&[][..], |frame| frame.octets)
+                let octets = frame.map_or(&[][..], |frame| frame.octets);
+                let len = self.virtio_header + octets.len();
+                let (header, rest) = buffer[..len].split_at_mut(self.virtio_header);
+                header.fill(0);
+                rest.copy_from_slice(octets);
+                return len;
             }
         };
         let packet_len = packet.len();
@@ -297,7 +338,7 @@ impl<'w> Source<'w> {
         }
         if self.args.check {
             let frame = &mut buffer[self.virtio_header..packet_len];
-            frame::stamp(frame, self.stream, self.sequence);
+            udp.stamp(frame, self.stream, self.sequence);
             self.sequence += 1;
         }
         packet_len
@@ -314,23 +355,29 @@ impl<'w> Source<'w> {
         let count = limit.min(lane.ring.space());
         let mut left = count;
         let blank = &mut lane.blank;
+        let mut at = lane.ring.state().head as usize;
         lane.ring.fill(count, |slot| {
             left -= 1;
             // A buffer keeps its contents from one turn of the ring to the next: the packet is written into it once, and after
             // that what differs alone.
-            if self.args.copy || *blank != 0 || slot.flags() & NS_BUF_CHANGED != 0 {
-                *blank = blank.saturating_sub(1);
+            let is_blank = blank.count != 0 && blank.take(at);
+            at += 1;
+            if at == blank.is_blank.len() {
+                at = 0;
+            }
+            if self.args.copy || is_blank || slot.flags() & NS_BUF_CHANGED != 0 {
                 slot.buf_mut()[..len].copy_from_slice(&packet);
             }
-            if self.varies {
-                self.walk
-                    .write(&mut slot.buf_mut()[self.virtio_header..len]);
-                self.walk.step();
-            }
+            let frame = &mut slot.buf_mut()[self.virtio_header..len];
             if self.args.check {
-                let frame = &mut slot.buf_mut()[self.virtio_header..len];
-                frame::stamp(frame, self.stream, self.sequence);
+                let udp = self.walk.address(&self.udp);
+                udp.stamp(frame, self.stream, self.sequence);
                 self.sequence += 1;
+            } else if self.varies {
+                self.walk.write(frame);
+            }
+            if self.varies {
+                self.walk.step();
             }
             if self.args.dump {
                 crate::dump::print(&slot.buf_mut()[..len], self.stop);
@@ -340,6 +387,7 @@ impl<'w> Source<'w> {
             slot.set(len as u16, if left == 0 { NS_REPORT } else { 0 });
         });
         self.content = Content::Same(packet);
+        lane.queued.push(count, 1, len as u64);
         (count, u64::from(count) * len as u64)
     }
 }
@@ -361,6 +409,7 @@ fn fill_unwritten(lane: &mut Lane<'_>, limit: u32, packet: &[u8], is_indirect: b
             slot.set(len, flags);
         }
     });
+    lane.queued.push(count, 1, u64::from(len));
     (count, u64::from(count) * u64::from(len))
 }
 
@@ -379,6 +428,15 @@ mod tests {
         assert_eq!(cut(8, 64, 600), (64, 10));
         assert_eq!(cut(63, 2048, 42), (1, 42));
         assert_eq!(cut(3, 2048, 6145), (2048, 4));
+    }
+
+    #[test]
+    fn a_slot_is_blank_once() {
+        let mut blank = Blank::new(3);
+        // The ring was set back in its first turn.
+        let taken: Vec<bool> = [0, 1, 0, 1, 2, 3].map(|slot| blank.take(slot)).into();
+        assert_eq!(taken, [true, true, false, false, true, false]);
+        assert_eq!(blank.count, 0);
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use crate::args::Args;
 use crate::receiver::Check;
 use crate::report::{Counters, PingReport, SequenceReport};
 use capture::Capture;
+use cli::Amount;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use frame::Udp;
@@ -27,19 +28,16 @@ pub enum Failure {
     /// The port cannot do what was asked for.
     Unfit(String),
     /// Packets stay in the ring, for longer than any link needs.
-    Stuck(u32),
+    Stuck(Amount),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Lost => f.write_str("port lost"),
+            Failure::Lost => f.write_str("the interface is gone"),
             Failure::Io(error) => write!(f, "{error}"),
             Failure::Unfit(reason) => f.write_str(reason),
-            Failure::Stuck(packets) => write!(
-                f,
-                "{packets} packets do not leave the ring: is the link up?"
-            ),
+            Failure::Stuck(unsent) => f.write_str(&cli::stuck(*unsent)),
         }
     }
 }
@@ -54,11 +52,13 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// What a worker reports at its end.
+/// What a worker reports at its end, whatever ends it.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// From the first packet to the last.
     pub span: Option<(Instant, Instant)>,
+    /// What was counted as sent, and has not left.
+    pub unsent: Amount,
     /// What a ping found.
     pub ping: Option<PingReport>,
     /// What was found of numbered slots.

@@ -11,8 +11,8 @@ use std::time::Duration;
 ///
 /// They leave at the distances at which they were captured, unless -B, -R, -s or -t says otherwise. The whole file is read before the
 /// first one is sent. A summary goes to standard output at the end, rates to standard error with -v. The exit status is 0 if all
-/// went well, 1 if the file cannot be read or has no packets, or if the port could not be opened or was lost, and 2 if the command
-/// line is wrong.
+/// went well, 1 if the file cannot be read or has no packets, if these do not fit the port or do not leave it, if that could not be opened
+/// or was lost, or if the result could not be written, and 2 if the command line is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "nm-replay", version, max_term_width = 100)]
 pub struct Args {

@@ -4,23 +4,14 @@
 use crate::args::Args;
 use crate::schedule::{Departure, Schedule};
 use capture::{Capture, Frame};
+use cli::{Amount, Queued, Watch};
 use core::sync::atomic::{AtomicBool, Ordering};
 use netmap::abi::{NETMAP_MAX_FRAGS, NS_MOREFRAG, NS_REPORT};
 use netmap::{Binding, Interest, Port, TxRing};
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How long a wait lasts at most, so that a request to stop is seen.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// How long queued packets may stay where they are before the link is taken for dead.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
-
-/// The same after a signal: for what has left, and is only not reported yet.
-const STOP_LIMIT: Duration = Duration::from_millis(100);
-
-/// Distance between two looks at a ring that drains; no event tells that it is empty.
-const DRAIN_STEP: Duration = Duration::from_micros(50);
 
 /// What was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,43 +26,6 @@ pub struct Counts {
     pub unsent: u64,
 }
 
-/// Slots and octets of the last packets, as many as the ring may hold.
-#[derive(Debug, Default)]
-struct Queued {
-    packets: VecDeque<(u32, u64)>,
-    slots: u32,
-}
-
-impl Queued {
-    /// A packet more; those that can be in a ring of `num_slots` no more are forgotten.
-    fn push(&mut self, slots: u32, octets: u64, num_slots: u32) {
-        self.packets.push_back((slots, octets));
-        self.slots += slots;
-        while let Some((oldest, _)) = self.packets.front() {
-            if self.slots - oldest < num_slots {
-                return;
-            }
-            self.slots -= oldest;
-            self.packets.pop_front();
-        }
-    }
-
-    /// How many packets, and octets of them, are in the last `pending` slots.
-    fn last(&self, pending: u32) -> (u64, u64) {
-        let mut left = pending;
-        let (mut packets, mut octets) = (0, 0);
-        for (slots, len) in self.packets.iter().rev() {
-            if left == 0 {
-                break;
-            }
-            left = left.saturating_sub(*slots);
-            packets += 1;
-            octets += len;
-        }
-        (packets, octets)
-    }
-}
-
 /// A port that packets leave by, all through one ring, so that they stay in order.
 pub struct Sender<'p> {
     binding: &'p Binding,
@@ -82,8 +36,7 @@ pub struct Sender<'p> {
     stop: &'p AtomicBool,
     counts: Counts,
     queued: Queued,
-    /// How many slots were in the ring when that had changed last, and when.
-    moved: Option<(u32, Instant)>,
+    watch: Watch,
 }
 
 impl<'p> Sender<'p> {
@@ -102,7 +55,7 @@ impl<'p> Sender<'p> {
         let (binding, rings, _) = port.split();
         let ring = rings
             .first_mut()
-            .ok_or_else(|| format!("{name}: the port has no transmit ring"))?;
+            .ok_or_else(|| format!("{name}: the port has no transmit ring; leave out /R"))?;
         let most = NETMAP_MAX_FRAGS.min(ring.num_slots() - 1) as usize * ring.buf_size() as usize;
         if let Some((number, frame)) = (1..)
             .zip(capture.frames())
@@ -114,6 +67,7 @@ impl<'p> Sender<'p> {
             ));
         }
         Ok(Sender {
+            queued: Queued::new(ring.num_slots()),
             binding,
             ring,
             batch: args.batch,
@@ -125,8 +79,7 @@ impl<'p> Sender<'p> {
             verbose: args.verbose > 0,
             stop,
             counts: Counts::default(),
-            queued: Queued::default(),
-            moved: None,
+            watch: Watch::default(),
         })
     }
 
@@ -138,10 +91,10 @@ impl<'p> Sender<'p> {
     /// Sends all, or until a signal comes; how many were left out, and why it ended if that was too early.
     pub fn run(&mut self, mut schedule: Schedule<'_>) -> (u64, Option<String>) {
         let result = self.send_all(&mut schedule).and_then(|()| self.drain());
-        let (packets, bytes) = self.queued.last(self.ring.pending());
-        self.counts.unsent = packets;
-        self.counts.packets -= packets;
-        self.counts.bytes -= bytes;
+        let unsent = self.unsent();
+        self.counts.unsent = unsent.packets;
+        self.counts.packets -= unsent.packets;
+        self.counts.bytes -= unsent.octets;
         (schedule.lost, result.err())
     }
 
@@ -174,11 +127,13 @@ impl<'p> Sender<'p> {
             }
             if self.slots(&departure.frame) > self.ring.space() {
                 self.wait()?;
-                self.check_moves(DRAIN_LIMIT)?;
+                if self.watch.is_stuck(self.ring.pending()) {
+                    return Err(cli::stuck(self.unsent()));
+                }
                 queued = 0;
                 continue;
             }
-            self.moved = None;
+            self.watch.reset();
             next = schedule.next();
             let follows = next.is_some_and(|next| next.at <= now)
                 && queued + 1 < self.batch
@@ -225,7 +180,7 @@ impl<'p> Sender<'p> {
         self.counts.packets += 1;
         let octets = departure.frame.octets.len() as u64;
         self.counts.bytes += octets;
-        self.queued.push(slots, octets, self.ring.num_slots());
+        self.queued.push(1, slots, octets);
     }
 
     /// Sends what is queued.
@@ -252,63 +207,15 @@ impl<'p> Sender<'p> {
 
     /// Waits until all has left. After a signal what stays is no error.
     fn drain(&mut self) -> Result<(), String> {
-        self.moved = None;
-        while self.ring.pending() != 0 {
-            self.binding.sync_tx().map_err(|error| cli::lost(&error))?;
-            if !self.stop.load(Ordering::Relaxed) {
-                self.check_moves(DRAIN_LIMIT)?;
-            } else if self.check_moves(STOP_LIMIT).is_err() {
-                break;
-            }
-            std::thread::sleep(DRAIN_STEP);
-        }
-        Ok(())
-    }
-
-    /// An error if as many slots as now have been in the ring for longer than `limit`.
-    fn check_moves(&mut self, limit: Duration) -> Result<(), String> {
-        let pending = self.ring.pending();
-        match self.moved {
-            Some((before, since)) if before == pending => match since.elapsed() > limit {
-                true => Err(format!(
-                    "{} packets do not leave the ring: is the link up?",
-                    self.queued.last(pending).0
-                )),
-                false => Ok(()),
-            },
-            _ => {
-                self.moved = Some((pending, Instant::now()));
-                Ok(())
-            }
+        match cli::drain(self.binding, &[&*self.ring], self.stop) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(cli::stuck(self.unsent())),
+            Err(error) => Err(cli::lost(&error)),
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_in_the_ring_is_told_in_packets() {
-        let mut queued = Queued::default();
-        assert_eq!(queued.last(0), (0, 0));
-        for (slots, octets) in [(1, 60), (3, 5000), (1, 70)] {
-            queued.push(slots, octets, 8);
-        }
-        assert_eq!(queued.last(0), (0, 0));
-        assert_eq!(queued.last(1), (1, 70));
-        // The first of its slots has left, all of it has not.
-        assert_eq!(queued.last(3), (2, 5070));
-        assert_eq!(queued.last(5), (3, 5130));
-    }
-
-    #[test]
-    fn what_has_left_is_forgotten() {
-        let mut queued = Queued::default();
-        for _ in 0..100 {
-            queued.push(2, 10, 8);
-        }
-        assert!(queued.packets.len() <= 5, "{queued:?}");
-        assert_eq!(queued.last(7), (4, 40));
+    /// What is in the ring.
+    fn unsent(&self) -> Amount {
+        cli::unsent([(&*self.ring, &self.queued)])
     }
 }

@@ -73,9 +73,9 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
 
-    /// Say what was made.
-    #[arg(short, long)]
-    pub verbose: bool,
+    /// Say what was made; more of it say no more.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
 
     /// Print help.
     #[arg(long, action = clap::ArgAction::Help)]
@@ -169,8 +169,8 @@ mod tests {
         assert_eq!(parse("-r v0").unwrap().remove.unwrap(), "v0");
         assert_eq!(parse("-l vale0:v0").unwrap().list.unwrap(), "vale0:v0");
         assert_eq!(parse("-P vale0:v0").unwrap().no_poll.unwrap(), "vale0:v0");
-        let args = parse("-v --json -n v0 -C 512,256,2,1 -m netmap:eth0").unwrap();
-        assert_eq!((args.new.as_deref(), args.verbose), (Some("v0"), true));
+        let args = parse("-v -v --json -n v0 -C 512,256,2,1 -m netmap:eth0").unwrap();
+        assert_eq!((args.new.as_deref(), args.verbose), (Some("v0"), 2));
         assert_eq!(args.memory.as_deref(), Some("netmap:eth0"));
     }
 

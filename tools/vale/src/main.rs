@@ -59,7 +59,7 @@ fn run(args: &Args) -> Result<Answer, String> {
         let made = control.create(name, &options, mem_id);
         let (options, mem_id) = made.map_err(failed("create", name))?;
         return Ok(Answer {
-            text: match args.verbose {
+            text: match args.verbose > 0 {
                 true => rings(&options, mem_id),
                 false => String::new(),
             },
@@ -124,7 +124,7 @@ fn attach(control: &Control, args: &Args, port: &str, rings: Rings) -> Result<An
 
 fn port_number(args: &Args, number: u32) -> Answer {
     Answer {
-        text: match args.verbose {
+        text: match args.verbose > 0 {
             true => format!("port_index: {number}\n"),
             false => String::new(),
         },

@@ -17,7 +17,7 @@ const CLASSIC_WAIT: Duration = Duration::from_secs(4);
 #[command(name = "nm-bridge", version, max_term_width = 100)]
 pub struct Args {
     /// Two ports, such as netmap:eth0 netmap:eth1, or one; netmap:eth0^ is the host's side of eth0.
-    #[arg(value_name = "PORT", num_args = 0..=2)]
+    #[arg(value_name = "PORT", num_args = 0..=2, value_parser = cli::packet_port)]
     pub ports: Vec<PortSpec>,
 
     /// A port; given twice, both.
@@ -25,6 +25,7 @@ pub struct Args {
         short,
         long = "interface",
         value_name = "PORT",
+        value_parser = cli::packet_port,
         conflicts_with = "ports"
     )]
     pub interfaces: Vec<PortSpec>,

@@ -17,6 +17,7 @@ use clap::error::ErrorKind;
 use clap::{Command, Parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use netmap::{PortSpec, SpecError};
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
@@ -68,6 +69,19 @@ fn in_a_line(text: &str) -> String {
         .collect();
     let line = words.join(" ").replace(" tip: ", "; ");
     line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
+/// The parser of a port's name in the arguments of a program that carries packets.
+///
+/// # Errors
+///
+/// In words, if it is no name, or that of a stack port.
+pub fn packet_port(text: &str) -> Result<PortSpec, String> {
+    let port: PortSpec = text.parse().map_err(|error: SpecError| error.to_string())?;
+    if port.flags() & netmap::abi::NR_STACK != 0 {
+        return Err("a stack port has what is in TCP connections, and no packets: see nm-http and stackmap(4)".to_owned());
+    }
+    Ok(port)
 }
 
 /// Whether the program was called by this name, which is that of a link to it.
@@ -139,6 +153,15 @@ fn manual(mut command: Command, out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stack_ports_have_no_packets() {
+        assert!(packet_port("netmap:eth0-1").is_ok());
+        assert!(packet_port("stack:eth0")
+            .unwrap_err()
+            .contains("stackmap(4)"));
+        assert!(packet_port("netmap:").is_err());
+    }
     use clap::Arg;
 
     fn generated(kind: &str) -> io::Result<String> {

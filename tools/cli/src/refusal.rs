@@ -31,11 +31,11 @@ pub fn open_failure(error: &OpenError) -> String {
         }
         (false, Some(EPERM)) => "it takes CAP_NET_ADMIN where the interface is: run this as root",
         (false, Some(ENXIO)) => "there is no such interface in this network namespace (ip -br link), or it has no such ring",
-        (false, Some(EBUSY)) => "another program has it exclusively, or something else uses its rings: nmctl doctor says what",
+        (false, Some(EBUSY)) => "another program has it exclusively (fuser -v /dev/netmap), a switch has it (nm-vale), or something else uses its rings (nmctl doctor)",
         (false, Some(EAGAIN)) => "its driver is busy with its rings: try again",
         (false, Some(ENOMEM)) => "netmap's memory is used up: the kernel's log (dmesg) names the parameter that is too small",
         (false, Some(EINVAL)) => "no such ring, or sizes that are not possible: nmctl show says what the port has",
-        (false, Some(EOPNOTSUPP)) => "it cannot have such a port: nmctl doctor says why",
+        (false, Some(EOPNOTSUPP)) => "it cannot have such a port (nmctl doctor), or a monitor was asked for, which there is not yet",
         _ => return error.to_string(),
     };
     format!("{error}; {remedy}")

@@ -16,7 +16,7 @@ use std::time::Duration;
 #[command(name = "nm-dump", version, max_term_width = 100)]
 pub struct Args {
     /// Port: eth0, netmap:eth0-2 (ring pair 2), netmap:eth0^ (what the host sends), vale0:p1, netmap:eth0{1 (pipe) ...
-    #[arg(short, long = "interface", value_name = "PORT")]
+    #[arg(short, long = "interface", value_name = "PORT", value_parser = cli::packet_port)]
     pub interface: PortSpec,
 
     /// File to write; - is standard output.

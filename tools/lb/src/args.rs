@@ -18,7 +18,7 @@ const DEFAULT_PIPES: u32 = 2;
 #[command(name = "nm-lb", version, max_term_width = 100)]
 pub struct Args {
     /// Port to receive from: eth0, netmap:eth0-1 (ring pair 1), vale0:p1 ...
-    #[arg(short, long, value_name = "PORT")]
+    #[arg(short, long, value_name = "PORT", value_parser = cli::packet_port)]
     pub interface: PortSpec,
 
     /// A group of pipes [default: 2, on the port itself]; each group receives all packets. Groups of one NAME count on.

@@ -183,8 +183,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_checks() {
-        let mut generator =
-            Generator::new(plan("--count 100 --length 300 --flows 4"), [2; 6], 0);
+        let mut generator = Generator::new(plan("--count 100 --length 300 --flows 4"), [2; 6], 0);
         let mut checker = Checker::new();
         let mut ports = Vec::new();
         while let Some(frame) = generator.next(0) {

@@ -57,7 +57,7 @@ impl Function {
 #[command(name = "nm-pkt-gen", version, max_term_width = 100)]
 pub struct Args {
     /// Port: eth0, netmap:eth0-2 (ring pair 2), netmap:eth0^ (host rings), vale0:p1, netmap:eth0{1 (pipe) ...
-    #[arg(short, long = "interface", value_name = "PORT")]
+    #[arg(short, long = "interface", value_name = "PORT", value_parser = cli::packet_port)]
     pub interface: PortSpec,
 
     /// What to do.
@@ -90,7 +90,7 @@ pub struct Args {
     #[arg(short, long, value_name = "IP[:PORT][-IP[:PORT]]")]
     pub destination: Option<Addresses>,
 
-    /// Source on the link [default: the interface's address].
+    /// Source on the link [default: the interface's address; on a switch 02:00:00:00:00:01, for each that is there].
     #[arg(short = 'S', long, value_name = "MAC")]
     pub source_mac: Option<Mac>,
 

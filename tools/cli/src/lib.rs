@@ -153,6 +153,7 @@ fn manual(mut command: Command, out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Arg;
 
     #[test]
     fn stack_ports_have_no_packets() {
@@ -162,7 +163,6 @@ mod tests {
             .contains("stackmap(4)"));
         assert!(packet_port("netmap:").is_err());
     }
-    use clap::Arg;
 
     fn generated(kind: &str) -> io::Result<String> {
         let command = Command::new("nm-test")

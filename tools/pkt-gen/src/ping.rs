@@ -30,14 +30,10 @@ const STREAM: u16 = 0xffff;
 pub fn ping(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     let (binding, tx, rx) = port.split();
     let Some(tx) = tx.first_mut() else {
-        return Err(Failure::Unfit(
-            "the port has no transmit ring; leave out /R".to_owned(),
-        ));
+        return Err(Failure::no_transmit_ring());
     };
     if rx.is_empty() {
-        return Err(Failure::Unfit(
-            "the port has no receive ring; leave out /T".to_owned(),
-        ));
+        return Err(Failure::no_receive_ring());
     }
     let template =
         crate::source::packet(worker, worker.args.length().max(worker.udp.stamped_min()))?;
@@ -212,14 +208,10 @@ impl Times {
 pub fn pong(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     let (binding, tx, rx) = port.split();
     let Some(tx) = tx.first_mut() else {
-        return Err(Failure::Unfit(
-            "the port has no transmit ring; leave out /R".to_owned(),
-        ));
+        return Err(Failure::no_transmit_ring());
     };
     if rx.is_empty() {
-        return Err(Failure::Unfit(
-            "the port has no receive ring; leave out /T".to_owned(),
-        ));
+        return Err(Failure::no_receive_ring());
     }
     let mut queued = Queued::new(tx.num_slots());
     let result = answer_all(binding, (tx, rx), worker, &mut queued);

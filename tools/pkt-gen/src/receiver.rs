@@ -72,9 +72,7 @@ pub fn receive(
 ) -> Result<(), Failure> {
     let (binding, _, rings) = port.split();
     if rings.is_empty() {
-        return Err(Failure::Unfit(
-            "the port has no receive ring; leave out /T".to_owned(),
-        ));
+        return Err(Failure::no_receive_ring());
     }
     let result = receive_all(binding, rings, worker, take);
     // The slots that were read last are given back: the sender of a pipe waits for that, and who opens its end next would get them

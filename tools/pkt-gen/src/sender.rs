@@ -25,9 +25,7 @@ pub fn run(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<()
     let lanes: Result<Vec<_>, _> = rings.iter_mut().map(|ring| source.lane(ring)).collect();
     let mut lanes = lanes?;
     if lanes.is_empty() {
-        return Err(Failure::Unfit(
-            "the port has no transmit ring; leave out /R".to_owned(),
-        ));
+        return Err(Failure::no_transmit_ring());
     }
     let start = Instant::now();
     let result = send(binding, &mut source, &mut lanes, worker);

@@ -24,9 +24,7 @@ const LINES: u32 = 2;
 pub fn send(port: &mut Port, worker: &Worker, outcome: &mut Outcome) -> Result<(), Failure> {
     let (binding, tx, _) = port.split();
     let Some(ring) = tx.first_mut() else {
-        return Err(Failure::Unfit(
-            "the port has no transmit ring; leave out /R".to_owned(),
-        ));
+        return Err(Failure::no_transmit_ring());
     };
     let args = &worker.args;
     let packet = crate::source::packet(worker, args.length())?;

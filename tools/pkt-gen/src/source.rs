@@ -306,7 +306,6 @@ impl<'w> Source<'w> {
     /// Writes the next packet into a buffer that is long enough; how many octets.
     fn put_next(&mut self, buffer: &mut [u8]) -> usize {
         let made;
-        let udp = self.walk.address(&self.udp);
         let packet = match &mut self.content {
             Content::Same(packet) => {
                 if self.varies {
@@ -316,6 +315,7 @@ impl<'w> Source<'w> {
             }
             Content::Random(lengths) => {
                 let length = self.rng.usize(lengths.clone());
+                let udp = self.walk.address(&self.udp);
                 // That it can be was checked at the start.
                 made = packet_of(&udp, self.virtio_header, length).unwrap_or_default();
                 &made[..]
@@ -333,15 +333,20 @@ impl<'w> Source<'w> {
         };
         let packet_len = packet.len();
         buffer[..packet_len].copy_from_slice(packet);
+        if self.args.check {
+            self.stamp(&mut buffer[self.virtio_header..packet_len]);
+        }
         if self.varies {
             self.walk.step();
         }
-        if self.args.check {
-            let frame = &mut buffer[self.virtio_header..packet_len];
-            udp.stamp(frame, self.stream, self.sequence);
-            self.sequence += 1;
-        }
         packet_len
+    }
+
+    /// Writes a frame of the addresses of now, with the next number.
+    fn stamp(&mut self, frame: &mut [u8]) {
+        let udp = self.walk.address(&self.udp);
+        udp.stamp(frame, self.stream, self.sequence);
+        self.sequence += 1;
     }
 
     /// [`Self::fill`] with packets that are the same, but for addresses and numbers.
@@ -368,13 +373,11 @@ impl<'w> Source<'w> {
             if self.args.copy || is_blank || slot.flags() & NS_BUF_CHANGED != 0 {
                 slot.buf_mut()[..len].copy_from_slice(&packet);
             }
-            let frame = &mut slot.buf_mut()[self.virtio_header..len];
             if self.args.check {
-                let udp = self.walk.address(&self.udp);
-                udp.stamp(frame, self.stream, self.sequence);
-                self.sequence += 1;
+                self.stamp(&mut slot.buf_mut()[self.virtio_header..len]);
             } else if self.varies {
-                self.walk.write(frame);
+                self.walk
+                    .write(&mut slot.buf_mut()[self.virtio_header..len]);
             }
             if self.varies {
                 self.walk.step();

@@ -31,6 +31,18 @@ pub enum Failure {
     Stuck(Amount),
 }
 
+impl Failure {
+    /// The port was opened for receiving alone.
+    pub fn no_transmit_ring() -> Failure {
+        Failure::Unfit("the port has no transmit ring; leave out /R".to_owned())
+    }
+
+    /// The port was opened for sending alone.
+    pub fn no_receive_ring() -> Failure {
+        Failure::Unfit("the port has no receive ring; leave out /T".to_owned())
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

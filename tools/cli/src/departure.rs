@@ -72,8 +72,17 @@ impl Queued {
         if run.all_slots() == 0 {
             return;
         }
-        self.runs.push_back(run);
         self.slots += run.all_slots();
+        match self.runs.back_mut() {
+            // No longer than the ring, so that it can be forgotten.
+            Some(last)
+                if (last.slots, last.octets) == (slots, octets)
+                    && last.all_slots() < u64::from(self.num_slots) =>
+            {
+                last.packets += packets;
+            }
+            _ => self.runs.push_back(run),
+        }
         while let Some(oldest) = self.runs.front() {
             if self.slots - oldest.all_slots() < u64::from(self.num_slots) {
                 return;
@@ -219,6 +228,10 @@ mod tests {
         }
         assert!(queued.runs.len() <= 5, "{queued:?}");
         assert_eq!(queued.last(7), amount(4, 40));
+        assert_eq!(
+            queued.slots,
+            queued.runs.iter().map(|run| run.all_slots()).sum()
+        );
         queued.push(100, 1, 60);
         assert_eq!(queued.runs.len(), 1);
         assert_eq!(queued.last(7), amount(7, 420));

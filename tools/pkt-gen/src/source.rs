@@ -66,6 +66,13 @@ impl Blank {
         }
     }
 
+    /// [`Self::take`] for the slot that is so many behind another one.
+    fn take_after(&mut self, slot: u32, behind: u32) -> bool {
+        let at = slot as usize + behind as usize;
+        let num_slots = self.is_blank.len();
+        self.take(if at < num_slots { at } else { at - num_slots })
+    }
+
     /// Whether a slot was one of them, which it is no more.
     fn take(&mut self, slot: usize) -> bool {
         // A slot that the ring has not is none: another program has written to the ring's indices.
@@ -262,6 +269,8 @@ impl<'w> Source<'w> {
     /// [`Self::fill`] with packets of several slots.
     fn fill_cut(&mut self, lane: &mut Lane<'_>, limit: u32) -> (u32, u64) {
         let (mut packets, mut octets) = (0, 0);
+        // Packets that are alike, one after the other, the slots of each and its octets.
+        let mut run = (0, 0, 0);
         let mut whole = core::mem::take(&mut self.whole);
         let is_same = matches!(self.content, Content::Same(_)) && !self.varies && !self.args.check;
         while packets < limit && lane.ring.space() >= lane.most {
@@ -278,7 +287,11 @@ impl<'w> Source<'w> {
             let (each, slots) = lane.cut.of(len);
             packets += 1;
             octets += len as u64;
-            lane.queued.push(1, slots as u32, len as u64);
+            if (run.1, run.2) != (slots, len) {
+                lane.queued.push(run.0, run.1 as u32, run.2 as u64);
+                run = (0, slots, len);
+            }
+            run.0 += 1;
             let is_last = packets == limit || lane.ring.space() < slots as u32 + lane.most;
             let mut rest = &whole[..len];
             let mut left = slots;
@@ -299,6 +312,7 @@ impl<'w> Source<'w> {
                 slot.set(part.len() as u16, flags);
             });
         }
+        lane.queued.push(run.0, run.1 as u32, run.2 as u64);
         self.whole = whole;
         (packets, octets)
     }
@@ -360,16 +374,12 @@ impl<'w> Source<'w> {
         let count = limit.min(lane.ring.space());
         let mut left = count;
         let blank = &mut lane.blank;
-        let mut at = lane.ring.state().head as usize;
+        let head = lane.ring.state().head;
         lane.ring.fill(count, |slot| {
             left -= 1;
             // A buffer keeps its contents from one turn of the ring to the next: the packet is written into it once, and after
             // that what differs alone.
-            let is_blank = blank.count != 0 && blank.take(at);
-            at += 1;
-            if at == blank.is_blank.len() {
-                at = 0;
-            }
+            let is_blank = blank.count != 0 && blank.take_after(head, count - 1 - left);
             if self.args.copy || is_blank || slot.flags() & NS_BUF_CHANGED != 0 {
                 slot.buf_mut()[..len].copy_from_slice(&packet);
             }

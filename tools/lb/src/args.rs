@@ -91,7 +91,11 @@ impl FromStr for Group {
 /// A name that pipes can be on.
 fn plain_name(text: &str) -> Result<PortSpec, String> {
     let spec: PortSpec = text.parse().map_err(|error: SpecError| error.to_string())?;
-    if spec.rings() != Rings::Nic || spec.flags() != 0 || spec.mem_id() != 0 {
+    if spec.rings() != Rings::Nic
+        || spec.flags() != 0
+        || spec.mem_id() != 0
+        || *spec.conf() != netmap::Options::default()
+    {
         return Err(format!("{text:?}: pipes are on a name alone"));
     }
     Ok(spec)

@@ -12,7 +12,6 @@ compile_error!("netmap is for 64-bit Linux");
 mod context;
 mod inject;
 mod mapping;
-mod options;
 mod parsers;
 mod port;
 mod port_buffers;

@@ -2,12 +2,12 @@
 //! `nmreq_options_decode()`: hands the options of a name to C callbacks.
 
 use crate::context::{fail, Context};
-use crate::options::{options, Body, Opt};
 use crate::request::{octets, shown};
 use core::ffi::{c_char, c_int, c_uint, c_void};
 use core::fmt::Arguments;
 use core::ptr::null;
 use core::sync::atomic::{AtomicU32, Ordering};
+use netmap::name_options::{options, Body, Opt};
 use std::ffi::CString;
 
 /// Most keys of an option.

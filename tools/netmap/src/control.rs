@@ -112,6 +112,8 @@ impl Control {
                 nr_rx_slots: options.rx_slots,
                 nr_tx_rings: options.tx_rings,
                 nr_rx_rings: options.rx_rings,
+                nr_host_tx_rings: options.host_tx_rings,
+                nr_host_rx_rings: options.host_rx_rings,
                 nr_mem_id: mem_id,
                 nr_mode,
                 nr_ringid,

@@ -73,11 +73,13 @@ pub mod abi;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod binding;
+mod conf;
 mod control;
 #[cfg(feature = "mio")]
 mod event_source;
 mod group;
 pub mod name;
+pub mod name_options;
 mod port;
 mod region;
 mod ring;

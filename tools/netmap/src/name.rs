@@ -4,6 +4,7 @@
 //! Texts are octets here, since those of C programs need not be UTF-8.
 
 use crate::abi;
+use crate::name_options::OptionError;
 
 /// Why a text is no name of a port.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,9 +59,24 @@ pub enum SpecError {
     /// An `@` at the end.
     #[error("nothing after '@'")]
     NoRegion,
-    /// An option of the C library, which only that reads: here slots and rings are fields of [`crate::Options`].
-    #[error("{0:?}: options in a name are for libnetmap alone; programs that can ask for slots and rings do so by -C")]
+    /// Options that are not well formed.
+    #[error(transparent)]
+    Options(OptionError),
+    /// An option that only the C library has.
+    #[error("option {0}: only libnetmap may have it; there are @conf: and, for a region, @ID")]
     Option(String),
+    /// `@conf` without a colon and keys.
+    #[error("option conf: ':' and keys are missing")]
+    NoConfKey,
+    /// A key that `@conf:` does not have.
+    #[error("option conf: there is no key {0}; there are rings, host-rings and slots, also with tx- and rx-")]
+    ConfKey(String),
+    /// A key that is there twice.
+    #[error("option conf: key {0} is there twice")]
+    ConfKeyTwice(String),
+    /// Something else than a number of rings or slots, or more than a request can ask for.
+    #[error("option conf: {0:?} is no number, or too large")]
+    ConfNumber(String),
 }
 
 /// A port's name, and what is behind it.
@@ -181,7 +197,7 @@ pub(crate) fn check(name: &[u8], rest: &[u8]) -> Result<(), SpecError> {
 ///
 /// # Errors
 ///
-/// Those of [`SpecError`] from [`SpecError::Unexpected`] on, but for [`SpecError::Option`].
+/// Those of [`SpecError`] from [`SpecError::Unexpected`] to [`SpecError::NoRegion`].
 pub fn mode(text: &[u8], mem_id: u16) -> Result<Mode<'_>, SpecError> {
     let mut found = Mode {
         mode: abi::NR_REG_ALL_NIC,

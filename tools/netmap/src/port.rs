@@ -3,6 +3,7 @@
 
 use crate::abi;
 use crate::binding::{Binding, Interest, PortFile, Ready};
+use crate::conf;
 use crate::control::control;
 use crate::group::{Label, Member};
 use crate::region::{lock, Region, BINDS};
@@ -15,8 +16,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What to ask for when a port is opened; zero stands for the port's default.
-#[derive(Debug, Clone, Copy, Default)]
+/// What to ask for when a port is opened; zero stands for the port's default. Numbers of rings and slots in the port's name
+/// (`@conf:`) go before those here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
     /// Slots per transmit ring.
     pub tx_slots: u32,
@@ -26,6 +28,10 @@ pub struct Options {
     pub tx_rings: u16,
     /// Receive rings.
     pub rx_rings: u16,
+    /// Host transmit rings.
+    pub host_tx_rings: u16,
+    /// Host receive rings.
+    pub host_rx_rings: u16,
     /// Buffers that belong to no slot.
     pub extra_bufs: u32,
     /// Further `NR_*` flags, besides those in the port's name.
@@ -494,11 +500,14 @@ pub(crate) fn device() -> io::Result<OwnedFd> {
 /// Binds `fd` with [`abi::NETMAP_REQ_REGISTER`]; the parser of names has left room for the final zero.
 fn register(fd: &OwnedFd, spec: &PortSpec, options: &Options) -> io::Result<abi::ReqRegister> {
     let (nr_mode, nr_ringid) = spec.rings().mode();
+    let options = conf::over(spec.conf(), options);
     let mut reg = abi::ReqRegister {
         nr_tx_slots: options.tx_slots,
         nr_rx_slots: options.rx_slots,
         nr_tx_rings: options.tx_rings,
         nr_rx_rings: options.rx_rings,
+        nr_host_tx_rings: options.host_tx_rings,
+        nr_host_rx_rings: options.host_rx_rings,
         nr_mem_id: spec.mem_id(),
         nr_ringid,
         nr_mode,

@@ -2,7 +2,9 @@
 //! Port names as users write them.
 
 use crate::abi;
+use crate::conf;
 use crate::name::{self, shown, SpecError, FLAGS};
+use crate::port::Options;
 use core::fmt;
 use core::str::FromStr;
 
@@ -45,17 +47,18 @@ pub enum PipeEnd {
 
 /// A parsed port name.
 ///
-/// The form is `[netmap:]NAME[RINGS][/FLAGS][@ID]`, flags and region in any order, where
+/// The form is `[netmap:]NAME[RINGS][/FLAGS][@ID][@conf:KEY=N,...]`, flags and region in any order, where
 ///
 /// - `NAME` is an interface (`eth0`), a switch port (`vale0:p1`, kept with its prefix), or one end of a pipe
 ///   (`eth0{3`, `eth0}3`), of letters, digits and `_.-+`;
 /// - `RINGS` is `-N` (ring pair N of the NIC), `^` (host rings), `^N` (host ring pair N) or `*` (NIC and host);
 /// - `FLAGS` are `x` (exclusive), `R` (receive rings only), `T` (transmit rings only), and, for monitors, `r`
 ///   (received packets), `t` (sent packets), `z` (zero copy);
-/// - `ID` is the number of the memory region to use.
+/// - `ID` is the number of the memory region to use;
+/// - `KEY` is `rings`, `host-rings`, `slots`, or one of these for a direction alone (`tx-rings`, `host-rx-rings`): how many are asked
+///   for, before what [`crate::Options`] say.
 ///
-/// Options such as `@conf:rings=2`, which libnetmap takes from a name, are none here ([`SpecError::Option`]): slots and rings are fields
-/// of [`crate::Options`].
+/// The options that libnetmap takes besides are none here ([`SpecError::Option`]).
 ///
 /// `stack:NAME` is the stack port of an interface, and so is `stack:N+NAME` with any number.
 ///
@@ -67,6 +70,7 @@ pub struct PortSpec {
     rings: Rings,
     flags: u64,
     mem_id: u16,
+    conf: Options,
 }
 
 impl PortSpec {
@@ -90,6 +94,11 @@ impl PortSpec {
         self.mem_id
     }
 
+    /// Rings and slots asked for by `@conf:`; all else is 0.
+    pub fn conf(&self) -> &Options {
+        &self.conf
+    }
+
     /// The same port with other rings.
     pub fn with_rings(&self, rings: Rings) -> Self {
         PortSpec {
@@ -106,7 +115,7 @@ impl PortSpec {
         }
     }
 
-    /// An end of the pipe `id` on this port, with neither the ring selection nor the flags of the port.
+    /// An end of the pipe `id` on this port, with neither the ring selection nor the flags nor the options of the port.
     ///
     /// # Errors
     ///
@@ -127,6 +136,7 @@ impl PortSpec {
             rings: Rings::Nic,
             flags: 0,
             mem_id: self.mem_id,
+            conf: Options::default(),
         })
     }
 
@@ -165,7 +175,7 @@ impl fmt::Display for PortSpec {
         if self.mem_id != 0 {
             write!(f, "@{}", self.mem_id)?;
         }
-        Ok(())
+        f.write_str(&conf::text(&self.conf))
     }
 }
 
@@ -189,9 +199,7 @@ impl FromStr for PortSpec {
         };
         let found = name::name(text.as_bytes())?;
         let mode = name::mode(found.rest, 0)?;
-        if !mode.rest.is_empty() {
-            return Err(SpecError::Option(shown(mode.rest)));
-        }
+        let conf = conf::conf(mode.rest)?;
         let (scope, stack) = match found.scope {
             name::STACK => (&b""[..], abi::NR_STACK),
             scope => (scope, 0),
@@ -208,6 +216,7 @@ impl FromStr for PortSpec {
             },
             flags: mode.flags | stack,
             mem_id: mode.mem_id,
+            conf,
         })
     }
 }

@@ -119,11 +119,8 @@ fn refusals_name_the_culprit() {
         ("eth0@0", SpecError::Region("0".into())),
         ("eth0@65536", SpecError::Region("65536".into())),
         ("eth0@1@2", SpecError::OtherRegion { wanted: 2, set: 1 }),
-        ("eth0@+1", SpecError::Option("@+1".into())),
-        (
-            "eth0@conf:rings=1",
-            SpecError::Option("@conf:rings=1".into()),
-        ),
+        ("eth0@+1", SpecError::Option("+1".into())),
+        ("eth0@share:eth1", SpecError::Option("share".into())),
     ];
     for (text, error) in cases {
         assert_eq!(parse(text), Err(error), "{text:?}");
@@ -160,11 +157,12 @@ fn name() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn what_is_printed_parses_back(
-        name in name(), rings in rings(), letters in 0..64usize, mem_id: u16,
+        name in name(), rings in rings(), letters in 0..64usize, mem_id: u16, rx_rings: u16, tx_slots: u32,
     ) {
         let chosen = FLAGS.iter().enumerate().filter(|(bit, _)| (letters >> bit) & 1 != 0);
         let flags = chosen.fold(0, |flags, (_, (_, flag))| flags | flag);
-        let spec = PortSpec { name, rings, flags, mem_id };
+        let conf = Options { tx_rings: rx_rings, rx_rings, tx_slots, ..Options::default() };
+        let spec = PortSpec { name, rings, flags, mem_id, conf };
         prop_assert_eq!(spec.to_string().parse::<PortSpec>(), Ok(spec));
     }
 

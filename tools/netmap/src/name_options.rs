@@ -1,21 +1,34 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Options behind a name: `@NAME`, `@NAME=VALUE`, `@NAME:KEY=VALUE,KEY,...`.
+//! The grammar of the options behind a port's name, as `libnetmap.h` describes it: `@NAME`, `@NAME=VALUE`, `@NAME:KEY=VALUE,KEY,...`.
 
-use crate::request::shown;
+use crate::name::shown;
 
 /// Why options make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
+    /// Something else before the first option.
     #[error("options begin with '@', not with {0:?}")]
     NoAt(String),
+    /// Nothing after an `@`.
     #[error("an option without a name")]
     Empty,
+    /// An equals sign at an option's end.
     #[error("option {0}: no value after '='")]
     NoValue(String),
+    /// Nothing where a key was expected.
     #[error("option {option}: a key without a name")]
-    NoKey { option: String },
+    NoKey {
+        /// The option's name.
+        option: String,
+    },
+    /// An equals sign at a key's end.
     #[error("option {option}: no value for key {key}")]
-    NoKeyValue { option: String, key: String },
+    NoKeyValue {
+        /// The option's name.
+        option: String,
+        /// The key's.
+        key: String,
+    },
 }
 
 /// What an option says.
@@ -25,7 +38,7 @@ pub enum Body<'t> {
     None,
     /// A value for the option's default key.
     Value(&'t [u8]),
-    /// Keys, as the parsers know them, and the values of those that have one.
+    /// Keys, where `-` has become `_`, and the values of those that have one.
     Keys(Vec<(Vec<u8>, Option<&'t [u8]>)>),
 }
 
@@ -39,6 +52,10 @@ pub struct Opt<'t> {
 }
 
 /// The options of a text, which is empty or begins with an `@`.
+///
+/// # Errors
+///
+/// See [`OptionError`].
 pub fn options(text: &[u8]) -> Result<Vec<Opt<'_>>, OptionError> {
     let Some((first, rest)) = text.split_first() else {
         return Ok(Vec::new());

@@ -7,7 +7,8 @@ use crate::module::{parameter_path, Debugfs, Module};
 use crate::netlink::XdpMode;
 use crate::reasons;
 use crate::show;
-use netmap::Control;
+use crate::uses;
+use netmap::{Control, PortSpec};
 use std::io;
 
 /// Looks at a port, or at the machine and all of its Ethernet interfaces.
@@ -31,24 +32,29 @@ pub fn run(port: Option<&str>) -> Result<Vec<Finding>, String> {
         findings.retain(|finding| is_usable || finding.severity != Severity::Ok);
         return Ok(findings);
     };
-    let name = show::name_of(port)?;
+    let spec = show::spec_of(port)?;
+    let name = spec.name();
     // A pipe is on its interface, and nothing is in its way but what is in that one's.
     let base = name.split(['{', '}']).next().unwrap_or_default();
     if base.starts_with("vale") && base.contains(':') {
-        findings.extend(of_bare(&name, &module));
+        findings.extend(of_member(&spec, &module));
         return Ok(findings);
     }
     let interface = match Interface::look(base) {
         Ok(interface) => interface,
         Err(_) if base.len() < name.len() => {
-            findings.extend(of_bare(&name, &module));
+            findings.extend(of_bare(&spec, &module));
             return Ok(findings);
         }
         Err(reason) => return Err(reason),
     };
-    findings.extend(of_interface(&interface, &module, kind_now(base).as_deref()));
+    let kind = kind_now(base);
+    findings.extend(of_interface(&interface, &module, kind.as_deref()));
     if !prevents(&findings) {
-        findings.extend(asked(&name, base));
+        findings.extend(asked(&spec, base));
+    }
+    if let Some(kind) = kind.filter(|_| base == name) {
+        findings.extend(uses::others(&spec, &kind, &members()));
     }
     let is_well = !prevents(&findings);
     findings.retain(|finding| is_well || finding.severity != Severity::Ok);
@@ -64,13 +70,22 @@ fn kind_now(name: &str) -> Option<String> {
         .map(|port| port.kind)
 }
 
-/// What the module itself answers about a port, if not that it is there.
-fn asked(name: &str, base: &str) -> Option<Finding> {
+/// The ports of all switches of the network namespace, as far as they can be listed.
+fn members() -> Vec<String> {
+    let control = Control::open().ok();
+    let ports = control.iter().flat_map(Control::ports);
+    ports.filter_map(|port| Some(port.ok()?.name)).collect()
+}
+
+/// What the module itself answers about a port, if not that it is there with the rings that are asked for.
+fn asked(spec: &PortSpec, base: &str) -> Option<Finding> {
+    let name = spec.name();
     // From its end, for what it says of other requests is no answer to this one.
     let mut log = reasons::Log::from_now();
-    let error = Control::open()
-        .and_then(|control| control.info(name))
-        .err()?;
+    let error = match Control::open().and_then(|control| control.info(name)) {
+        Ok(info) => return uses::missing_ring(spec, &info),
+        Err(error) => error,
+    };
     let mut findings = Findings::about(Some(name));
     let reason = log.as_mut().and_then(|log| log.reason(base));
     match reason {
@@ -101,11 +116,24 @@ pub fn remedy_of(error: &io::Error) -> &'static str {
     }
 }
 
+/// A port of a switch, which may be an interface's place there.
+fn of_member(spec: &PortSpec, module: &Module) -> Vec<Finding> {
+    let attached = spec
+        .name()
+        .split_once(':')
+        .and_then(|(_, base)| uses::attached(base, kind_now(base).as_deref()?, &members()));
+    match attached {
+        Some(finding) => vec![finding],
+        None => of_bare(spec, module),
+    }
+}
+
 /// A port of a switch, or a pipe on nothing.
-fn of_bare(name: &str, module: &Module) -> Vec<Finding> {
+fn of_bare(spec: &PortSpec, module: &Module) -> Vec<Finding> {
+    let name = spec.name();
     let mut findings = Findings::about(Some(name));
     if module.loaded && module.device_error.is_none() {
-        match asked(name, name) {
+        match asked(spec, name) {
             Some(finding) => return vec![finding],
             None => findings.add(Severity::Ok, "nothing is in the way of a bind", ""),
         }

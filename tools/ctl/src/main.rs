@@ -19,6 +19,7 @@ mod screen;
 mod show;
 mod table;
 mod top;
+mod uses;
 
 use args::{Args, Command};
 use serde::Serialize;

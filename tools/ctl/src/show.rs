@@ -53,14 +53,13 @@ impl From<PortInfo> for Info {
     }
 }
 
-/// The kernel's name of a port that a user names, with or without prefix and ring selection.
+/// The port that a user names, with or without prefix and ring selection.
 ///
 /// # Errors
 ///
 /// In words, if it is no port's.
-pub fn name_of(port: &str) -> Result<String, String> {
-    let spec: PortSpec = port.parse().map_err(|error| format!("{port}: {error}"))?;
-    Ok(spec.name().to_owned())
+pub fn spec_of(port: &str) -> Result<PortSpec, String> {
+    port.parse().map_err(|error| format!("{port}: {error}"))
 }
 
 /// Looks at a port.
@@ -69,10 +68,11 @@ pub fn name_of(port: &str) -> Result<String, String> {
 ///
 /// In words, with what to do.
 pub fn look(port: &str) -> Result<Shown, String> {
-    let name = name_of(port)?;
+    let spec = spec_of(port)?;
+    let name = spec.name();
     let control =
         Control::open().map_err(|error| cli::open_failure(&netmap::OpenError::Device(error)))?;
-    let info = control.info(&name).map_err(|error| {
+    let info = control.info(name).map_err(|error| {
         format!(
             "{name}: {error}; {} (nmctl doctor {name} says more)",
             doctor::remedy_of(&error)
@@ -90,7 +90,7 @@ pub fn look(port: &str) -> Result<Shown, String> {
         region: regions.into_iter().find(|region| region.id == info.mem_id),
         info: info.into(),
         hidden,
-        name,
+        name: name.to_owned(),
     })
 }
 
@@ -214,9 +214,9 @@ mod tests {
 
     #[test]
     fn names_with_everything_around_them() {
-        assert_eq!(name_of("netmap:eth0-2/R").as_deref(), Ok("eth0"));
-        assert_eq!(name_of("vale0:a").as_deref(), Ok("vale0:a"));
-        assert!(name_of("eth0/Q").unwrap_err().starts_with("eth0/Q: "));
+        assert_eq!(spec_of("netmap:eth0-2/R").unwrap().name(), "eth0");
+        assert_eq!(spec_of("vale0:a").unwrap().name(), "vale0:a");
+        assert!(spec_of("eth0/Q").unwrap_err().starts_with("eth0/Q: "));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use clap::error::ErrorKind;
 use clap::{Command, Parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use netmap::{PortSpec, SpecError};
+use netmap::{Control, PortSpec, SpecError};
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
@@ -69,6 +69,13 @@ fn in_a_line(text: &str) -> String {
         .collect();
     let line = words.join(" ").replace(" tip: ", "; ");
     line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
+/// Octets of the virtio-net header in front of the packets of an open port; none of what is no port of a switch, which may have no
+/// such request.
+pub fn virtio_header(port: &PortSpec) -> usize {
+    let octets = Control::open().and_then(|control| control.header(port.name()));
+    octets.unwrap_or(0) as usize
 }
 
 /// The parser of a port's name in the arguments of a program that carries packets.

@@ -70,6 +70,7 @@ fn receive<W: Write>(
         args.count
     };
     let lost = |error: io::Error| Failure::Port(cli::lost(&error));
+    let header = cli::virtio_header(&args.interface);
     let mut packet = Vec::new();
     let mut heard: Option<Instant> = None;
     let (mut reported, mut report) = (0, Instant::now() + Duration::from_secs(1));
@@ -103,11 +104,11 @@ fn receive<W: Write>(
         let time = now();
         for ring in rings.iter_mut() {
             while counts.packets < most && take(ring, &mut packet) {
+                // A file of Ethernet frames has no place for it.
+                let frame = packet.get(header..).unwrap_or_default();
                 // No longer than a few dozen buffers.
-                let length = packet.len() as u32;
-                writer
-                    .write(time, length, &packet)
-                    .map_err(Failure::Write)?;
+                let length = frame.len() as u32;
+                writer.write(time, length, frame).map_err(Failure::Write)?;
                 counts.packets += 1;
                 counts.bytes += u64::from(length);
                 counts.shortened += u64::from(length > args.snaplen);

@@ -18,6 +18,8 @@ pub struct Balancer {
     groups: Vec<core::ops::Range<usize>>,
     overflow: Overflow<ExtraBuf>,
     batch: u32,
+    /// Octets of the virtio-net header before each packet of the port.
+    header: usize,
     counts: Counts,
     /// The receive rings, by number, at whose head is the rest of a packet without an end.
     in_endless: Vec<bool>,
@@ -32,7 +34,8 @@ struct Pipe {
 
 impl Balancer {
     /// From `input` to the pipes of `groups`, each of which has a transmit ring and buffers that it can exchange with `input`'s.
-    pub fn new(mut input: Port, groups: Vec<Vec<Port>>, batch: u32) -> Balancer {
+    /// Frames are behind `header` octets of each packet.
+    pub fn new(mut input: Port, groups: Vec<Vec<Port>>, batch: u32, header: usize) -> Balancer {
         let extra = core::mem::take(input.extra_bufs_mut());
         let mut ranges = Vec::new();
         let mut pipes = Vec::new();
@@ -52,6 +55,7 @@ impl Balancer {
             pipes,
             groups: ranges,
             batch,
+            header,
             counts: Counts::default(),
         }
     }
@@ -199,7 +203,10 @@ impl Balancer {
         for i in 0..fragments {
             octets += ring.slot(i).map_or(0, |slot| u64::from(slot.len()));
         }
-        let Some(flow) = ring.slot(0).map(|slot| Flow::of(slot.packet())) else {
+        let Some(flow) = ring
+            .slot(0)
+            .map(|slot| Flow::of(slot.packet().get(self.header..).unwrap_or_default()))
+        else {
             return false;
         };
         self.counts.packets += 1;

@@ -155,7 +155,8 @@ fn open(args: &Args) -> Result<(Balancer, Names), String> {
         port: args.interface.to_string(),
         pipes: names.iter().flatten().map(PortSpec::to_string).collect(),
     };
-    Ok((Balancer::new(input, groups, args.batch), names))
+    let header = cli::virtio_header(&args.interface);
+    Ok((Balancer::new(input, groups, args.batch, header), names))
 }
 
 /// Statistics that go somewhere.

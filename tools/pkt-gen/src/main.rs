@@ -145,21 +145,17 @@ fn open_ports(args: &Args) -> Result<Vec<Port>, String> {
 
 /// Octets of the virtio-net header that packets of the port have, after it was set as the command line says.
 fn virtio_header(args: &Args) -> Result<usize, String> {
-    let name = args.interface.name();
-    let control = Control::open().map_err(|error| format!("/dev/netmap: {error}"))?;
-    let octets = match args.virtio_header.filter(|octets| *octets != 0) {
-        Some(octets) => {
-            let set = control.set_header(name, octets).map(|()| octets);
-            set.map_err(|error| {
-                format!(
-                    "{}: a virtio-net header: {error}; ports of switches can have one",
-                    args.interface
-                )
-            })?
-        }
-        // Others have none, and some no such request.
-        None => control.header(name).unwrap_or(0),
+    let Some(octets) = args.virtio_header.filter(|octets| *octets != 0) else {
+        return Ok(cli::virtio_header(&args.interface));
     };
+    let control = Control::open().map_err(|error| format!("/dev/netmap: {error}"))?;
+    let set = control.set_header(args.interface.name(), octets);
+    set.map_err(|error| {
+        format!(
+            "{}: a virtio-net header: {error}; ports of switches can have one",
+            args.interface
+        )
+    })?;
     Ok(octets as usize)
 }
 

@@ -31,6 +31,8 @@ pub struct Sender<'p> {
     binding: &'p Binding,
     ring: &'p mut TxRing,
     batch: u32,
+    /// Octets of the virtio-net header, of zeros, before each packet.
+    header: usize,
     most: u64,
     verbose: bool,
     stop: &'p AtomicBool,
@@ -52,6 +54,7 @@ impl<'p> Sender<'p> {
         stop: &'p AtomicBool,
     ) -> Result<Self, String> {
         let name = &args.interface;
+        let header = cli::virtio_header(name);
         let (binding, rings, _) = port.split();
         let ring = rings
             .first_mut()
@@ -59,7 +62,7 @@ impl<'p> Sender<'p> {
         let most = NETMAP_MAX_FRAGS.min(ring.num_slots() - 1) as usize * ring.buf_size() as usize;
         if let Some((number, frame)) = (1..)
             .zip(capture.frames())
-            .find(|(_, frame)| frame.octets.len() > most)
+            .find(|(_, frame)| header + frame.octets.len() > most)
         {
             return Err(format!(
                 "{name}: packet {number} has {} octets, and the port takes {most} at most: leave it out of the file, or use larger buffers",
@@ -71,6 +74,7 @@ impl<'p> Sender<'p> {
             binding,
             ring,
             batch: args.batch,
+            header,
             most: if args.count == 0 {
                 u64::MAX
             } else {
@@ -148,10 +152,14 @@ impl<'p> Sender<'p> {
         self.sync(&mut queued)
     }
 
-    /// How many slots a packet takes.
+    /// How many slots a packet takes; none if it is empty.
     fn slots(&self, frame: &Frame<'_>) -> u32 {
+        let length = match frame.octets.len() {
+            0 => 0,
+            length => self.header + length,
+        };
         // Checked at the start: not more than the ring has.
-        frame.octets.len().div_ceil(self.ring.buf_size() as usize) as u32
+        length.div_ceil(self.ring.buf_size() as usize) as u32
     }
 
     /// Writes a packet into the slots that it takes, which there are. Of the last one of a batch is said when it was sent, so that a
@@ -161,21 +169,24 @@ impl<'p> Sender<'p> {
         if slots == 0 {
             return;
         }
-        let mut pieces = departure
-            .frame
-            .octets
-            .chunks(self.ring.buf_size() as usize)
-            .peekable();
+        let mut rest = departure.frame.octets;
+        // Buffers are longer than the header.
+        let mut header = self.header;
         self.ring.fill(slots, |slot| {
-            let piece = pieces.next().unwrap_or_default();
-            slot.write(piece);
-            let flags = match pieces.peek() {
-                Some(_) => NS_MOREFRAG,
-                None if is_last => NS_REPORT,
-                None => 0,
+            let buffer = slot.buf_mut();
+            let (zeros, room) = buffer.split_at_mut(header);
+            zeros.fill(0);
+            let (piece, after) = rest.split_at(rest.len().min(room.len()));
+            room[..piece.len()].copy_from_slice(piece);
+            let length = header + piece.len();
+            (header, rest) = (0, after);
+            let flags = match (rest.is_empty(), is_last) {
+                (false, _) => NS_MOREFRAG,
+                (true, true) => NS_REPORT,
+                (true, false) => 0,
             };
             // A buffer is no longer than what 16 bits hold, as far as a slot can tell.
-            slot.set(piece.len() as u16, flags);
+            slot.set(length as u16, flags);
         });
         self.counts.packets += 1;
         let octets = departure.frame.octets.len() as u64;

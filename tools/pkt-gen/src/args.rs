@@ -77,7 +77,7 @@ pub struct Args {
     #[arg(short, long, value_name = "PACKETS")]
     pub batch: Option<u32>,
 
-    /// Packets per second to send; unlimited if not given.
+    /// Packets per second to send, such as 5000, 10k or 2M; unlimited if not given.
     #[arg(short = 'R', long, value_name = "PPS", value_parser = rate)]
     pub rate: Option<u64>,
 
@@ -332,10 +332,15 @@ impl Args {
 }
 
 fn rate(text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("a rate is a number of packets per second, from 1 on".to_owned()),
-        Ok(rate) => Ok(rate),
-    }
+    let suffixes = [('k', 1_000), ('M', 1_000_000), ('G', 1_000_000_000)];
+    let has = |(letter, unit)| Some((text.strip_suffix(letter)?, unit));
+    let (number, unit) = suffixes.into_iter().find_map(has).unwrap_or((text, 1));
+    let number = number.parse().ok().filter(|number| *number != 0);
+    let rate = number.and_then(|number: u64| number.checked_mul(unit));
+    rate.ok_or_else(|| {
+        "a rate is a number of packets per second, from 1 on, also with k, M or G behind it"
+            .to_owned()
+    })
 }
 
 fn virtio_header(text: &str) -> Result<u32, String> {
@@ -410,6 +415,21 @@ mod tests {
         assert_eq!(args.wait_link(), Duration::from_secs(3));
         assert_eq!(args.config.unwrap().rx_slots, 256);
         assert_eq!(args.verbose, 2);
+    }
+
+    #[test]
+    fn rates() {
+        for (text, expected) in [
+            ("5000", 5000),
+            ("10k", 10_000),
+            ("15M", 15_000_000),
+            ("2G", 2_000_000_000),
+        ] {
+            assert_eq!(rate(text), Ok(expected));
+        }
+        for text in ["", "0", "0k", "k", "1.5M", "1m", "-1", "99999999999G"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
     }
 
     /// What is said of a line that clap takes.

@@ -43,20 +43,21 @@ in_time() {
 	awk -v long="$long" -v short="$short" 'BEGIN { exit !(long >= 0.3 && short >= 0.23) }'
 }
 check_that "packets keep their distances, and a factor divides them" in_time
-# header_port: vale0:hv has packets with a header of 12 octets.
-header_port() {
-	nm-vale -n hv && nm-vale -a vale0:hv && nm-vale --header vale0:hv --header-length 12
-}
 # through FROM TO: the packets of the file are what arrives.
 through() {
-	local port=$2
-	[ "$port" != vale0:hv ] || port=hv
-	start dump "$port" nm-dump -i "$2" -w /tmp/tools/back -c 4 || return 1
+	start dump "$2" nm-dump -i "$2" -w /tmp/tools/back -c 4 || return 1
 	{ nm-replay -t -i "$1" -f /tmp/tools/times >/dev/null && wait "$started"; } || { cat /tmp/tools/dump.err; return 1; }
 	[ "$(packets_of /tmp/tools/back)" = "$(packets_of /tmp/tools/times)" ] && [ -n "$(packets_of /tmp/tools/back)" ]
 }
+# A program that waits for the link has the port meanwhile, and the length of the header is the port's.
 both_ways() {
-	header_port && through vale0:hv vale0:d && through vale0:p vale0:hv && nm-vale -d vale0:hv && nm-vale -r hv
+	local holder
+	start holder vale0:h nm-replay -w 100000 -i vale0:h -f /tmp/tools/times || return 1
+	holder=$started
+	nm-vale --header vale0:h --header-length 12 && through vale0:h vale0:d && through vale0:p vale0:h &&
+		nm-vale --header vale0:h | grep -q 'hdr_len: *12'
+	local status=$?
+	ends_at INT "$holder" && return "$status"
 }
 check_that "a virtio-net header is not in files" both_ways
 head -c 24 /tmp/tools/times >/tmp/tools/none

@@ -6,8 +6,8 @@ set -u
 . ./wire.sh
 . ./programs.sh
 
-kind=native shown="native ($TEST_NIC)" planned=30
-[ "$TEST_NIC" != veth ] || kind=emulated shown='emulated (skb)' planned=38
+kind=native shown="native ($TEST_NIC)" planned=31
+[ "$TEST_NIC" != veth ] || kind=emulated shown='emulated (skb)' planned=39
 plan $planned
 
 # What there is.

@@ -32,32 +32,33 @@ pub fn run(port: Option<&str>) -> Result<Vec<Finding>, String> {
         findings.retain(|finding| is_usable || finding.severity != Severity::Ok);
         return Ok(findings);
     };
-    let spec = show::spec_of(port)?;
+    findings.extend(of_port(&show::spec_of(port)?, &module, is_usable)?);
+    let is_well = !prevents(&findings);
+    findings.retain(|finding| is_well || finding.severity != Severity::Ok);
+    Ok(findings)
+}
+
+/// What there is to say of a port, which is not asked of the module unless that is usable.
+fn of_port(spec: &PortSpec, module: &Module, is_usable: bool) -> Result<Vec<Finding>, String> {
     let name = spec.name();
     // A pipe is on its interface, and nothing is in its way but what is in that one's.
     let base = name.split(['{', '}']).next().unwrap_or_default();
     if base.starts_with("vale") && base.contains(':') {
-        findings.extend(of_member(&spec, &module));
-        return Ok(findings);
+        return Ok(of_member(spec, module));
     }
     let interface = match Interface::look(base) {
         Ok(interface) => interface,
-        Err(_) if base.len() < name.len() => {
-            findings.extend(of_bare(&spec, &module));
-            return Ok(findings);
-        }
+        Err(_) if base.len() < name.len() => return Ok(of_bare(spec, module)),
         Err(reason) => return Err(reason),
     };
     let kind = kind_now(base);
-    findings.extend(of_interface(&interface, &module, kind.as_deref()));
-    if !prevents(&findings) {
-        findings.extend(asked(&spec, base));
+    let mut findings = of_interface(&interface, module, kind.as_deref());
+    if is_usable && !prevents(&findings) {
+        findings.extend(asked(spec, base));
     }
     if let Some(kind) = kind.filter(|_| base == name) {
-        findings.extend(uses::others(&spec, &kind, &members()));
+        findings.extend(uses::others(spec, &kind, &members()));
     }
-    let is_well = !prevents(&findings);
-    findings.retain(|finding| is_well || finding.severity != Severity::Ok);
     Ok(findings)
 }
 

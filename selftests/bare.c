@@ -74,7 +74,7 @@ TEST(nobody_waits_for_readers)
 			      null = { .nr_mode = NR_REG_NULL, .nr_mem_id = 1, .nr_tx_rings = 1, .nr_tx_slots = 16 };
 	int64_t waits, spent;
 	struct port first, stays;
-	int i;
+	int i, tries;
 
 	/* With one processor a barrier is no wait. */
 	ASSERT_LT(1, sysconf(_SC_NPROCESSORS_ONLN));
@@ -84,24 +84,29 @@ TEST(nobody_waits_for_readers)
 	small.nr_mem_id = 1;
 	stays = (struct port){ .reg = small };
 	ASSERT_EQ(0, port_open_as(&stays, "vale90:stays"));
-	waits = grace_periods(COUNT);
-	ASSERT_LT(0, waits);
 	for (i = 0; i < 4; i++) {
-		switch (i) {
-		case 0:
-			spent = closes("many{%d", small);
-			break;
-		case 1:
-			spent = closes("%d", null);
-			break;
-		case 2:
-			spent = closes("vale90:%d", small);
-			break;
-		default:
-			spent = looks("vale90:look", 1);
+		/* Somebody else may have had the processors meanwhile: who waits for grace periods does so each time. */
+		for (tries = 0; tries < 5; tries++) {
+			waits = grace_periods(COUNT);
+			ASSERT_LT(0, waits);
+			switch (i) {
+			case 0:
+				spent = closes("many{%d", small);
+				break;
+			case 1:
+				spent = closes("%d", null);
+				break;
+			case 2:
+				spent = closes("vale90:%d", small);
+				break;
+			default:
+				spent = looks("vale90:look", 1);
+			}
+			ASSERT_LE(0, spent);
+			printf("# %d of kind %d took %lld us, grace periods %lld us\n", COUNT, i, (long long)spent, (long long)waits);
+			if (spent < waits / 2)
+				break;
 		}
-		ASSERT_LE(0, spent);
-		printf("# %d of kind %d took %lld us, grace periods %lld us\n", COUNT, i, (long long)spent, (long long)waits);
 		EXPECT_LT(spent, waits / 2);
 	}
 	EXPECT_EQ(0, port_close(&first));

@@ -48,6 +48,7 @@ above() {
 # quiet NAME: it hears nothing of what flows. (The counters of a bond are those of its slaves.)
 quiet() {
 	local listener status
+	rm -f /tmp/heard /tmp/listening
 	tcpdump -Z root -e -nn -l -i "$1" -Q in ether proto 0x88b5 >/tmp/heard 2>/tmp/listening &
 	listener=$!
 	wait_for grep -q listening /tmp/listening && flows
@@ -99,6 +100,7 @@ no_filters() {
 attach_xdp() {
 	rm -f /tmp/keep /tmp/kept
 	mkfifo /tmp/keep
+	rm -f /tmp/kept
 	./port xdp-stack "$TEST_IF" </tmp/keep >/tmp/kept 2>&1 &
 	keeper=$!
 	exec 9>/tmp/keep

@@ -29,6 +29,7 @@ accepted() {
 # keeping COMMAND...: in the background until let_go, once it has said that it is there.
 keeping() {
 	mkfifo /tmp/keep
+	rm -f /tmp/kept
 	"$@" </tmp/keep >/tmp/kept 2>&1 &
 	keeper=$!
 	exec 9>/tmp/keep

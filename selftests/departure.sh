@@ -29,6 +29,7 @@ binds_anew() {
 	local listener sender
 	wait_for both_back
 	check $? "the interface is there again"
+	rm -f /tmp/held
 	./port listen "netmap:$TEST_IF" 0800 >/tmp/held 2>&1 &
 	listener=$!
 	wait_for grep -q bound /tmp/held

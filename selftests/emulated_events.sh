@@ -160,6 +160,7 @@ races() {
 		ip link add nmrace type veth peer name nmother
 		ip link set nmrace up
 		ip link set nmother up
+		rm -f /tmp/race
 		./port race nmrace >/tmp/race 2>&1 &
 		binder=$!
 		wait_for grep -q racing /tmp/race
@@ -176,6 +177,7 @@ unloads() {
 	local i sender admode
 	admode=$(cat /sys/module/netmap/parameters/admode)
 	for i in 1 2 3 4 5; do
+		rm -f /tmp/sent
 		nm-pkt-gen -i "netmap:$TEST_IF" -f tx >/tmp/sent 2>&1 &
 		sender=$!
 		sending() {

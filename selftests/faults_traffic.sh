@@ -113,6 +113,7 @@ check_that "nothing is left of the ports" nothing_left
 check_that "the hosts talk" talk
 
 # Nobody but the driver's own watch, each two seconds, can wake the sleeper.
+rm -f /tmp/held
 ./port listen "netmap:$TEST_IF" 0800 >/tmp/held 2>&1 &
 listener=$!
 wait_for grep -q bound /tmp/held

@@ -21,6 +21,7 @@ heard() {
 # transfer FROM TO LENGTH
 transfer() {
 	local from=$1 to=$2 length=$3 receiver probe start
+	rm -f /tmp/received /tmp/receiver
 	nm-pkt-gen -i "netmap:$to" -f rx --check --json --idle-exit 5000 >/tmp/received 2>/tmp/receiver &
 	receiver=$!
 	# An emulated e1000 is deaf for a second.

@@ -17,14 +17,17 @@ collecting() {
 
 # forwarded PORT: packets of the far host's go out of the interface nma, most of them in lists, and all come out of the port's rings.
 forwarded() {
-	local port=$1 device=${1%\*} before arrived
+	local port=$1 device=${1%\*} before arrived from
 	start_holding "netmap:$port" || return 1
 	before=$(packets_of nma)
-	in_peer bash -c "exec 5>/dev/udp/$in_route/9; for ((i = 0; i < $sent; i++)); do printf '%0500d' \$i >&5; done"
 	arrived() {
-		[ "$(rings_of "$device")" -ge "$sent" ]
+		[ "$(rings_of "$device")" -ge "$1" ]
 	}
-	wait_for arrived
+	# No more at once than the veth has room for, which is emptied every 100 ms.
+	for ((from = 0; from < sent; from += 200)); do
+		in_peer bash -c "exec 5>/dev/udp/$in_route/9; for ((i = 0; i < 200; i++)); do printf '%0500d' \$i >&5; done"
+		wait_for arrived $((from + 200)) || break
+	done
 	arrived=$(rings_of "$device")
 	echo $(($(packets_of nma) - before)) >/tmp/lists
 	stop_holding

@@ -92,7 +92,7 @@ with_server "C" ./example-http 100000 8002
 with_server "Rust" nm-http 100 8003
 with_server "Rust" nm-http 100000 8004
 nothing_left() {
-	[ -z "$(cat "$regions")" ] && hosts_talk >/dev/null
+	[ -z "$(cat "$regions")" ] && wait_for hosts_talk
 }
 check_that "nothing is left of the ports" nothing_left
 unmake_hosts6

@@ -17,7 +17,7 @@ state() {
 	tc qdisc show dev "$TEST_IF"
 	tc filter show dev "$TEST_IF" ingress 2>/dev/null
 	# Not what a bridge says of itself, as how many addresses it has heard.
-	ip -d link show | grep -v '^    bridge '
+	ip -d link show dev "$TEST_IF" | grep -v '^    bridge '
 }
 
 # carried: packets went both ways in the exchange, each as it was sent.
@@ -48,7 +48,7 @@ with_port() {
 	check_that "$1: programs at both ends hear each other" exchanged
 	check_that "$1: the hosts have TCP both ways through all rings of the port" relayed host "$TEST_IF"
 	as_before() {
-		hosts_talk >/dev/null && [ -z "$(cat "$regions")" ] || return 1
+		wait_for hosts_talk && [ -z "$(cat "$regions")" ] || return 1
 		[ "$(state)" = "$before" ] || { diff <(state) - <<<"$before"; return 1; }
 	}
 	check_that "$1: afterwards the device is as it was, and the host's" as_before

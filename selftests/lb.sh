@@ -10,6 +10,7 @@ stats=/tmp/lb.stats
 
 # start_lb ARG...
 start_lb() {
+	rm -f $stats
 	nm-lb -i "netmap:$TEST_IF}90" -w 0 -o 1 "$@" >$stats 2>/tmp/lb.errors &
 	lb=$!
 	wait_for grep -q '"output_ring":null' $stats

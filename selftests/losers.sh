@@ -43,6 +43,7 @@ make_hosts
 start
 check $? "frames go round without copies"
 used=$(of_region 'buffers: used')
+rm -f /tmp/hold
 ./swap hold "$TEST_IF" 3000 >/tmp/hold 2>&1 &
 holder=$!
 wait_for grep -q bound /tmp/hold && killed

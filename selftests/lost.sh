@@ -33,6 +33,7 @@ fault() {
 works() {
 	local protocol=0806 listener
 	[ "$1" = 0 ] || protocol=0800
+	rm -f /tmp/listened
 	./port listen "netmap:$TEST_IF-$1" "$protocol" >/tmp/listened 2>&1 &
 	listener=$!
 	wait_for grep -q bound /tmp/listened && wait_for carriers && wait_for sends_to "$listener" "$protocol"
@@ -70,6 +71,7 @@ let_go 0
 
 # keep RING: has it bound by a process that does not close it when it is told that it is lost.
 keep() {
+	rm -f /tmp/kept
 	./port keep "netmap:$TEST_IF-$1" >/tmp/kept 2>&1 &
 	keeper=$!
 	wait_for grep -q bound /tmp/kept

@@ -55,21 +55,23 @@ check_that "and with another one there" both_headers
 # turned PORT PORT FLAG...: what goes from the one to the other in several turns of its ring has all addresses of two ranges in their order
 # (which several receive rings may change), and right checksums.
 turned() {
-	local from=$1 to=$2
+	local from=$1 to=$2 name=${2#netmap:} rate=5000
 	shift 2
-	start dump "${to#netmap:}" nm-dump -i "$to" -w /tmp/tools/file -c 3000 --idle-exit 10000 || return 1
-	{ nm-pkt-gen -i "$from" -f tx -n 3000 -R 2000 -s 10.0.0.1:5-10.0.0.7:6 -d 10.1.0.1-10.1.0.3 "$@" >/dev/null 2>/tmp/tools/errors &&
+	# A device's ring has room for a second, the others for all or do without.
+	[ "$name" != "$TEST_IF" ] || rate=1000
+	start dump "${name%@*}" nm-dump -i "$to" -w /tmp/tools/file -c 3000 --idle-exit 10000 || return 1
+	{ nm-pkt-gen -i "$from" -f tx -n 3000 -R "$rate" -s 10.0.0.1:5-10.0.0.7:6 -d 10.1.0.1-10.1.0.3 "$@" >/dev/null 2>/tmp/tools/errors &&
 		wait "$started"; } || { cat /tmp/tools/errors /tmp/tools/dump.err; return 1; }
 	tcpdump -Z root -n -t -vv -r /tmp/tools/file 2>/dev/null | sed -n 's/^ *\(10\.0\..*\), length.*/\1/p' | sort >/tmp/tools/out
 	awk 'BEGIN {
 		for (i = 0; i < 3000; i++)
 			printf "10.0.0.%d.%d > 10.1.0.%d.1234: [udp sum ok] UDP\n", int(i / 2) % 7 + 1, i % 2 + 5, int(i / 14) % 3 + 1
 	}' | sort | diff - /tmp/tools/out >/tmp/tools/differences && return
-	head /tmp/tools/differences
+	head /tmp/tools/differences /tmp/tools/dump.err
 	return 1
 }
-check_that "two ranges of addresses, in several turns of a ring of a switch" turned vale0:p vale0:r
-check_that "where packets are numbered, too" turned vale0:p vale0:r --check
+check_that "two ranges of addresses, in several turns of a ring of a switch" turned vale0:p vale0:r@conf:rx-slots=4096
+check_that "where packets are numbered, too" turned vale0:p vale0:r@conf:rx-slots=4096 --check
 check_that "and through a device" turned "netmap:$TEST_PEER/T" "netmap:$TEST_IF"
 check_that "which are numbered, too" turned "netmap:$TEST_PEER/T" "netmap:$TEST_IF" --check
 check_that "and through a pipe" turned 'netmap:tools{1' 'netmap:tools}1'

@@ -27,6 +27,7 @@ is_free() {
 start() {
 	local name=$1 port=$2
 	shift 2
+	rm -f "/tmp/tools/$name.out" "/tmp/tools/$name.err"
 	"$@" >"/tmp/tools/$name.out" 2>"/tmp/tools/$name.err" &
 	started=$!
 	wait_for is_bound "$port"

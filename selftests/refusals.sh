@@ -16,6 +16,7 @@ busy() {
 
 # Packets from the peer's netmap port to ours and back.
 passes() {
+	rm -f /tmp/passes
 	timeout 240 ./port listen "netmap:$TEST_PEER/R" 0800 >/tmp/passes 2>&1 &
 	local listener=$!
 	wait_for grep -q bound /tmp/passes

@@ -49,6 +49,7 @@ choose() {
 # program COMMAND...: in the background until killed, in the midst of whatever it does. Fails if it ended before that.
 program() {
 	local pid
+	rm -f /tmp/program
 	"$@" >/tmp/program 2>&1 &
 	pid=$!
 	sleep "0.$((RANDOM % 5))"

@@ -17,6 +17,7 @@ insert() {
 start() {
 	local octets=$1
 	shift
+	rm -f /tmp/heard /tmp/hold
 	in_peer busybox nc -l -p 5001 </dev/null >/tmp/heard 2>/dev/null &
 	listener=$!
 	wait_for listening in_peer 5001
@@ -68,7 +69,7 @@ held() {
 	tc -s qdisc show dev "$TEST_IF" | sed -n 's/.*backlog \([0-9]*\)b.*/\1/p' | head -n 1
 }
 delayed() {
-	tc qdisc add dev "$TEST_IF" root netem delay 5s limit 10000 || return 1
+	tc qdisc add dev "$TEST_IF" root netem delay 10s limit 10000 || return 1
 	tell || return 1
 	murder
 	local backlog

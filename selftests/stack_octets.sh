@@ -100,7 +100,7 @@ beside_scribbler() {
 }
 
 nothing_left() {
-	[ -z "$(cat "$regions")" ] && hosts_talk >/dev/null
+	[ -z "$(cat "$regions")" ] && wait_for hosts_talk
 }
 
 modprobe sch_netem

@@ -24,7 +24,7 @@ check $? "the hosts talk"
 check_that "the sample sends 3 MB" sends "$TEST_IF" 3000000 5001
 check_that "by the name that the paper's code gives to the port" sends "0+$TEST_IF" 300000 5002
 nothing_left() {
-	[ -z "$(cat "$regions")" ] && hosts_talk >/dev/null
+	[ -z "$(cat "$regions")" ] && wait_for hosts_talk
 }
 check_that "nothing is left of the ports" nothing_left
 unmake_hosts

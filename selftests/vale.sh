@@ -88,6 +88,7 @@ is_listening() {
 programs() {
 	local status=0 other echoing
 	./switch attach-host "$nic" || return 1
+	rm -f /tmp/echo
 	nm-echo vale0:echo "$echo_address/24" 7 >/tmp/echo 2>&1 &
 	echoing=$!
 	# A NIC takes packets for other addresses than its own only if it is told to.
@@ -157,16 +158,16 @@ loop() {
 	# The one that was in another namespace, or is new, is down.
 	ip link set "$TEST_IF" up
 	ip link set "$TEST_PEER" up
-	within 60 carriers || { echo "no carrier"; return 1; }
+	within 240 carriers || { echo "no carrier"; return 1; }
 	{ ./switch attach "$nic" && ./switch attach "vale0:$TEST_PEER" && listed "$nic" "vale0:$TEST_PEER" && ./switch send vale0:one &&
-		within 60 goes_round 2000; } || status=1
+		within 240 goes_round 2000; } || status=1
 	# Meanwhile others have their share of the machine: they come to an end, and so does the loop, by request.
 	if [ "$status" = 0 ]; then
-		{ timeout 60 ping -c 3 127.0.0.1 && timeout 60 ./switch list && timeout 60 ip addr show && timeout 60 ./switch send vale1:two &&
-			within 60 goes_round $(($(round_so_far) + 1000)); } >/dev/null || status=2
+		{ timeout 240 ping -c 3 127.0.0.1 && timeout 240 ./switch list && timeout 240 ip addr show && timeout 240 ./switch send vale1:two &&
+			within 240 goes_round $(($(round_so_far) + 1000)); } >/dev/null || status=2
 	fi
 	[ "$status" = 0 ] || { echo "status $status"; cat "$ports"; }
-	timeout 60 ./switch detach "vale0:$TEST_PEER" && listed "$nic" && timeout 60 ./switch detach "$nic" && listed "" && [ "$status" = 0 ]
+	timeout 240 ./switch detach "vale0:$TEST_PEER" && listed "$nic" && timeout 240 ./switch detach "$nic" && listed "" && [ "$status" = 0 ]
 }
 check_that "packets that go round for ever leave others the machine, and end with the loop" loop
 finish_test

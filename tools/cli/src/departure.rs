@@ -14,6 +14,9 @@ const STUCK_LIMIT: Duration = Duration::from_secs(5);
 /// The same after a signal: for what has left, and is only not reported yet.
 const STOP_LIMIT: Duration = Duration::from_millis(100);
 
+/// Looks at rings that have not changed before either is believed: time alone may pass while no process has a processor.
+const LOOKS: u32 = 20;
+
 /// Distance between two looks at rings that drain; no event tells that they are empty.
 const DRAIN_STEP: Duration = Duration::from_micros(50);
 
@@ -130,8 +133,8 @@ pub fn stuck(unsent: Amount) -> String {
 /// Looks whether the slots of rings get less.
 #[derive(Debug, Default)]
 pub struct Watch {
-    /// How many slots were pending when that had changed last, and when.
-    moved: Option<(u32, Instant)>,
+    /// How many slots were pending when that had changed last, when, and how often that was seen since.
+    moved: Option<(u32, Instant, u32)>,
 }
 
 impl Watch {
@@ -148,9 +151,12 @@ impl Watch {
 
     fn stays(&mut self, pending: u32, limit: Duration) -> bool {
         match self.moved {
-            Some((before, since)) if before == pending => since.elapsed() > limit,
+            Some((before, since, looks)) if before == pending => {
+                self.moved = Some((before, since, looks.saturating_add(1)));
+                since.elapsed() > limit && looks >= LOOKS
+            }
             _ => {
-                self.moved = Some((pending, Instant::now()));
+                self.moved = Some((pending, Instant::now(), 0));
                 false
             }
         }
@@ -242,10 +248,16 @@ mod tests {
         let mut watch = Watch::default();
         assert!(!watch.stays(3, Duration::ZERO));
         std::thread::sleep(Duration::from_millis(1));
+        for _ in 0..LOOKS {
+            assert!(!watch.stays(3, Duration::ZERO));
+        }
         assert!(watch.stays(3, Duration::ZERO));
         assert!(!watch.stays(2, Duration::ZERO));
+        for _ in 0..=LOOKS {
+            assert!(!watch.is_stuck(2));
+        }
         std::thread::sleep(Duration::from_millis(1));
-        assert!(!watch.is_stuck(2));
+        assert!(watch.stays(2, Duration::ZERO));
         watch.reset();
         assert!(!watch.stays(2, Duration::ZERO));
     }

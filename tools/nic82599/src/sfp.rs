@@ -156,11 +156,8 @@ impl Sfp {
         }
         self.bits += 1;
         match self.phase {
-            Phase::Give => {
-                if self.bits == 9 && self.data {
-                    self.phase = Phase::Idle;
-                }
-            }
+            Phase::Give if self.bits == 9 && self.data => self.phase = Phase::Idle,
+            Phase::Give => {}
             _ if self.bits <= 8 => self.shift = (self.shift << 1) | u8::from(self.data),
             _ => {}
         }

@@ -289,17 +289,17 @@ pub struct ReqRegister {
 pub struct ReqPortInfoGet {
     /// Out: size of the region, in octets.
     pub nr_memsize: u64,
-    /// Out: slots per transmit ring.
+    /// In and out: slots per transmit ring.
     pub nr_tx_slots: u32,
-    /// Out: slots per receive ring.
+    /// In and out: slots per receive ring.
     pub nr_rx_slots: u32,
-    /// Out: transmit rings.
+    /// In and out: transmit rings.
     pub nr_tx_rings: u16,
-    /// Out: receive rings.
+    /// In and out: receive rings.
     pub nr_rx_rings: u16,
-    /// Out: host transmit rings.
+    /// In and out: host transmit rings.
     pub nr_host_tx_rings: u16,
-    /// Out: host receive rings.
+    /// In and out: host receive rings.
     pub nr_host_rx_rings: u16,
     /// In and out: region.
     pub nr_mem_id: u16,

@@ -2,7 +2,7 @@
 //! The option `@conf:` of a port's name: how many rings and slots it asks for.
 
 use crate::name::shown;
-use crate::name_options::{options, Body};
+use crate::name_options::{options, Body, OptionError};
 use crate::port::Options;
 use crate::SpecError;
 
@@ -24,40 +24,20 @@ const BOTH: [(&str, [usize; 2]); 3] =
     [("rings", [0, 1]), ("host_rings", [2, 3]), ("slots", [4, 5])];
 
 /// Reads what follows a name, its rings, flags and region: nothing, or `@conf:` and its keys. A key of one direction goes before the
-/// one of both, wherever they stand.
+/// one of both, wherever they stand; of several options the later one goes before, as libnetmap has it.
 pub(crate) fn conf(text: &[u8]) -> Result<Options, SpecError> {
-    let mut numbers = [None; KEYS.len()];
-    let mut both = [None; BOTH.len()];
-    for option in options(text).map_err(SpecError::Options)? {
+    let mut all = [0; KEYS.len()];
+    for option in options(text).map_err(SpecError::Malformed)? {
         if option.name != b"conf" {
-            return Err(SpecError::Option(shown(option.name)));
+            return Err(SpecError::UnknownOption(shown(option.name)));
         }
         let Body::Keys(keys) = option.body else {
             return Err(SpecError::NoConfKey);
         };
-        for (key, value) in keys {
-            let one = KEYS.iter().position(|(name, _)| name.as_bytes() == key);
-            let pair = BOTH.iter().position(|(name, _)| name.as_bytes() == key);
-            let (place, most) = match (one, pair) {
-                (Some(at), _) => (&mut numbers[at], KEYS[at].1),
-                (_, Some(at)) => (&mut both[at], KEYS[BOTH[at].1[0]].1),
-                _ => return Err(SpecError::ConfKey(shown(&key))),
-            };
-            if place.is_some() {
-                return Err(SpecError::ConfKeyTwice(shown(&key)));
-            }
-            let value = value.unwrap_or_default();
-            *place = Some(number(value, most).ok_or_else(|| SpecError::ConfNumber(shown(value)))?);
-        }
+        read(keys, &mut all)?;
     }
-    for (number, (_, stands_for)) in both.into_iter().zip(BOTH) {
-        for at in stands_for {
-            numbers[at] = numbers[at].or(number);
-        }
-    }
-    let [tx_rings, rx_rings, host_tx_rings, host_rx_rings, tx_slots, rx_slots] =
-        numbers.map(Option::unwrap_or_default);
-    // None is above `RINGS`.
+    let [tx_rings, rx_rings, host_tx_rings, host_rx_rings, tx_slots, rx_slots] = all;
+    // `number` lets nothing above `RINGS` through.
     let rings = |number: u32| u16::try_from(number).unwrap_or_default();
     Ok(Options {
         tx_rings: rings(tx_rings),
@@ -70,11 +50,52 @@ pub(crate) fn conf(text: &[u8]) -> Result<Options, SpecError> {
     })
 }
 
-/// A number without a sign, up to `most`.
-fn number(text: &[u8], most: u32) -> Option<u32> {
+/// Reads the keys of one option.
+fn read(keys: Vec<(Vec<u8>, Option<&[u8]>)>, all: &mut [u32; KEYS.len()]) -> Result<(), SpecError> {
+    let mut numbers = [None; KEYS.len()];
+    let mut both = [None; BOTH.len()];
+    for (key, value) in keys {
+        let one = KEYS.iter().position(|(name, _)| name.as_bytes() == key);
+        let pair = BOTH.iter().position(|(name, _)| name.as_bytes() == key);
+        let (place, most) = match (one, pair) {
+            (Some(at), _) => (&mut numbers[at], KEYS[at].1),
+            (_, Some(at)) => (&mut both[at], KEYS[BOTH[at].1[0]].1),
+            _ => return Err(SpecError::ConfKey(shown(&key))),
+        };
+        if place.is_some() {
+            return Err(SpecError::ConfKeyTwice(shown(&key)));
+        }
+        *place = Some(number(&key, value, most)?);
+    }
+    for (number, (_, stands_for)) in both.into_iter().zip(BOTH) {
+        for at in stands_for {
+            numbers[at] = numbers[at].or(number);
+        }
+    }
+    for (number, asked) in numbers.into_iter().zip(all) {
+        *asked = number.unwrap_or(*asked);
+    }
+    Ok(())
+}
+
+/// The value of a key: a number without a sign, up to `most`.
+fn number(key: &[u8], value: Option<&[u8]>, most: u32) -> Result<u32, SpecError> {
+    let text = value.ok_or_else(|| {
+        SpecError::Malformed(OptionError::NoKeyValue {
+            option: "conf".to_owned(),
+            key: shown(key),
+        })
+    })?;
     let digits = text.iter().all(u8::is_ascii_digit);
-    let text = core::str::from_utf8(text).ok().filter(|_| digits)?;
-    text.parse().ok().filter(|number| *number <= most)
+    let number = core::str::from_utf8(text).ok().filter(|_| digits);
+    let number = number.and_then(|text| text.parse().ok());
+    number
+        .filter(|number| *number <= most)
+        .ok_or_else(|| SpecError::ConfNumber {
+            key: shown(key),
+            value: shown(text),
+            most,
+        })
 }
 
 /// The text that [`conf`] reads as these, which is empty if all are zero.
@@ -99,16 +120,23 @@ pub(crate) fn text(asked: &Options) -> String {
 
 /// What a port is asked for: the name's numbers, and the caller's where it has none.
 pub(crate) fn over(name: &Options, caller: &Options) -> Options {
-    let slots = |name: u32, caller: u32| if name == 0 { caller } else { name };
-    let rings = |name: u16, caller: u16| if name == 0 { caller } else { name };
     Options {
-        tx_rings: rings(name.tx_rings, caller.tx_rings),
-        rx_rings: rings(name.rx_rings, caller.rx_rings),
-        host_tx_rings: rings(name.host_tx_rings, caller.host_tx_rings),
-        host_rx_rings: rings(name.host_rx_rings, caller.host_rx_rings),
-        tx_slots: slots(name.tx_slots, caller.tx_slots),
-        rx_slots: slots(name.rx_slots, caller.rx_slots),
+        tx_rings: or(name.tx_rings, caller.tx_rings),
+        rx_rings: or(name.rx_rings, caller.rx_rings),
+        host_tx_rings: or(name.host_tx_rings, caller.host_tx_rings),
+        host_rx_rings: or(name.host_rx_rings, caller.host_rx_rings),
+        tx_slots: or(name.tx_slots, caller.tx_slots),
+        rx_slots: or(name.rx_slots, caller.rx_slots),
         ..*caller
+    }
+}
+
+/// A number, or the other one if it is zero.
+fn or<N: Default + PartialEq>(number: N, other: N) -> N {
+    if number == N::default() {
+        other
+    } else {
+        number
     }
 }
 

@@ -35,13 +35,19 @@ fn keys_of_both_directions_and_of_one() {
 
 #[test]
 fn what_is_no_option() {
-    let number = |text: &str| SpecError::ConfNumber(text.into());
-    let no_value = OptionError::NoKeyValue {
-        option: "conf".into(),
-        key: "slots".into(),
+    let number = |key: &str, value: &str, most| SpecError::ConfNumber {
+        key: key.into(),
+        value: value.into(),
+        most,
+    };
+    let no_value = || {
+        SpecError::Malformed(OptionError::NoKeyValue {
+            option: "conf".into(),
+            key: "slots".into(),
+        })
     };
     let cases = [
-        ("@share:eth1", SpecError::Option("share".into())),
+        ("@share:eth1", SpecError::UnknownOption("share".into())),
         ("@conf", SpecError::NoConfKey),
         ("@conf=2", SpecError::NoConfKey),
         ("@conf:color=1", SpecError::ConfKey("color".into())),
@@ -50,16 +56,22 @@ fn what_is_no_option() {
             SpecError::ConfKeyTwice("slots".into()),
         ),
         (
-            "@conf:tx-slots=1@conf:tx_slots=1",
+            "@conf:tx-slots=1,tx_slots=1",
             SpecError::ConfKeyTwice("tx_slots".into()),
         ),
-        ("@conf:slots", number("")),
-        ("@conf:slots=+1", number("+1")),
-        ("@conf:slots=4294967296", number("4294967296")),
-        ("@conf:rings=65536", number("65536")),
-        ("@conf:host-tx-rings=65536", number("65536")),
-        ("@conf:slots=", SpecError::Options(no_value)),
-        ("@", SpecError::Options(OptionError::Empty)),
+        ("@conf:slots", no_value()),
+        ("@conf:slots=", no_value()),
+        ("@conf:slots=+1", number("slots", "+1", u32::MAX)),
+        (
+            "@conf:slots=4294967296",
+            number("slots", "4294967296", u32::MAX),
+        ),
+        ("@conf:rings=65536", number("rings", "65536", 65535)),
+        (
+            "@conf:host-tx-rings=65536",
+            number("host_tx_rings", "65536", 65535),
+        ),
+        ("@", SpecError::Malformed(OptionError::Empty)),
     ];
     for (text, error) in cases {
         assert_eq!(conf(text.as_bytes()).unwrap_err(), error, "{text}");

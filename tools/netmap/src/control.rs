@@ -72,7 +72,25 @@ impl Control {
     ///
     /// `ENXIO` if there is no such port.
     pub fn info(&self, name: &str) -> io::Result<PortInfo> {
-        let mut body = abi::ReqPortInfoGet::default();
+        self.info_with(name, &Options::default())
+    }
+
+    /// What a port has, or would have if it were made by a bind that asks for the rings and slots of `options`, as
+    /// [`PortSpec::conf`](crate::PortSpec::conf) has them.
+    ///
+    /// # Errors
+    ///
+    /// `ENXIO` if there is no such port, `EINVAL` if it cannot have them.
+    pub fn info_with(&self, name: &str, options: &Options) -> io::Result<PortInfo> {
+        let mut body = abi::ReqPortInfoGet {
+            nr_tx_slots: options.tx_slots,
+            nr_rx_slots: options.rx_slots,
+            nr_tx_rings: options.tx_rings,
+            nr_rx_rings: options.rx_rings,
+            nr_host_tx_rings: options.host_tx_rings,
+            nr_host_rx_rings: options.host_rx_rings,
+            ..abi::ReqPortInfoGet::default()
+        };
         // SAFETY: this is the body of the request.
         unsafe {
             self.request(
@@ -185,7 +203,8 @@ impl Control {
         })
     }
 
-    /// Makes a persistent VALE port: an interface that can be attached to switches. What it got of `options` and `mem_id`.
+    /// Makes a persistent VALE port: an interface that can be attached to switches. What it got of `options`, of which the rings and slots
+    /// other than the host's count, and of `mem_id`.
     ///
     /// # Errors
     ///

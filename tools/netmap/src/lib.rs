@@ -79,6 +79,8 @@ mod control;
 mod event_source;
 mod group;
 pub mod name;
+// Public for libnetmap, which has more options.
+#[doc(hidden)]
 pub mod name_options;
 mod port;
 mod region;
@@ -94,6 +96,7 @@ pub use asynchronous::AsyncPort;
 pub use binding::{Binding, Interest, Ready};
 pub use control::{Control, Indices, Polling, Switched};
 pub use name::SpecError;
+pub use name_options::OptionError;
 pub use port::{ExtraBuf, OpenError, Options, Port, PortInfo};
 pub use ring::{RingState, RxRing, TxRing};
 pub use slot::{DifferentRegion, RxSlot, TxSlot};

@@ -8,6 +8,7 @@ use crate::name_options::OptionError;
 
 /// Why a text is no name of a port.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SpecError {
     /// None of the prefixes.
     #[error("it begins with none of netmap:, vale and stack:")]
@@ -61,10 +62,10 @@ pub enum SpecError {
     NoRegion,
     /// Options that are not well formed.
     #[error(transparent)]
-    Options(OptionError),
-    /// An option that only the C library has.
-    #[error("option {0}: only libnetmap may have it; there are @conf: and, for a region, @ID")]
-    Option(String),
+    Malformed(OptionError),
+    /// An option that there is not; libnetmap has some more.
+    #[error("there is no option {0} here: there is @conf:, before which a region, @ID, is named (@share:, @extmem: and @offset: are libnetmap's alone)")]
+    UnknownOption(String),
     /// `@conf` without a colon and keys.
     #[error("option conf: ':' and keys are missing")]
     NoConfKey,
@@ -75,8 +76,15 @@ pub enum SpecError {
     #[error("option conf: key {0} is there twice")]
     ConfKeyTwice(String),
     /// Something else than a number of rings or slots, or more than a request can ask for.
-    #[error("option conf: {0:?} is no number, or too large")]
-    ConfNumber(String),
+    #[error("option conf: {key}={value} is not a number up to {most}")]
+    ConfNumber {
+        /// The key.
+        key: String,
+        /// What it is set to.
+        value: String,
+        /// The largest number.
+        most: u32,
+    },
 }
 
 /// A port's name, and what is behind it.

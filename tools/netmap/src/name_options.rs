@@ -5,6 +5,7 @@ use crate::name::shown;
 
 /// Why options make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OptionError {
     /// Something else before the first option.
     #[error("options begin with '@', not with {0:?}")]

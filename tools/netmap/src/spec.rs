@@ -58,7 +58,7 @@ pub enum PipeEnd {
 /// - `KEY` is `rings`, `host-rings`, `slots`, or one of these for a direction alone (`tx-rings`, `host-rx-rings`): how many are asked
 ///   for, before what [`crate::Options`] say.
 ///
-/// The options that libnetmap takes besides are none here ([`SpecError::Option`]).
+/// The options that libnetmap takes besides are none here ([`SpecError::UnknownOption`]).
 ///
 /// `stack:NAME` is the stack port of an interface, and so is `stack:N+NAME` with any number.
 ///

@@ -119,8 +119,8 @@ fn refusals_name_the_culprit() {
         ("eth0@0", SpecError::Region("0".into())),
         ("eth0@65536", SpecError::Region("65536".into())),
         ("eth0@1@2", SpecError::OtherRegion { wanted: 2, set: 1 }),
-        ("eth0@+1", SpecError::Option("+1".into())),
-        ("eth0@share:eth1", SpecError::Option("share".into())),
+        ("eth0@+1", SpecError::UnknownOption("+1".into())),
+        ("eth0@share:eth1", SpecError::UnknownOption("share".into())),
     ];
     for (text, error) in cases {
         assert_eq!(parse(text), Err(error), "{text:?}");

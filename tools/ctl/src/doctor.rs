@@ -56,18 +56,20 @@ fn of_port(spec: &PortSpec, module: &Module, is_usable: bool) -> Result<Vec<Find
     if is_usable && !prevents(&findings) {
         findings.extend(asked(spec, base));
     }
-    if let Some(kind) = kind.filter(|_| base == name) {
+    let shares_rings = base == name && spec.flags() & netmap::abi::NR_STACK == 0;
+    if let Some(kind) = kind.filter(|_| shares_rings) {
         findings.extend(uses::others(spec, &kind, &members()));
     }
     Ok(findings)
 }
 
-/// The kind of the port that an interface has now, if it is bound and that can be read.
+/// The kind of the port of packets that an interface of this name has now, in whichever network namespace, if it is bound and that
+/// can be read.
 fn kind_now(name: &str) -> Option<String> {
     let ports = crate::debugfs::read_ports().ok()?;
     ports
         .into_iter()
-        .find(|port| port.name == name && !port.dead)
+        .find(|port| port.name == name && !port.dead && !port.kind.starts_with("stack"))
         .map(|port| port.kind)
 }
 
@@ -83,7 +85,7 @@ fn asked(spec: &PortSpec, base: &str) -> Option<Finding> {
     let name = spec.name();
     // From its end, for what it says of other requests is no answer to this one.
     let mut log = reasons::Log::from_now();
-    let error = match Control::open().and_then(|control| control.info(name)) {
+    let error = match Control::open().and_then(|control| control.info_with(name, spec.conf())) {
         Ok(info) => return uses::missing_ring(spec, &info),
         Err(error) => error,
     };

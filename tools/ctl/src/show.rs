@@ -72,7 +72,7 @@ pub fn look(port: &str) -> Result<Shown, String> {
     let name = spec.name();
     let control =
         Control::open().map_err(|error| cli::open_failure(&netmap::OpenError::Device(error)))?;
-    let info = control.info(name).map_err(|error| {
+    let info = control.info_with(name, spec.conf()).map_err(|error| {
         format!(
             "{name}: {error}; {} (nmctl doctor {name} says more)",
             doctor::remedy_of(&error)

@@ -9,7 +9,8 @@ pub fn missing_ring(spec: &PortSpec, info: &PortInfo) -> Option<Finding> {
     let (side, ring, count) = match spec.rings() {
         Rings::OneNic(ring) => ("", ring, info.tx_rings.max(info.rx_rings)),
         Rings::OneHost(ring) => ("host ", ring, info.host_tx_rings.max(info.host_rx_rings)),
-        Rings::Nic | Rings::Host | Rings::NicAndHost => return None,
+        Rings::Host | Rings::NicAndHost => ("host ", 0, info.host_tx_rings.max(info.host_rx_rings)),
+        Rings::Nic => return None,
     };
     if ring < count {
         return None;
@@ -19,7 +20,7 @@ pub fn missing_ring(spec: &PortSpec, info: &PortInfo) -> Option<Finding> {
         None => findings.add(
             Severity::Error,
             format!("it has no {side}rings"),
-            "name it without",
+            "leave out what selects rings (-N, ^, *)",
         ),
         Some(last) => findings.add(
             Severity::Error,
@@ -57,13 +58,13 @@ pub fn others(spec: &PortSpec, kind: &str, members: &[String]) -> Option<Finding
     if spec.flags() & netmap::abi::NR_EXCLUSIVE != 0 {
         findings.add(
             Severity::Warning,
-            "it is bound already, and /x is refused while one of its rings is",
+            "it is bound already, or one of this name elsewhere; /x is refused while one of its rings is bound",
             remedy,
         );
     } else {
         findings.add(
             Severity::Note,
-            "it is bound already; who binds the same rings shares them, unless that program asked for /x",
+            "it is bound already, or one of this name elsewhere; who binds the same rings shares them, unless that program asked for /x",
             remedy,
         );
     }
@@ -114,10 +115,12 @@ mod tests {
             missing("eth0^1").unwrap(),
             "error   eth0: there is no host ring 1; the last one is 0"
         );
-        assert_eq!(
-            missing("vale0:a^0").unwrap(),
-            "error   vale0:a: it has no host rings; name it without"
-        );
+        for name in ["vale0:a^0", "vale0:a^", "vale0:a*"] {
+            assert_eq!(
+                missing(name).unwrap(),
+                "error   vale0:a: it has no host rings; leave out what selects rings (-N, ^, *)"
+            );
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ const STUCK_LIMIT: Duration = Duration::from_secs(5);
 /// The same after a signal: for what has left, and is only not reported yet.
 const STOP_LIMIT: Duration = Duration::from_millis(100);
 
-/// Looks at rings that have not changed before either is believed: time alone may pass while no process has a processor.
+/// Looks at rings that have not changed, besides either limit: time alone may pass while nobody has a processor to change them.
 const LOOKS: u32 = 20;
 
 /// Distance between two looks at rings that drain; no event tells that they are empty.

@@ -4,11 +4,13 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod departure;
+mod number;
 mod output;
 mod refusal;
 mod signals;
 
 pub use departure::{drain, stuck, unsent, Amount, Queued, Watch};
+pub use number::{positive, with_prefix};
 pub use output::{print, print_to_reader, tell};
 pub use refusal::{lost, open_failure};
 pub use signals::{stop_on_signals, wait_for_link};
@@ -71,11 +73,22 @@ fn in_a_line(text: &str) -> String {
     line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
-/// Octets of the virtio-net header in front of the packets of an open port; none of what is no port of a switch, which may have no
-/// such request.
-pub fn virtio_header(port: &PortSpec) -> usize {
+/// Octets of the virtio-net header in front of the packets of an open port: none, but for those of switches.
+///
+/// # Errors
+///
+/// In words, if the kernel does not say.
+pub fn virtio_header(port: &PortSpec) -> Result<usize, String> {
+    if !port.name().starts_with("vale") {
+        return Ok(0);
+    }
     let octets = Control::open().and_then(|control| control.header(port.name()));
-    octets.unwrap_or(0) as usize
+    match octets {
+        Ok(octets) => Ok(octets as usize),
+        Err(error) => Err(format!(
+            "{port}: cannot look at its virtio-net header: {error}"
+        )),
+    }
 }
 
 /// The parser of a port's name in the arguments of a program that carries packets.

@@ -12,12 +12,13 @@ const SOURCES: [&str; 12] = [
 ];
 
 /// Files about the command line alone: what is wrong there is said in full, and --help tells more.
-const COMMAND_LINE: [&str; 5] = [
+const COMMAND_LINE: [&str; 6] = [
     "args.rs",
     "addresses.rs",
     "contradictions.rs",
     "name.rs",
     "name_options.rs",
+    "number.rs",
 ];
 
 /// Errors without a row: what they say of the command line is all that there is to say, or they say what to do themselves.

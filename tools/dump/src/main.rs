@@ -100,6 +100,7 @@ fn run(args: &Args) -> Result<(), String> {
         }
         Err(Failure::Write(error)) => Err(failed(error)),
         Err(Failure::Port(reason)) => Err(format!("{spec}: {reason}")),
+        Err(Failure::Unknown(reason)) => Err(reason),
     }
 }
 

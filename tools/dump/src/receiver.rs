@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub struct Counts {
     /// Packets.
     pub packets: u64,
-    /// Their octets, as they came.
+    /// Their octets, without virtio-net headers.
     pub bytes: u64,
     /// Packets of which something was left out.
     pub shortened: u64,
@@ -30,6 +30,8 @@ pub enum Failure {
     Write(io::Error),
     /// The port is lost; in words.
     Port(String),
+    /// It is not known what its packets are; in words.
+    Unknown(String),
 }
 
 /// The time since 1970.
@@ -70,7 +72,7 @@ fn receive<W: Write>(
         args.count
     };
     let lost = |error: io::Error| Failure::Port(cli::lost(&error));
-    let header = cli::virtio_header(&args.interface);
+    let header = cli::virtio_header(&args.interface).map_err(Failure::Unknown)?;
     let mut packet = Vec::new();
     let mut heard: Option<Instant> = None;
     let (mut reported, mut report) = (0, Instant::now() + Duration::from_secs(1));
@@ -105,7 +107,9 @@ fn receive<W: Write>(
         for ring in rings.iter_mut() {
             while counts.packets < most && take(ring, &mut packet) {
                 // A file of Ethernet frames has no place for it.
-                let frame = packet.get(header..).unwrap_or_default();
+                let Some(frame) = packet.get(header..) else {
+                    continue;
+                };
                 // No longer than a few dozen buffers.
                 let length = frame.len() as u32;
                 writer.write(time, length, frame).map_err(Failure::Write)?;

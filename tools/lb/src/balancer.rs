@@ -34,8 +34,7 @@ struct Pipe {
 
 impl Balancer {
     /// From `input` to the pipes of `groups`, each of which has a transmit ring and buffers that it can exchange with `input`'s.
-    /// Frames are behind `header` octets of each packet.
-    pub fn new(mut input: Port, groups: Vec<Vec<Port>>, batch: u32, header: usize) -> Balancer {
+    pub fn new(mut input: Port, groups: Vec<Vec<Port>>, batch: u32) -> Balancer {
         let extra = core::mem::take(input.extra_bufs_mut());
         let mut ranges = Vec::new();
         let mut pipes = Vec::new();
@@ -55,9 +54,14 @@ impl Balancer {
             pipes,
             groups: ranges,
             batch,
-            header,
+            header: 0,
             counts: Counts::default(),
         }
+    }
+
+    /// Frames are behind so many octets of each packet.
+    pub fn set_header(&mut self, octets: usize) {
+        self.header = octets;
     }
 
     /// What was counted so far.
@@ -203,10 +207,7 @@ impl Balancer {
         for i in 0..fragments {
             octets += ring.slot(i).map_or(0, |slot| u64::from(slot.len()));
         }
-        let Some(flow) = ring
-            .slot(0)
-            .map(|slot| Flow::of(slot.packet().get(self.header..).unwrap_or_default()))
-        else {
+        let Some(flow) = flow(ring, fragments, self.header) else {
             return false;
         };
         self.counts.packets += 1;
@@ -277,6 +278,18 @@ impl Pipe {
         self.filled = true;
         true
     }
+}
+
+/// The flow of the first packet, of so many slots. As switches have it, the header is before the frame, or is all of the first slot.
+fn flow(ring: &mut RxRing, fragments: u32, header: usize) -> Option<Flow> {
+    let first = usize::from(ring.slot(0)?.len());
+    let (slot, skipped) = match header {
+        0 => (0, 0),
+        _ if header == first && fragments > 1 => (1, 0),
+        _ => (0, header),
+    };
+    let slot = ring.slot(slot)?;
+    Some(Flow::of(slot.packet().get(skipped..).unwrap_or_default()))
 }
 
 /// Puts the received slot that `ahead` others are before into an extra buffer: exchanges buffers if it `moves`, else copies.

@@ -74,6 +74,7 @@ fn run(args: &Args) -> Result<(Counts, Option<String>), String> {
     let mut reports = reports(args, &names)?;
     let start = Instant::now();
     cli::wait_for_link(args.wait_link, &stop);
+    balancer.set_header(cli::virtio_header(&args.interface)?);
     let carried = carry(args, &stop, start, &mut balancer, &mut reports);
     Ok((balancer.close(), carried.err()))
 }
@@ -155,8 +156,7 @@ fn open(args: &Args) -> Result<(Balancer, Names), String> {
         port: args.interface.to_string(),
         pipes: names.iter().flatten().map(PortSpec::to_string).collect(),
     };
-    let header = cli::virtio_header(&args.interface);
-    Ok((Balancer::new(input, groups, args.batch, header), names))
+    Ok((Balancer::new(input, groups, args.batch), names))
 }
 
 /// Statistics that go somewhere.

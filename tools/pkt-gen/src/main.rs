@@ -146,7 +146,7 @@ fn open_ports(args: &Args) -> Result<Vec<Port>, String> {
 /// Octets of the virtio-net header that packets of the port have, after it was set as the command line says.
 fn virtio_header(args: &Args) -> Result<usize, String> {
     let Some(octets) = args.virtio_header.filter(|octets| *octets != 0) else {
-        return Ok(cli::virtio_header(&args.interface));
+        return cli::virtio_header(&args.interface);
     };
     let control = Control::open().map_err(|error| format!("/dev/netmap: {error}"))?;
     let set = control.set_header(args.interface.name(), octets);

@@ -3,6 +3,7 @@
 
 use crate::schedule::{Delay, Loss, Pace};
 use clap::Parser;
+use cli::{positive, with_prefix};
 use netmap::PortSpec;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,20 +96,12 @@ impl Args {
 }
 
 /// A number above 0.
-fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
-        Ok(_) => Err(format!("{text}: a number above 0 is needed")),
-        Err(error) => Err(format!("{text}: {error}")),
-    }
-}
-
 fn speed(text: &str) -> Result<Pace, String> {
     positive(text).map(Pace::Captured)
 }
 
 fn rate(text: &str) -> Result<Pace, String> {
-    positive(text).map(Pace::Packets)
+    with_prefix(text).map(Pace::Packets)
 }
 
 fn bandwidth(text: &str) -> Result<Pace, String> {
@@ -119,27 +112,16 @@ fn bandwidth(text: &str) -> Result<Pace, String> {
         None if value == "real" => Ok(Pace::Captured(1.0)),
         Some("real") => positive(value).map(Pace::Captured),
         None | Some("constant") => Ok(Pace::Bits {
-            rate: bits(value)?,
+            rate: with_prefix(value)?,
             framing: 0,
         }),
         // The check sequence, and what is between two frames on the wire.
         Some("ether") => Ok(Pace::Bits {
-            rate: bits(value)?,
+            rate: with_prefix(value)?,
             framing: 4 + 20,
         }),
         Some(other) => Err(format!("{other:?}: there are constant, ether and real")),
     }
-}
-
-/// Bits per second with a unit prefix.
-fn bits(text: &str) -> Result<f64, String> {
-    let (number, factor) = match text.chars().last() {
-        Some('k' | 'K') => (&text[..text.len() - 1], 1e3),
-        Some('m' | 'M') => (&text[..text.len() - 1], 1e6),
-        Some('g' | 'G') => (&text[..text.len() - 1], 1e9),
-        _ => (text, 1.0),
-    };
-    positive(number).map(|number| number * factor)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

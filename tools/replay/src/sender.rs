@@ -54,15 +54,16 @@ impl<'p> Sender<'p> {
         stop: &'p AtomicBool,
     ) -> Result<Self, String> {
         let name = &args.interface;
-        let header = cli::virtio_header(name);
+        let header = cli::virtio_header(name)?;
         let (binding, rings, _) = port.split();
         let ring = rings
             .first_mut()
             .ok_or_else(|| format!("{name}: the port has no transmit ring; leave out /R"))?;
-        let most = NETMAP_MAX_FRAGS.min(ring.num_slots() - 1) as usize * ring.buf_size() as usize;
+        let slots = NETMAP_MAX_FRAGS.min(ring.num_slots() - 1) as usize;
+        let most = (slots * ring.buf_size() as usize).saturating_sub(header);
         if let Some((number, frame)) = (1..)
             .zip(capture.frames())
-            .find(|(_, frame)| header + frame.octets.len() > most)
+            .find(|(_, frame)| frame.octets.len() > most)
         {
             return Err(format!(
                 "{name}: packet {number} has {} octets, and the port takes {most} at most: leave it out of the file, or use larger buffers",

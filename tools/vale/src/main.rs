@@ -157,6 +157,12 @@ fn memory(control: &Control, args: &Args) -> Result<u16, String> {
     let port: PortSpec = text
         .parse()
         .map_err(|error| format!("-m {text}: {error}"))?;
+    if port.rings() != Rings::Nic
+        || port.flags() | u64::from(port.mem_id()) != 0
+        || *port.conf() != Options::default()
+    {
+        return Err(format!("-m {text}: a name alone is needed"));
+    }
     let info = control.info(port.name());
     Ok(info.map_err(failed("look at", text))?.mem_id)
 }

@@ -100,7 +100,6 @@ no_filters() {
 attach_xdp() {
 	rm -f /tmp/keep /tmp/kept
 	mkfifo /tmp/keep
-	rm -f /tmp/kept
 	./port xdp-stack "$TEST_IF" </tmp/keep >/tmp/kept 2>&1 &
 	keeper=$!
 	exec 9>/tmp/keep

@@ -5,8 +5,8 @@ set -u
 
 # No more than a ring takes: the virtual NICs lose what finds no descriptor, and the sender does not wait.
 frames=200
-mkfifo /tmp/example.ready
 rm -f /tmp/example /tmp/example.ready
+mkfifo /tmp/example.ready
 ./example-receive "$TEST_IF" $frames >/tmp/example 2>/tmp/example.ready &
 example=$!
 exec 4</tmp/example.ready

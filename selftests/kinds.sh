@@ -17,7 +17,7 @@ state() {
 	tc qdisc show dev "$TEST_IF"
 	tc filter show dev "$TEST_IF" ingress 2>/dev/null
 	# Not what a bridge says of itself, as how many addresses it has heard.
-	ip -d link show dev "$TEST_IF" | grep -v '^    bridge '
+	{ ip -d link show dev "$TEST_IF" && ip -d link show dev "$base"; } | grep -v '^    bridge '
 }
 
 # carried: packets went both ways in the exchange, each as it was sent.

@@ -158,11 +158,38 @@ wrong() {
 	check $? "a port that receives nothing"
 }
 
-plan 35
+# behind_header: a port of a switch whose packets have a header, which is set before by another program's having it.
+behind_header() {
+	local holder forwarded
+	nm-replay -w 100000 -i vale0:h -f /tmp/one-packet >/dev/null 2>&1 &
+	holder=$!
+	wait_for grep -q 'vale0:h: ' "$ports" && nm-vale --header vale0:h --header-length 12
+	rm -f $stats
+	nm-lb -i vale0:h -p lbh:2 -w 0 -o 1 >$stats 2>/tmp/lb.errors &
+	lb=$!
+	wait_for grep -q '"output_ring":null' $stats
+	nm-pkt-gen -i vale0:s -f tx -n 300 -s 10.0.0.1-10.0.0.99 >/dev/null 2>&1
+	wait_for has_received 300
+	check $? "packets with a header are received"
+	stop_lb
+	[ "$(of_port non_ip_packets)" = 0 ] && [ "$(grep -o '"output_ring":[01],"packets_forwarded":[0-9]*' $stats | grep -c ':[1-9][0-9]*$')" -ge 2 ]
+	check $? "and spread by what is behind it"
+	kill "$holder"
+	wait "$holder"
+}
+
+# A pcap file of one packet.
+{
+	printf '\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\0\0\4\0\1\0\0\0'
+	printf '\0\0\0\0\0\0\0\0\x3c\0\0\0\x3c\0\0\0%060d' 0
+} >/tmp/one-packet
+
+plan 38
 spread
 both_groups
 queue
 overflow
 ended
 wrong
+behind_header
 finish_test

@@ -11,7 +11,6 @@ start() {
 	rm -f /tmp/swap /tmp/hold
 	./swap reflect "$TEST_IF" /run/netns/$peer "$TEST_PEER" >/tmp/swap 2>&1 &
 	reflector=$!
-	rm -f /tmp/hold
 	./swap hold "$TEST_IF" 3000 >/tmp/hold 2>&1 &
 	holder=$!
 	wait_for grep -q bound /tmp/swap && wait_for grep -q bound /tmp/hold && flows

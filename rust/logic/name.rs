@@ -256,9 +256,9 @@ impl PortName {
     /// The whole name.
     pub fn text(&self) -> Result<Text, NameFault> {
         match &self.pipe {
-            None if self.kind == Base::Stack => {
-                Text::from_bytes(STACK_PREFIX)?.with(self.base.as_bytes())
-            }
+            None if self.kind == Base::Stack => Text::from_bytes(STACK_PREFIX)?
+                .with(number_before(self.base.as_bytes()))?
+                .with(self.base.as_bytes()),
             None => Ok(self.base),
             Some(pipe) => self
                 .base
@@ -280,6 +280,9 @@ impl fmt::Display for PortName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind == Base::Stack {
             f.write_str("stack:")?;
+            if !number_before(self.base.as_bytes()).is_empty() {
+                f.write_str("0+")?;
+            }
         }
         self.base.fmt(f)?;
         match &self.pipe {
@@ -300,6 +303,14 @@ fn device_of(name: &[u8]) -> Result<&[u8], NameFault> {
     match base_kind(device)? {
         Base::Nic => Ok(device),
         _ => Err(NameFault::Character),
+    }
+}
+
+/// What has to be before the name of a device for [`device_of`] to find that: nothing, or a number if it looks as if it had one.
+fn number_before(device: &[u8]) -> &'static [u8] {
+    match device_of(device) {
+        Ok(found) if found == device => b"",
+        _ => b"0+",
     }
 }
 

@@ -166,8 +166,23 @@ fn stack_ports() {
     assert_eq!(port, PortName::parse(b"stack:eth0").unwrap());
     assert_eq!(port.text().unwrap().as_bytes(), b"stack:eth0");
     assert_eq!(format!("{port}"), "stack:eth0");
+    // A device of such a name is found behind a number alone.
+    let port = PortName::parse(b"1+x").unwrap().to_stack().unwrap();
+    assert_eq!(port, PortName::parse(b"stack:0+1+x").unwrap());
+    assert_eq!(port.text().unwrap().as_bytes(), b"stack:0+1+x");
+    assert_eq!(format!("{port}"), "stack:0+1+x");
     assert!(PortName::parse(b"vale0:a").unwrap().to_stack().is_err());
     assert!(PortName::parse(b"eth0}1").unwrap().to_stack().is_err());
+}
+
+proptest! {
+    #[test]
+    fn texts_of_stack_ports_are_names_of_them(device in "[0-9+a.]{1,6}") {
+        if let Ok(port) = PortName::parse(device.as_bytes()) {
+            let port = port.to_stack().unwrap();
+            prop_assert_eq!(PortName::parse(port.text().unwrap().as_bytes()), Ok(port));
+        }
+    }
 }
 
 #[test]

@@ -156,7 +156,7 @@ pub fn name(text: &[u8]) -> Result<Name<'_>, SpecError> {
 }
 
 /// Removes the number and the plus sign of `N+NAME`.
-fn without_number(text: &[u8]) -> &[u8] {
+pub(crate) fn without_number(text: &[u8]) -> &[u8] {
     match digits(text) {
         ([], _) => text,
         (_, rest) => rest.strip_prefix(b"+").unwrap_or(text),

@@ -153,6 +153,10 @@ impl fmt::Display for PortSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.flags & abi::NR_STACK != 0 {
             f.write_str("stack:")?;
+            // A name that looks as if it had a number is one behind a number.
+            if name::without_number(self.name.as_bytes()) != self.name.as_bytes() {
+                f.write_str("0+")?;
+            }
         } else if !self.name.starts_with("vale") || !self.name.contains(':') {
             f.write_str("netmap:")?;
         }

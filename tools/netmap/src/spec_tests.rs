@@ -29,6 +29,11 @@ fn stack_ports() {
     assert_eq!(parse("stack:eth0@3").unwrap().mem_id, 3);
     assert_eq!(parse("stack:4+eth0/x").unwrap().to_string(), "stack:eth0/x");
     assert_eq!(parse("stack:eth0").unwrap().to_string(), "stack:eth0");
+    assert_eq!(
+        parse("stack:1+2+eth0").unwrap().to_string(),
+        "stack:0+2+eth0"
+    );
+    assert_eq!(parts("stack:0+2+eth0"), stack("2+eth0"));
     assert_eq!(parse("stack:"), Err(SpecError::Empty("".into())));
     assert_eq!(parse("stack:0+"), Err(SpecError::Empty("".into())));
 }

@@ -126,17 +126,11 @@ impl Control {
         let (nr_mode, nr_ringid) = rings.mode();
         let mut body = abi::ReqValeAttach {
             reg: abi::ReqRegister {
-                nr_tx_slots: options.tx_slots,
-                nr_rx_slots: options.rx_slots,
-                nr_tx_rings: options.tx_rings,
-                nr_rx_rings: options.rx_rings,
-                nr_host_tx_rings: options.host_tx_rings,
-                nr_host_rx_rings: options.host_rx_rings,
                 nr_mem_id: mem_id,
                 nr_mode,
                 nr_ringid,
                 nr_flags: options.flags,
-                ..abi::ReqRegister::default()
+                ..options.sizes()
             },
             ..abi::ReqValeAttach::default()
         };

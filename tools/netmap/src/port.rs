@@ -38,6 +38,21 @@ pub struct Options {
     pub flags: u64,
 }
 
+impl Options {
+    /// A request that asks for so many rings and slots, and nothing else.
+    pub(crate) fn sizes(&self) -> abi::ReqRegister {
+        abi::ReqRegister {
+            nr_tx_slots: self.tx_slots,
+            nr_rx_slots: self.rx_slots,
+            nr_tx_rings: self.tx_rings,
+            nr_rx_rings: self.rx_rings,
+            nr_host_tx_rings: self.host_tx_rings,
+            nr_host_rx_rings: self.host_rx_rings,
+            ..abi::ReqRegister::default()
+        }
+    }
+}
+
 /// Why a port could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -502,18 +517,12 @@ fn register(fd: &OwnedFd, spec: &PortSpec, options: &Options) -> io::Result<abi:
     let (nr_mode, nr_ringid) = spec.rings().mode();
     let options = conf::over(spec.conf(), options);
     let mut reg = abi::ReqRegister {
-        nr_tx_slots: options.tx_slots,
-        nr_rx_slots: options.rx_slots,
-        nr_tx_rings: options.tx_rings,
-        nr_rx_rings: options.rx_rings,
-        nr_host_tx_rings: options.host_tx_rings,
-        nr_host_rx_rings: options.host_rx_rings,
         nr_mem_id: spec.mem_id(),
         nr_ringid,
         nr_mode,
         nr_extra_bufs: options.extra_bufs,
         nr_flags: spec.flags() | options.flags,
-        ..abi::ReqRegister::default()
+        ..options.sizes()
     };
     let body = addr_of_mut!(reg);
     // SAFETY: the body is the one that belongs to the request's type.

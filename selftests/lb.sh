@@ -4,6 +4,7 @@
 # They come by a pipe too, for that loses nothing: its sender waits.
 set -u
 . ./wire.sh
+. ./programs.sh
 
 source="$TEST_IF{90"
 stats=/tmp/lb.stats
@@ -178,12 +179,7 @@ behind_header() {
 	wait "$holder"
 }
 
-# A pcap file of one packet.
-{
-	printf '\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\0\0\4\0\1\0\0\0'
-	printf '\0\0\0\0\0\0\0\0\x3c\0\0\0\x3c\0\0\0%060d' 0
-} >/tmp/one-packet
-
+frames 1 >/tmp/one-packet
 plan 38
 spread
 both_groups
